@@ -1,0 +1,52 @@
+"""Relevance judgments (qrels) and the scales they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+# ESCI labels (Reddy et al. 2022, arXiv:2206.06588) on the 0..3 scale that gain 2^rel - 1 expects.
+ESCI_RELEVANCE: Mapping[str, int] = {"E": 3, "S": 2, "C": 1, "I": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One person's (or model's) verdict on one product for one query. `relevance` is 0..3."""
+
+    query: str
+    product_id: str
+    relevance: int
+
+
+@dataclass(frozen=True)
+class JudgmentList:
+    """Judgments by query text, then by product id. Immutable once built.
+
+    A product without a judgment is *unjudged*, which is not the same as judged 0.
+    """
+
+    by_query: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    name: str = "judgments"
+
+    @classmethod
+    def of(cls, judgments: Iterable[Judgment], name: str = "judgments") -> JudgmentList:
+        """Group judgments by query; the later of two verdicts on one pair wins."""
+        grouped: dict[str, dict[str, int]] = {}
+        for j in judgments:
+            grouped.setdefault(j.query, {})[j.product_id] = j.relevance
+        return cls(grouped, name)
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        return tuple(self.by_query)
+
+    def subset(self, queries: Iterable[str]) -> JudgmentList:
+        return JudgmentList({q: self.by_query[q] for q in queries}, self.name)
+
+    def __iter__(self) -> Iterator[Judgment]:
+        for query, products in self.by_query.items():
+            for product_id, relevance in products.items():
+                yield Judgment(query, product_id, relevance)
+
+    def __len__(self) -> int:
+        return sum(len(products) for products in self.by_query.values())

