@@ -1,0 +1,1 @@
+"""Ranking features: declared once, computed by the same code in training and serving."""

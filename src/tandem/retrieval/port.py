@@ -82,6 +82,14 @@ class Snapshot(Protocol):
 
     def products(self, numbers: Numbers) -> list[Product]: ...
 
+    def ids(self, numbers: Numbers) -> list[str]:
+        """Product ids, without reading whole products."""
+        ...
+
+    def vectors(self, numbers: Numbers) -> Floats | None:
+        """(len(numbers), d) float32 embeddings, or None in a generation without vectors."""
+        ...
+
     def numbers(self, ids: Sequence[str]) -> Numbers:
         """(len(ids),) int64; -1 where the id is unknown or deleted."""
         ...

@@ -1,0 +1,157 @@
+"""Evidence: how one query meets its candidates, computed once and shared by all features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.contracts.candidates import Candidates, Floats
+from tandem.contracts.product import TEXT_FIELDS
+from tandem.contracts.search import Term, Understanding
+from tandem.features.store import Columns, FeatureStore, hashes
+
+# BM25 constants as in Robertson & Zaragoza (2009); short fields repeat terms seldom, so length
+# normalisation is weaker there.
+K1 = 1.2
+B = {
+    "title": 0.5,
+    "brand": 0.0,
+    "category": 0.3,
+    "attributes": 0.6,
+    "description": 0.75,
+    "identifiers": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Where query terms occur in one field of the candidates (n candidates, t terms).
+
+    counts: (n, t) occurrences. lengths: (n,) terms in the field.
+    row, term, position: (m,) each, one entry per occurrence, in text order within a row.
+    """
+
+    counts: Floats
+    lengths: NDArray[np.int64]
+    row: NDArray[np.int64]
+    term: NDArray[np.int64]
+    position: NDArray[np.int64]
+
+
+def _forms(terms: tuple[Term, ...]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """All forms' hashes, sorted, and which term each belongs to (the first, when shared)."""
+    owner = np.repeat(np.arange(len(terms)), [len(t.forms) for t in terms])
+    values = hashes(form for t in terms for form in t.forms)
+    unique, first = np.unique(values, return_index=True)
+    return unique, owner[first]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One query, its candidates, and what the store knows about them. Arrays are (n, …).
+
+    vector: (d,) the query's embedding, or None without an encoder.
+    vectors: (n, d) the candidates' embeddings, or None.
+    categories: P(category path | query) from query understanding; empty when unknown.
+    """
+
+    understanding: Understanding
+    candidates: Candidates
+    store: FeatureStore
+    vector: Floats | None = None
+    vectors: Floats | None = None
+    categories: Mapping[str, float] | None = None
+
+    @property
+    def n(self) -> int:
+        return len(self.candidates)
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        return self.understanding.terms
+
+    @cached_property
+    def columns(self) -> Columns:
+        return self.store.columns(self.candidates.numbers)
+
+    @cached_property
+    def _query(self) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        return _forms(self.terms)
+
+    @cached_property
+    def matches(self) -> dict[str, Matches]:
+        """Matches by text field."""
+        return {name: self._match(name, self._query, len(self.terms)) for name in TEXT_FIELDS}
+
+    def _match(
+        self, field: str, query: tuple[NDArray[np.uint32], NDArray[np.int64]], width: int
+    ) -> Matches:
+        forms, owner_term = query
+        terms, owner, lengths = self.store.gather(field, self.candidates.numbers)
+        if forms.size == 0 or terms.size == 0:
+            none = np.empty(0, np.int64)
+            return Matches(np.zeros((self.n, width), np.float32), lengths, none, none, none)
+        at = np.minimum(np.searchsorted(forms, terms), forms.size - 1)
+        hit = np.flatnonzero(forms[at] == terms)
+        row, term = owner[hit], owner_term[at[hit]]
+        counts = np.bincount(row * width + term, minlength=self.n * width)
+        counts = counts.reshape(self.n, width).astype(np.float32)
+        # `gather` may interleave rows of base and updates; positions are relative to the run of
+        # equal owners, which is contiguous within each.
+        run_start = np.zeros(terms.size, np.int64)
+        change = np.flatnonzero(np.diff(owner)) + 1
+        run_start[change] = change
+        position = hit - np.maximum.accumulate(run_start)[hit]
+        return Matches(counts, lengths, row, term, position)
+
+    def idf(self, field: str, terms: tuple[Term, ...]) -> Floats:
+        """(t,) BM25 idf in one field; a term's frequency is its most frequent form's."""
+        statistics = self.store.statistics[field]
+        df = np.array(
+            [max(statistics.df(hashes(t.forms)), default=0) for t in terms], np.float64
+        ).reshape(len(terms))
+        n = statistics.documents
+        return np.log1p((n - df + 0.5) / (df + 0.5)).astype(np.float32)
+
+    @cached_property
+    def importance(self) -> Floats:
+        """(t,) each term's share of the query's information: idf in the title, summing to 1."""
+        idf = self.idf("title", self.terms) * np.array([t.weight for t in self.terms], np.float32)
+        total = float(idf.sum())
+        return idf / total if total > 0 else idf
+
+    @cached_property
+    def bm25(self) -> dict[str, Floats]:
+        """BM25 by field, (n,) each (Robertson & Zaragoza 2009)."""
+        return {name: self._bm25(name, self.matches[name], self.terms) for name in TEXT_FIELDS}
+
+    def _bm25(self, field: str, matches: Matches, terms: tuple[Term, ...]) -> Floats:
+        if not terms:
+            return np.zeros(self.n, np.float32)
+        mean = max(self.store.statistics[field].mean_length, 1e-9)
+        norm = K1 * (1 - B[field] + B[field] * matches.lengths / mean)
+        tf = matches.counts / (matches.counts + norm[:, None]) * (K1 + 1)
+        weights = self.idf(field, terms) * np.array([t.weight for t in terms], np.float32)
+        return (tf @ weights).astype(np.float32)
+
+    def bm25_of(self, terms: tuple[Term, ...], field: str) -> Floats:
+        """BM25 of other terms than the query's (expansions, exclusions) in one field."""
+        if not terms:
+            return np.zeros(self.n, np.float32)
+        return self._bm25(field, self._match(field, _forms(terms), len(terms)), terms)
+
+    @cached_property
+    def cosine(self) -> Floats:
+        """(n,) cosine of query and product embeddings; NaN without embeddings."""
+        if self.vector is None or self.vectors is None:
+            return np.full(self.n, np.nan, np.float32)
+        return self.vectors @ self.vector
+
+    @cached_property
+    def similarity(self) -> Floats | None:
+        """(n, n) cosine among candidates, or None without embeddings."""
+        return None if self.vectors is None else self.vectors @ self.vectors.T
