@@ -82,7 +82,7 @@ for _field, _words in zip(
 @feature("title_coverage", "its title covers what matters in the query", monotone=1)
 def title_coverage(e: Evidence) -> Floats:
     """Share of the query's information (idf) whose terms the title holds."""
-    return (e.matches["title"].counts > 0) @ e.importance
+    return np.asarray((e.matches["title"].counts > 0) @ e.importance, np.float32)
 
 
 @feature("coverage", "it covers what matters in the query", monotone=1)
@@ -91,7 +91,7 @@ def coverage(e: Evidence) -> Floats:
     found = np.zeros((e.n, len(e.terms)), bool)
     for matches in e.matches.values():
         found |= matches.counts > 0
-    return found @ e.importance
+    return np.asarray(found @ e.importance, np.float32)
 
 
 @feature("head_in_title", "its title names the thing that was asked for", monotone=1)
@@ -123,7 +123,8 @@ def title_pairs(e: Evidence) -> Floats:
     """Share of the query's neighbouring pairs that are neighbours in the title, in order."""
     if len(e.terms) < 2:
         return np.zeros(e.n, np.float32)
-    return _adjacent(e.matches["title"], e.n, len(e.terms)) / (len(e.terms) - 1)
+    pairs = _adjacent(e.matches["title"], e.n, len(e.terms))
+    return pairs / np.float32(len(e.terms) - 1)
 
 
 def _adjacent(m: Matches, n: int, width: int) -> Floats:

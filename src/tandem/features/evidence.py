@@ -98,8 +98,8 @@ class Evidence:
         at = np.minimum(np.searchsorted(forms, terms), forms.size - 1)
         hit = np.flatnonzero(forms[at] == terms)
         row, term = owner[hit], owner_term[at[hit]]
-        counts = np.bincount(row * width + term, minlength=self.n * width)
-        counts = counts.reshape(self.n, width).astype(np.float32)
+        flat = np.bincount(row * width + term, minlength=self.n * width)
+        counts = flat.reshape(self.n, width).astype(np.float32)
         # `gather` may interleave rows of base and updates; positions are relative to the run of
         # equal owners, which is contiguous within each.
         run_start = np.zeros(terms.size, np.int64)

@@ -92,6 +92,8 @@ class Columns:
     rating_count: NDArray[np.float64]
     created: NDArray[np.float64]  # days since 1970-01-01
     stock: NDArray[np.float64]
+    margin: NDArray[np.float64]  # of the price, from `extra`; what the shop earns
+    conversion: NDArray[np.float64]  # orders per view, from `extra`
     brand: NDArray[np.int32]
     merchant: NDArray[np.int32]
     category: NDArray[np.int32]
@@ -102,6 +104,8 @@ class Columns:
         "rating_count",
         "created",
         "stock",
+        "margin",
+        "conversion",
         "brand",
         "merchant",
         "category",
@@ -159,6 +163,13 @@ def category_path(product: Product) -> str | None:
     return CATEGORY_SEPARATOR.join(product.category) or None
 
 
+def _number(value: Any) -> float:
+    """A finite number as float, anything else as NaN (unknown)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return float("nan")
+    return float(value) if np.isfinite(value) else float("nan")
+
+
 def _column_values(product: Product, names: Names) -> tuple[float, ...]:
     nan = float("nan")
     return (
@@ -167,6 +178,8 @@ def _column_values(product: Product, names: Names) -> tuple[float, ...]:
         nan if product.rating_count is None else float(product.rating_count),
         nan if product.created is None else product.created.timestamp() / 86_400,
         nan if product.stock is None else float(product.stock),
+        _number(product.extra.get("margin")),
+        _number(product.extra.get("conversion")),
         names.intern("brand", product.brand),
         names.intern("merchant", product.merchant),
         names.intern("category", category_path(product)),
@@ -175,7 +188,8 @@ def _column_values(product: Product, names: Names) -> tuple[float, ...]:
 
 def _columns(rows: Sequence[tuple[float, ...]]) -> Columns:
     table = np.asarray(rows, np.float64).reshape(len(rows), len(Columns.NAMES))
-    kinds = (np.float64, np.float32, np.float64, np.float64, np.float64, *(np.int32,) * 3)
+    floats = (np.float64, np.float32, *(np.float64,) * 5)
+    kinds = (*floats, *(np.int32,) * 3)
     return Columns(
         **{
             name: table[:, i].astype(kind)

@@ -1,0 +1,1 @@
+"""Learning to rank: models behind one interface, training, business rules, explanation."""
