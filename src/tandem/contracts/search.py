@@ -158,14 +158,17 @@ class Hit(Frozen):
 class SearchResponse(Frozen):
     """Results and everything needed to trace how they came about.
 
-    `total` counts products that match the query's words (lexically, after relaxation) and the
-    filters; facets are counted over the same set. `timings_ms` is by stage, in milliseconds.
+    `total` counts the products that have the query's words (after relaxation: all of one or two,
+    most of more) and satisfy the filters; facets are counted over exactly that set. `related`
+    counts further hits that are close in meaning or have fewer of the words; they can be paged to.
+    `timings_ms` is by stage, in milliseconds.
     """
 
     query_id: str
     query: str
     hits: tuple[Hit, ...]
     total: int
+    related: int = 0
     page: int
     size: int
     facets: dict[str, tuple[FacetCount, ...]] = Field(default_factory=dict)

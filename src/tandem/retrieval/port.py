@@ -67,6 +67,10 @@ class Snapshot(Protocol):
         """How many products match; None matches all."""
         ...
 
+    def satisfying(self, numbers: Numbers, filters: Filters) -> Numbers:
+        """Those of `numbers` that are live and satisfy the filters, in the order given."""
+        ...
+
     def facets(
         self, query: LexicalQuery | None, filters: Filters, fields: Sequence[str], limit: int
     ) -> dict[str, tuple[FacetCount, ...]]:

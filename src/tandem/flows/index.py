@@ -1,0 +1,132 @@
+"""Build an index generation from the live catalogue, then make it live."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.contracts.errors import NotFound
+from tandem.contracts.product import AnalysedProduct, Product
+from tandem.features.store import FeatureStoreBuilder
+from tandem.queries.analysis import Analyser
+from tandem.queries.model import QueryModelBuilder
+from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
+from tandem.retrieval.engines.embedded import EmbeddedBuilder
+from tandem.storage.atomic import new_directory
+from tandem.storage.catalog import manifest as catalog_manifest
+from tandem.storage.catalog import read_products
+from tandem.storage.layout import Layout
+
+BATCH = 2048
+KEEP_GENERATIONS = 3
+Progress = Callable[[str, int, int | None], None]
+"""Called with (stage, done, total); total None when unknown."""
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What an index run did. `seconds` is wall time; `dimension` None without an encoder."""
+
+    generation: str
+    products: int
+    languages: tuple[str, ...]
+    dimension: int | None
+    seconds: float
+
+
+def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport:
+    """Index the live catalogue into a new generation and switch to it atomically.
+
+    Killed at any moment, the generation that was live stays live.
+    """
+    started = time.perf_counter()
+    settings = layout.settings()
+    with layout.writing():
+        layout.index.sweep()
+        catalog = catalog_manifest(layout)
+        if catalog is None:
+            raise NotFound(
+                "the workspace has no catalogue yet",
+                remedy=f"import one with: tandem import catalog FILE -w {layout.root}",
+            )
+        total = catalog.products
+        analyser = Analyser(_languages(layout, total))
+        encoder = load_encoder(settings.encoder, _cache(layout))
+        name = layout.index.next_name()
+        with new_directory(layout.index.root / name) as scratch:
+            _build(layout, scratch, analyser, encoder, total, progress)
+            (scratch / "manifest.json").write_text(
+                json.dumps(
+                    {
+                        "generation": name,
+                        "products": total,
+                        "languages": list(analyser.languages),
+                        "encoder": settings.encoder,
+                        "catalog_generation": catalog.generation,
+                        "catalog_fingerprint": catalog.fingerprint,
+                        "journal_sequence": catalog.journal_sequence,
+                    },
+                    indent=2,
+                )
+            )
+        layout.index.switch(name)
+        layout.index.prune(KEEP_GENERATIONS)
+    return IndexReport(
+        generation=name,
+        products=total,
+        languages=analyser.languages,
+        dimension=encoder.dimension if encoder else None,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _cache(layout: Layout) -> Path:
+    return layout.root / "index" / "encoders"
+
+
+def _languages(layout: Layout, total: int) -> Sequence[str]:
+    """Languages of the catalogue, most frequent first; those of under 0.1% of it are left out.
+
+    Every language adds forms to every query term, so stray labels must not.
+    """
+    counts: Counter[str] = Counter()
+    for batch in read_products(layout, BATCH):
+        counts.update(p.language for p in batch if p.language)
+    return [x for x, n in counts.most_common() if n * 1000 >= total] or ["en"]
+
+
+def _build(
+    layout: Layout,
+    directory: Path,
+    analyser: Analyser,
+    encoder: TextEncoder | None,
+    total: int,
+    progress: Progress | None,
+) -> None:
+    synonyms = layout.synonyms_file if layout.synonyms_file.exists() else None
+    queries = QueryModelBuilder(analyser, synonyms)
+    store = FeatureStoreBuilder(directory / "features")
+    engine = EmbeddedBuilder(
+        directory / "engine", analyser, encoder.dimension if encoder else None
+    )
+    done = 0
+    for batch in read_products(layout, BATCH):
+        analysed: list[AnalysedProduct] = [analyser.analyse(p) for p in batch]
+        vectors = encoder.encode([product_text(p) for p in batch]) if encoder else None
+        engine.add(analysed, vectors)
+        store.add(analysed)
+        for item in analysed:
+            queries.add(item)
+        done += len(batch)
+        if progress:
+            progress("index", done, total)
+    engine.finish()
+    store.finish()
+    queries.finish(directory / "queries")
+
+
+__all__ = ["IndexReport", "Product", "Progress", "build_index"]

@@ -1,0 +1,228 @@
+"""Answer one search request in one view: understand, retrieve, rank, apply rules, explain."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from tandem.contracts.candidates import Candidates
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.search import (
+    Explanation,
+    Filters,
+    Hit,
+    SearchRequest,
+    SearchResponse,
+    Sort,
+    Understanding,
+)
+from tandem.flows.view import BOOSTS, View
+from tandem.ranking.business import Applied, BusinessPolicy, apply_policy
+from tandem.ranking.explain import sentence
+from tandem.ranking.learned import LearnedRanker
+from tandem.retrieval.pipeline import Chain, Lexical, QueryContext, Stage
+from tandem.retrieval.port import LexicalQuery
+
+FACET_VALUES = 30
+Clock = Callable[[], datetime]
+
+
+def answer(view: View, request: SearchRequest, simulated: bool = False) -> SearchResponse:
+    """The response to one request. Deterministic for one view, up to `query_id` and timings."""
+    started = time.perf_counter()
+    stages = view.stages()
+    name = request.ranker or view.default_system()
+    if name not in stages:
+        raise InvalidInput(
+            f"no ranker '{name}' in this workspace",
+            field="ranker",
+            remedy=f"use one of: {', '.join(stages)}",
+        )
+    understanding = view.understand(request)
+    understood = time.perf_counter()
+    filters = merge(request.filters, understanding.filters)
+    understanding, filters, relaxed = _relax(view, request, understanding, filters)
+    context = view.context(understanding, filters)
+    context.timings_ms["understand"] = (understood - started) * 1000
+
+    matching = matching_query(understanding)
+    wanted = request.page * request.size
+    if matching is None:
+        found = view.snapshot.browse(filters, request.sort, wanted)
+        applied = Applied(found, {})
+    elif request.sort is not Sort.RELEVANCE:
+        with context.timed("lexical"):
+            found = view.snapshot.ordered(matching, filters, request.sort, wanted)
+        applied = Applied(found, {})
+    else:
+        found = _deep(stages[name], name, context, wanted)
+        with context.timed("business"):
+            applied = _business(view, understanding, filters, found)
+    with context.timed("facets"):
+        total = view.snapshot.matching(matching, filters)
+        facets = (
+            view.snapshot.facets(matching, filters, request.facets, FACET_VALUES)
+            if request.facets
+            else {}
+        )
+    with context.timed("fetch"):
+        hits = _hits(view, request, stages[name], context, found, applied)
+    context.timings_ms["total"] = (time.perf_counter() - started) * 1000
+    return SearchResponse(
+        query_id=uuid.uuid4().hex,
+        query=request.q,
+        hits=hits,
+        total=total,
+        related=max(0, len(applied.candidates) - total),
+        page=request.page,
+        size=request.size,
+        facets=facets,
+        understanding=understanding,
+        relaxed=relaxed,
+        ranker=name,
+        index_generation=view.generation,
+        model_generation=view.model_generation if name == "ltr" else None,
+        simulated=simulated,
+        timings_ms={k: round(v, 3) for k, v in context.timings_ms.items()},
+    )
+
+
+def matching_query(understanding: Understanding) -> LexicalQuery | None:
+    """What a product must have to count as a match; None when the query has no words.
+
+    One or two words must all be there; of more, one in three may be missing.
+    """
+    if not understanding.terms:
+        return None
+    n = len(understanding.terms)
+    required = n if n <= 2 else n - n // 3
+    return Lexical(BOOSTS, minimum_match=required).query(understanding)
+
+
+def merge(asked: Filters, understood: Filters) -> Filters:
+    """Conditions the shopper set by hand win over those read out of the words."""
+    updates = {
+        name: value
+        for name in Filters.model_fields
+        if (value := getattr(understood, name)) and not getattr(asked, name)
+    }
+    return asked.model_copy(update=updates)
+
+
+def _relax(
+    view: View, request: SearchRequest, understanding: Understanding, filters: Filters
+) -> tuple[Understanding, Filters, str | None]:
+    """The query as it is when something matches, else the first weaker one that does."""
+    if not understanding.terms or view.snapshot.matching(matching_query(understanding), filters):
+        return understanding, filters, None
+    for weaker, said in view.queries.relaxations(understanding):
+        looser = merge(request.filters, weaker.filters)
+        query = matching_query(weaker)
+        if query is not None and view.snapshot.matching(query, looser):
+            return weaker, looser, said
+    return understanding, filters, None
+
+
+def _deep(stage: Stage, name: str, context: QueryContext, wanted: int) -> Candidates:
+    """Ranked candidates, at least `wanted` where there are so many.
+
+    A learned ranker orders the head; a page beyond it goes on in first-stage order, so that paging
+    neither repeats nor loses a product.
+    """
+    found = stage.run(context, None)
+    if len(found) >= wanted:
+        return found
+    tail = Lexical(BOOSTS, k=wanted + len(found)).run(context, None)
+    rest = ~np.isin(tail.numbers, found.numbers)
+    if not rest.any():
+        return found
+    floor = float(found.scores[-1]) if len(found) else 0.0
+    steps = np.arange(1, int(rest.sum()) + 1, dtype=np.float32)
+    missing = {s: np.full(steps.size, np.nan, np.float32) for s in found.sources}
+    if "lexical" in missing:
+        missing["lexical"] = tail.scores[rest]
+    return Candidates(
+        np.concatenate([found.numbers, tail.numbers[rest]]),
+        np.concatenate([found.scores, np.float32(floor) - steps]),
+        {s: np.concatenate([v, missing[s]]) for s, v in found.sources.items()},
+    )
+
+
+def _business(
+    view: View, understanding: Understanding, filters: Filters, found: Candidates
+) -> Applied:
+    policy: BusinessPolicy = view.policy
+    if policy == BusinessPolicy():
+        return Applied(found, {})
+    now = datetime.now(UTC)
+    text = understanding.text
+    named = [p for r in policy.rules if r.active(text, now) for p in r.products]
+    numbers = dict(zip(named, view.snapshot.numbers(named).tolist(), strict=True))
+    allowed = _allowed(view, filters, [n for n in numbers.values() if n >= 0])
+    known = {p: n for p, n in numbers.items() if n in allowed}
+    return apply_policy(policy, text, found, view.store, known, now)
+
+
+def _allowed(view: View, filters: Filters, numbers: list[int]) -> set[int]:
+    """Which of these products the shopper's filters let through: a pin obeys filters too."""
+    if not numbers:
+        return set()
+    return set(view.snapshot.satisfying(np.asarray(numbers, np.int64), filters).tolist())
+
+
+def _hits(
+    view: View,
+    request: SearchRequest,
+    stage: Stage,
+    context: QueryContext,
+    found: Candidates,
+    applied: Applied,
+) -> tuple[Hit, ...]:
+    start = (request.page - 1) * request.size
+    ranked = applied.candidates
+    window = slice(start, start + request.size)
+    numbers, scores = ranked.numbers[window], ranked.scores[window]
+    products = view.snapshot.products(numbers)
+    explanations: dict[int, Explanation] = {}
+    if request.explain:
+        explanations = _explanations(stage, context, found, applied, window)
+    return tuple(
+        Hit(
+            position=start + i,
+            score=float(score),
+            product=product,
+            explanation=explanations.get(number),
+        )
+        for i, (number, score, product) in enumerate(
+            zip(numbers.tolist(), scores.tolist(), products, strict=True), start=1
+        )
+    )
+
+
+def _explanations(
+    stage: Stage, context: QueryContext, found: Candidates, applied: Applied, window: slice
+) -> dict[int, Explanation]:
+    shown = applied.candidates.numbers[window]
+    ranker = stage.second if isinstance(stage, Chain) else None
+    contributions = (
+        ranker.contributions(context, found, shown) if isinstance(ranker, LearnedRanker) else {}
+    )
+    explained = {}
+    for at, number in zip(range(*window.indices(len(applied.candidates))), shown, strict=False):
+        rules = applied.fired.get(int(number), ())
+        shares = contributions.get(int(number), ())
+        explained[int(number)] = Explanation(
+            sentence=sentence(shares, rules),
+            contributions=shares,
+            rules=rules,
+            sources={
+                name: float(values[at])
+                for name, values in applied.candidates.sources.items()
+                if not np.isnan(values[at])
+            },
+        )
+    return explained

@@ -1,0 +1,92 @@
+"""A view: everything that answers a query, consistent with itself and immutable.
+
+A request takes the current view once and keeps it. Updates and generation switches make a new
+view and replace the reference, so nothing changes under a running request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from tandem.contracts.candidates import Floats
+from tandem.contracts.search import Filters, SearchRequest, Understanding
+from tandem.features.store import FeatureStore
+from tandem.queries.model import QueryModel
+from tandem.ranking.business import BusinessPolicy
+from tandem.ranking.learned import LearnedRanker, Manifest
+from tandem.retrieval.encoders import TextEncoder
+from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
+from tandem.retrieval.port import Snapshot
+
+# BM25F boosts: chosen by cross-validation on the shared ESCI and Icecat judgments (see
+# docs/ranking.md), good defaults for any catalogue of that shape.
+BOOSTS = {
+    "title": 5.0,
+    "brand": 2.0,
+    "category": 3.0,
+    "attributes": 0.3,
+    "description": 0.5,
+    "identifiers": 2.0,
+}
+RERANKED = 300
+
+
+@dataclass(frozen=True)
+class View:
+    """One generation of the index with the updates so far, its query model and its ranker."""
+
+    generation: str
+    snapshot: Snapshot
+    store: FeatureStore
+    queries: QueryModel
+    encoder: TextEncoder | None
+    ranker: LearnedRanker | None = None
+    model_generation: str | None = None
+    manifest: Manifest | None = None
+    policy: BusinessPolicy = field(default_factory=BusinessPolicy)
+
+    def understand(self, request: SearchRequest) -> Understanding:
+        return self.queries.understand(request.q, request.language, rewrite=request.rewrite)
+
+    def context(self, understanding: Understanding, filters: Filters) -> QueryContext:
+        """What stages need to answer one query in this view."""
+        return QueryContext(
+            understanding=understanding,
+            filters=filters,
+            snapshot=self.snapshot,
+            store=self.store,
+            embed=partial(_embed, self.encoder),
+            categories=self.queries.category_distribution,
+        )
+
+    def stages(self) -> dict[str, Stage]:
+        """The systems that this view offers, by name; `ltr` only when a ranker is trained."""
+        lexical = Lexical(BOOSTS, k=1000)
+        systems: dict[str, Stage] = {"bm25": lexical}
+        if self.encoder is not None:
+            systems["dense"] = Dense(k=1000)
+            systems["hybrid"] = Fusion((lexical, Dense(k=1000)))
+        if self.ranker is not None:
+            systems["ltr"] = candidates(self.encoder is not None) >> self.ranker
+        return systems
+
+    def default_system(self) -> str:
+        if self.ranker is not None:
+            return "ltr"
+        return "hybrid" if self.encoder is not None else "bm25"
+
+    def with_ranker(
+        self, ranker: LearnedRanker | None, generation: str | None, manifest: Manifest | None
+    ) -> View:
+        return replace(self, ranker=ranker, model_generation=generation, manifest=manifest)
+
+
+def candidates(with_dense: bool) -> Stage:
+    """What the learned ranker reranks: the best of both worlds, at most `RERANKED`."""
+    lexical = Lexical(BOOSTS, k=RERANKED)
+    return Cutoff(Fusion((lexical, Dense(k=RERANKED))), RERANKED) if with_dense else lexical
+
+
+def _embed(encoder: TextEncoder | None, text: str) -> Floats | None:
+    return None if encoder is None or not text else encoder.encode([text])[0]

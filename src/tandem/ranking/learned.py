@@ -1,0 +1,188 @@
+"""A learned ranker: a model, the features it reads, and a manifest that says where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tandem
+from tandem.contracts.candidates import Candidates, Floats, Numbers
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.search import Contribution
+from tandem.features.declarations import compute_features
+from tandem.ranking.models import DEFAULT_MODEL, RankingModel, TrainingSet, model_class
+from tandem.retrieval.pipeline import QueryContext, Stage
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Lineage of a trained ranker."""
+
+    model: str
+    features: tuple[str, ...]
+    seed: int
+    data_fingerprint: str
+    judgments: str
+    queries: int
+    pairs: int
+    code_version: str
+    trained_at: str
+    index_generation: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LearnedRanker(Stage):
+    """Reorders candidates by a trained model."""
+
+    model: RankingModel
+    name: str = "ltr"
+
+    def run(self, context: QueryContext, candidates: Candidates | None) -> Candidates:
+        if candidates is None:
+            raise InvalidInput(
+                "a learned ranker needs candidates",
+                remedy="put a retriever before it: bm25 % 300 >> ltr",
+            )
+        if len(candidates) == 0:
+            return candidates
+        features = self.features(context, candidates)
+        with context.timed("rank"):
+            return candidates.rescored(self.model.score(features))
+
+    def features(self, context: QueryContext, candidates: Candidates) -> Floats:
+        """(n, f) feature matrix of the candidates."""
+        with context.timed("features"):
+            return compute_features(context.evidence(candidates), self.model.names)
+
+    def contributions(
+        self, context: QueryContext, candidates: Candidates, shown: Numbers
+    ) -> dict[int, tuple[Contribution, ...]]:
+        """Per product number, what moved its score, the strongest first.
+
+        Features are computed over all candidates, because some compare a product with the others.
+        """
+        features = self.features(context, candidates)
+        rows = np.flatnonzero(np.isin(candidates.numbers, shown))
+        shares = self.model.contributions(features[rows])
+        explained = {}
+        for row, share in zip(rows.tolist(), shares, strict=True):
+            order = np.argsort(-np.abs(share), kind="stable")
+            explained[int(candidates.numbers[row])] = tuple(
+                Contribution(
+                    feature=self.model.names[i],
+                    value=None if np.isnan(features[row, i]) else float(features[row, i]),
+                    contribution=float(share[i]),
+                )
+                for i in order.tolist()
+            )
+        return explained
+
+
+def save_ranker(ranker: LearnedRanker, manifest: Manifest, directory: Path) -> None:
+    """Write a ranker into an (unpublished) generation directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    ranker.model.save(directory)
+    text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
+    (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def load_manifest(directory: Path) -> Manifest:
+    try:
+        values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        return Manifest(**{**values, "features": tuple(values["features"])})
+    except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
+        raise InvalidInput(
+            f"not a ranker: {error}",
+            file=str(directory / MANIFEST),
+            remedy="roll back to an older model, or run: tandem train ranker",
+        ) from None
+
+
+def load_ranker(directory: Path) -> tuple[LearnedRanker, Manifest]:
+    manifest = load_manifest(directory)
+    model = model_class(manifest.model).load(directory, manifest.features)
+    return LearnedRanker(model), manifest
+
+
+def judgments_fingerprint(judgments: JudgmentList) -> str:
+    """SHA-256 over the sorted judgments: the same data, the same fingerprint."""
+    lines = sorted(f"{j.query}\t{j.product_id}\t{j.relevance}" for j in judgments)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def code_version() -> str:
+    return tandem.__version__
+
+
+@dataclass(frozen=True)
+class JudgedCandidates:
+    """One training query's candidates with features and relevance (unjudged counts as 0)."""
+
+    query: str
+    features: Floats
+    relevance: Floats
+
+
+def judge_candidates(
+    retriever: Stage,
+    names: Sequence[str],
+    judgments: JudgmentList,
+    open_context: Callable[[str], QueryContext],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[JudgedCandidates]:
+    """Features of the first stage's candidates for every judged query.
+
+    The candidates are what serving would rerank: judged products that retrieval misses are left
+    out, because the ranker will never see their like. An unjudged candidate counts as not
+    relevant, as the measures count it.
+    """
+    rows: list[JudgedCandidates] = []
+    for done, query in enumerate(judgments.queries, start=1):
+        context = open_context(query)
+        candidates = retriever.run(context, None)
+        if len(candidates):
+            judged = judgments.by_query[query]
+            relevance = np.array(
+                [judged.get(i, 0) for i in context.snapshot.ids(candidates.numbers)], np.float32
+            )
+            features = compute_features(context.evidence(candidates), names)
+            rows.append(JudgedCandidates(query, features, relevance))
+        if progress:
+            progress(done, len(judgments.queries))
+    return rows
+
+
+def training_set(rows: Sequence[JudgedCandidates], names: Sequence[str]) -> TrainingSet:
+    """Stack queries; a query without any relevant candidate teaches nothing and is left out."""
+    useful = [r for r in rows if r.relevance.max(initial=0) > 0]
+    if not useful:
+        raise InvalidInput(
+            "no judged query has a relevant product among its candidates",
+            remedy="check that the judgments' product ids are those of the catalogue",
+        )
+    return TrainingSet(
+        np.concatenate([r.features for r in useful]),
+        np.concatenate([r.relevance for r in useful]),
+        np.array([r.relevance.size for r in useful], np.int64),
+        tuple(names),
+    )
+
+
+def fit_ranker(
+    rows: Sequence[JudgedCandidates],
+    names: Sequence[str],
+    kind: str = DEFAULT_MODEL,
+    seed: int = 7,
+) -> LearnedRanker:
+    """Train a ranker of a kind on judged candidates."""
+    return LearnedRanker(model_class(kind).fit(training_set(rows, names), seed))
