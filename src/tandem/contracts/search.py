@@ -114,7 +114,10 @@ class Understanding(Frozen):
     language: str | None = None
     terms: tuple[Term, ...] = ()
     expansions: tuple[Term, ...] = Field(default=(), description="Synonyms and the like")
-    excluded: tuple[Term, ...] = Field(default=(), description="From 'without x', '-x'")
+    negated: tuple[Term, ...] = Field(
+        default=(), description="From 'without x': still retrieved by, and left to the ranker"
+    )
+    excluded: tuple[Term, ...] = Field(default=(), description="From '-x': never shown")
     intents: tuple[Intent, ...] = ()
     filters: Filters = Filters()
     corrected: str | None = Field(default=None, description="Set when `text` was corrected")
