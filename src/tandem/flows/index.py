@@ -110,9 +110,7 @@ def _build(
     synonyms = layout.synonyms_file if layout.synonyms_file.exists() else None
     queries = QueryModelBuilder(analyser, synonyms)
     store = FeatureStoreBuilder(directory / "features")
-    engine = EmbeddedBuilder(
-        directory / "engine", analyser, encoder.dimension if encoder else None
-    )
+    engine = EmbeddedBuilder(directory / "engine", analyser, encoder.dimension if encoder else None)
     done = 0
     for batch in read_products(layout, BATCH):
         analysed: list[AnalysedProduct] = [analyser.analyse(p) for p in batch]

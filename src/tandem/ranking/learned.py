@@ -37,6 +37,7 @@ class Manifest:
     code_version: str
     trained_at: str
     index_generation: str
+    trained_on: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
@@ -99,7 +100,8 @@ def save_ranker(ranker: LearnedRanker, manifest: Manifest, directory: Path) -> N
 def load_manifest(directory: Path) -> Manifest:
     try:
         values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        return Manifest(**{**values, "features": tuple(values["features"])})
+        lists = {key: tuple(values[key]) for key in ("features", "trained_on")}
+        return Manifest(**{**values, **lists})
     except (OSError, json.JSONDecodeError, TypeError, KeyError) as error:
         raise InvalidInput(
             f"not a ranker: {error}",
@@ -129,6 +131,7 @@ class JudgedCandidates:
     """One training query's candidates with features and relevance (unjudged counts as 0)."""
 
     query: str
+    ids: tuple[str, ...]
     features: Floats
     relevance: Floats
 
@@ -152,11 +155,10 @@ def judge_candidates(
         candidates = retriever.run(context, None)
         if len(candidates):
             judged = judgments.by_query[query]
-            relevance = np.array(
-                [judged.get(i, 0) for i in context.snapshot.ids(candidates.numbers)], np.float32
-            )
+            ids = tuple(context.snapshot.ids(candidates.numbers))
+            relevance = np.array([judged.get(i, 0) for i in ids], np.float32)
             features = compute_features(context.evidence(candidates), names)
-            rows.append(JudgedCandidates(query, features, relevance))
+            rows.append(JudgedCandidates(query, ids, features, relevance))
         if progress:
             progress(done, len(judgments.queries))
     return rows

@@ -1,0 +1,65 @@
+"""The `tandem` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
+from tandem.cli.console import err
+from tandem.contracts.errors import TandemError
+
+app = typer.Typer(
+    name="tandem",
+    help="Search, recommendation and collaboration for creator commerce.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+importing = typer.Typer(no_args_is_help=True, help="Bring data in: catalogues and judgments.")
+train = typer.Typer(no_args_is_help=True, help="Train models.")
+app.add_typer(importing, name="import")
+app.add_typer(train, name="train")
+
+app.command("init")(data.init)
+importing.command("catalog")(data.import_catalog_command)
+importing.command("judgments")(data.import_judgments_command)
+train.command("ranker")(training.train_ranker_command)
+app.command("index")(data.index)
+app.command("search")(searching.search)
+app.command("evaluate")(evaluation.evaluate_command)
+app.command("serve")(serving.serve_command)
+app.command("rollback")(generations.rollback)
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 bad input, 3 not found, 4 conflict,
+    5 an optional dependency is missing, 130 interrupted."""
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        err.print("[yellow]Interrupted; the workspace is as it was before this step.[/]")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except TandemError as error:
+        err.print("[bold red]Error[/]", end=" ")
+        err.print(error.message, markup=False, highlight=False, soft_wrap=True)
+        if error.remedy:
+            err.print("[bold]Remedy[/]", end=" ")
+            err.print(error.remedy, markup=False, highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

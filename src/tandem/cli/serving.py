@@ -1,0 +1,25 @@
+"""`tandem serve`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tandem.cli.console import DEFAULT_WORKSPACE, WorkspaceOption
+
+
+def serve_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
+) -> None:
+    """Serve the storefront, the workbench and the HTTP API.
+
+    Example: `tandem serve -w shop --port 8080`
+    """
+    from tandem.flows.workspace import open_workspace
+    from tandem.http.server import serve
+
+    with open_workspace(workspace) as shop:
+        serve(shop, host=host, port=port)

@@ -1,0 +1,25 @@
+"""Roll back catalogue, index or models to an older generation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tandem.contracts.errors import NotFound
+from tandem.storage.layout import Generations, Layout
+
+Kind = Literal["index", "models", "catalog"]
+
+
+def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:
+    """Switch `kind` to generation `to` (default: the newest older one); returns (was, now)."""
+    generations: Generations = getattr(layout, kind)
+    with layout.writing():
+        was = generations.live()
+        target = to or generations.previous()
+        if target is None:
+            raise NotFound(
+                f"no older generation of {kind} to roll back to",
+                remedy=f"there is: {', '.join(generations.names()) or 'none'}",
+            )
+        generations.switch(target)
+    return was, target

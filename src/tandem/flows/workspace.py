@@ -1,0 +1,308 @@
+"""A workspace opened for use: search, suggest, update, evaluate.
+
+>>> import tandem
+>>> shop = tandem.open("shop")
+>>> shop.search("bluetooth speaker", k=10)
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.product import Product
+from tandem.contracts.run import Run
+from tandem.contracts.search import (
+    Filters,
+    SearchRequest,
+    SearchResponse,
+    Suggestion,
+)
+from tandem.features.store import FeatureStore
+from tandem.flows.search import answer
+from tandem.flows.view import View
+from tandem.queries.model import QueryModel
+from tandem.ranking.business import BusinessPolicy
+from tandem.ranking.learned import load_ranker
+from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
+from tandem.retrieval.engines.embedded import EmbeddedEngine
+from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
+from tandem.storage.judgments import judgment_names, load_judgments, save_judgments
+from tandem.storage.layout import Layout
+from tandem.storage.updates import Update, UpdateJournal
+
+
+def open_workspace(path: str | Path) -> Workspace:
+    """Open the workspace in folder `path`. NotFound when there is none, or it has no index."""
+    return Workspace(Layout.open(Path(path)))
+
+
+class _Live:
+    """One opened index generation with what is needed to apply updates to it."""
+
+    def __init__(self, layout: Layout, encoder_of: Callable[[str | None], TextEncoder | None]):
+        path = layout.index.live_path()
+        if path is None:
+            raise NotFound(
+                f"{layout.root} has no index yet",
+                remedy=f"build one with: tandem index -w {layout.root}",
+            )
+        self.name = path.name
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        self.queries = QueryModel.load(path / "queries")
+        self.store = FeatureStore.open(path / "features")
+        self.encoder = encoder_of(manifest["encoder"])
+        self.engine = EmbeddedEngine.open(path / "engine", self.queries.analyser, name=self.name)
+        self.sequence: int = manifest["journal_sequence"]
+
+    def apply(self, updates: Sequence[Update]) -> None:
+        """Bring engine and feature store forward, product numbers in lockstep."""
+        if not updates:
+            return
+        upserts = [u.product for u in updates if u.product is not None]
+        analysed = [self.queries.analyser.analyse(p) for p in upserts]
+        vectors = (
+            self.encoder.encode([product_text(p) for p in upserts])
+            if self.encoder is not None and upserts
+            else None
+        )
+        self.engine.apply(updates, analysed, vectors)
+        self.store = self.store.with_products(analysed)
+        self.sequence = updates[-1].sequence
+
+    def view(self) -> View:
+        return View(
+            generation=self.name,
+            snapshot=self.engine.snapshot(),
+            store=self.store,
+            queries=self.queries,
+            encoder=self.encoder,
+        )
+
+
+class Workspace:
+    """A shop's workspace. Safe for many threads; close it when done (or use `with`)."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.settings = layout.settings()
+        self._writing = threading.Lock()
+        self._encoders: dict[str, TextEncoder | None] = {}
+        self._journal = UpdateJournal(layout.updates)
+        self._live = self._open_live()
+        self._view = self._dressed(self._live.view())
+
+    # --- Searching ----------------------------------------------------------------------------
+
+    def search(self, query: str | SearchRequest, k: int = 10, **options: Any) -> SearchResponse:
+        """Search. `options` are fields of `SearchRequest` (filters, facets, sort, explain, …)."""
+        request = (
+            query if isinstance(query, SearchRequest) else SearchRequest(q=query, size=k, **options)
+        )
+        return answer(self._view, request, self.settings.simulated)
+
+    def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
+        """Completions of what is being typed."""
+        return self._view.queries.suggest(prefix, limit, language)
+
+    def product(self, product_id: str) -> Product | None:
+        """The product as it is now, or None."""
+        snapshot = self._view.snapshot
+        numbers = snapshot.numbers([product_id])
+        return snapshot.products(numbers)[0] if numbers[0] >= 0 else None
+
+    # --- Pipelines ----------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The current view: take it once and keep it for one piece of work."""
+        return self._view
+
+    def context(self, query: str) -> QueryContext:
+        """The context in which stages answer one query text, without filters."""
+        view = self._view
+        understanding = view.understand(SearchRequest(q=query[:512]))
+        return view.context(understanding, Filters())
+
+    def pipeline(self, stage: str | Stage) -> Pipeline:
+        """A system by name (`bm25`, `dense`, `hybrid`, `ltr`) or any stage, ready to compose."""
+        if isinstance(stage, Stage):
+            return Pipeline(stage, self.context)
+        stages = self._view.stages()
+        if stage not in stages:
+            raise InvalidInput(
+                f"no system '{stage}' in this workspace",
+                remedy=f"use one of: {', '.join(stages)}; 'ltr' needs: tandem train ranker",
+            )
+        return Pipeline(stages[stage], self.context, stage)
+
+    @property
+    def bm25(self) -> Pipeline:
+        return self.pipeline("bm25")
+
+    @property
+    def dense(self) -> Pipeline:
+        return self.pipeline("dense")
+
+    @property
+    def hybrid(self) -> Pipeline:
+        return self.pipeline("hybrid")
+
+    @property
+    def ltr(self) -> Pipeline:
+        return self.pipeline("ltr")
+
+    @property
+    def reranker(self) -> Stage:
+        """The learned ranker alone, to put behind any retriever: `ws.bm25 % 100 >> ws.reranker`."""
+        if self._view.ranker is None:
+            raise NotFound("no ranker is trained", remedy="run: tandem train ranker")
+        return self._view.ranker
+
+    # --- Updating -----------------------------------------------------------------------------
+
+    def upsert(self, products: Sequence[Product]) -> int:
+        """Add or replace products. Returned means durable, and visible to the next search."""
+        return self._update([("upsert", p.id, p) for p in products])
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Remove products; returns how many there were."""
+        with self._writing:
+            known = self._view.snapshot.numbers(ids)
+        found = [i for i, number in zip(ids, known.tolist(), strict=True) if number >= 0]
+        return self._update([("delete", i, None) for i in dict.fromkeys(found)])
+
+    def _update(self, operations: Sequence[tuple[str, str, Product | None]]) -> int:
+        if not operations:
+            return 0
+        with self._writing:
+            self._catch_up()
+            self._journal.append(operations)
+            self._catch_up()
+        return len(operations)
+
+    def refresh(self) -> bool:
+        """Take up a newer index or model generation, changed rules, and updates made elsewhere.
+
+        Returns whether a generation was switched. Running requests keep their view.
+        """
+        with self._writing:
+            old = (self._view.generation, self._view.model_generation)
+            if self.layout.index.live() != self._live.name:
+                fresh = self._open_live()
+                stale, self._live = self._live, fresh
+                self._view = self._dressed(fresh.view())
+                stale.engine.close()
+            else:
+                self._live.apply(self._journal.since(self._live.sequence))
+                self._view = self._dressed(self._live.view())
+            return old != (self._view.generation, self._view.model_generation)
+
+    def _catch_up(self) -> None:
+        entries = self._journal.since(self._live.sequence)
+        if entries:
+            self._live.apply(entries)
+            fresh = self._live.view()
+            self._view = replace(self._view, snapshot=fresh.snapshot, store=fresh.store)
+
+    def _open_live(self) -> _Live:
+        live = _Live(self.layout, self._encoder)
+        live.apply(self._journal.since(live.sequence))
+        return live
+
+    def _dressed(self, view: View) -> View:
+        """The view with the live ranker and the shop's rules."""
+        view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
+        path = self.layout.models.live_path()
+        if path is None:
+            return view
+        ranker, manifest = load_ranker(path)
+        return view.with_ranker(ranker, path.name, manifest)
+
+    def _encoder(self, name: str | None) -> TextEncoder | None:
+        key = name or ""
+        if key not in self._encoders:
+            self._encoders[key] = load_encoder(name)
+        return self._encoders[key]
+
+    # --- Judging ------------------------------------------------------------------------------
+
+    def judgment_list(self, name: str | None = None) -> JudgmentList:
+        """A judgment list by name; by default the first one. Empty when there is none."""
+        names = judgment_names(self.layout)
+        if name is None and not names:
+            return JudgmentList()
+        return load_judgments(self.layout, name or names[0])
+
+    def judgment_queries(self, name: str | None = None) -> Sequence[str]:
+        return self.judgment_list(name).queries
+
+    def judgments(self, query: str) -> Mapping[str, int]:
+        """Relevance 0..3 by product id for one query; empty when it is not judged."""
+        return self.judgment_list().by_query.get(query, {})
+
+    def judge(self, query: str, product_id: str, relevance: int) -> None:
+        """Record one verdict durably; it replaces an earlier one on the same pair."""
+        if relevance not in range(4):
+            raise InvalidInput(
+                f"relevance {relevance} is not 0, 1, 2 or 3", field="relevance", remedy="use 0 to 3"
+            )
+        with self._writing:
+            known = self.judgment_list()
+            judged = dict(known.by_query)
+            judged[query] = {**judged.get(query, {}), product_id: relevance}
+            names = judgment_names(self.layout)
+            save_judgments(self.layout, JudgmentList(judged, names[0] if names else "judgments"))
+
+    # --- About --------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What is live, for pages and `tandem doctor`."""
+        view = self._view
+        return {
+            "name": self.settings.name,
+            "dataset": self.settings.dataset,
+            "simulated": self.settings.simulated,
+            "currency": self.settings.currency,
+            "products": view.snapshot.size,
+            "index_generation": view.generation,
+            "model_generation": view.model_generation,
+            "model": view.manifest.model if view.manifest else None,
+            "encoder": view.encoder.name if view.encoder else None,
+            "languages": list(view.queries.analyser.languages),
+            "rankers": list(view.stages()),
+            "default_ranker": view.default_system(),
+        }
+
+    def run(self, system: str, queries: Sequence[str], k: int = 100) -> Run:
+        """Rank a query set with one system."""
+        return self.pipeline(system).rank(queries, k)
+
+    def close(self) -> None:
+        self._live.engine.close()
+        self._journal.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        status = self.status()
+        return (
+            f"Workspace('{self.layout.root}', {status['products']:,} products, "
+            f"ranker {status['default_ranker']})"
+        )
