@@ -24,7 +24,6 @@ from tandem.contracts.candidates import Candidates, Floats
 from tandem.contracts.errors import InvalidInput
 from tandem.features.store import Columns, FeatureStore
 
-
 # Further down than any boost or objective can lift.
 _BURIED = 1000.0
 

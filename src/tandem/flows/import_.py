@@ -1,0 +1,222 @@
+"""Import: from files into the workspace, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.product import Product
+from tandem.ingest.door import Door
+from tandem.ingest.judgments import read_judgments
+from tandem.ingest.mapping import ColumnMapping, find_mapping
+from tandem.ingest.problem import Rejected
+from tandem.storage.atomic import fsync_directory
+from tandem.storage.catalog import CatalogWriter, read_products
+from tandem.storage.judgments import save_judgments
+from tandem.storage.layout import Layout
+
+Mode = Literal["replace", "merge"]
+Progress = Callable[[int, int | None], None]
+
+PROGRESS_EVERY = 1_000
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.
+
+    imported: products taken in. quarantined: rows turned away; `by_reason` counts them by code.
+    products: size of the catalogue afterwards. quarantine_file: None if no row was turned away.
+    sources: (file, name of the mapping, currency) of each file. seconds: wall-clock time.
+    """
+
+    imported: int
+    quarantined: int
+    by_reason: Mapping[str, int]
+    products: int
+    quarantine_file: Path | None
+    generation: str
+    sources: tuple[tuple[str, str, str], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JudgmentReport:
+    """What was read: `unknown_products` judged products are not in the catalogue (None: no
+    catalogue yet). They are kept, for the catalogue may gain them.
+    """
+
+    name: str
+    queries: int
+    judgments: int
+    unknown_products: int | None
+    seconds: float
+
+
+def import_catalog(
+    layout: Layout,
+    files: Sequence[Path],
+    mapping: ColumnMapping | str | Path | None = None,
+    currency: str | None = None,
+    strict: bool = False,
+    mode: Mode = "replace",
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Import product files as the new catalogue, or merge them into the one there (by id).
+
+    mapping: a mapping, the name of a ready one, or a TOML file; None finds out from the columns.
+    currency: what prices are in; None takes it from the mapping, the rows or the settings.
+    strict: the first bad row fails the import instead of going to quarantine.
+    progress: called with rows done and the estimated total (None while it cannot be estimated).
+
+    Raises InvalidInput, and leaves the workspace as it was, if a file cannot be read to its end, if
+    no row is in order, or under `strict`; Conflict if another process is writing.
+    """
+    started = time.monotonic()
+    door = Door(
+        [Path(file) for file in files],
+        mapping=find_mapping(mapping),
+        currency=currency,
+        default_currency=layout.settings().currency,
+    )
+    reasons: Counter[str] = Counter()
+    first: Rejected | None = None
+    imported = 0
+    with layout.writing(), _Quarantine(layout) as quarantine:
+        source = {
+            "files": [{"file": f.name, "mapping": m, "currency": c} for f, m, c in door.sources]
+        }
+        with CatalogWriter(
+            layout, source=source, merge=mode == "merge", before_live=quarantine.publish
+        ) as writer:
+            for item in _reported(door, progress):
+                if isinstance(item, Product):
+                    writer.add(item)
+                    imported += 1
+                    continue
+                if strict:
+                    raise _as_error(item)
+                first = first or item
+                reasons[item.code] += 1
+                quarantine.add(item)
+            if not imported:
+                raise _nothing_imported(first, reasons)
+        return ImportReport(
+            imported=imported,
+            quarantined=reasons.total(),
+            by_reason=dict(reasons.most_common()),
+            products=writer.manifest.products,
+            quarantine_file=quarantine.file,
+            generation=writer.manifest.generation,
+            sources=tuple((str(f), m, c) for f, m, c in door.sources),
+            seconds=time.monotonic() - started,
+        )
+
+
+def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> JudgmentReport:
+    """Read a judgment file and store it under `name`, replacing a list of that name."""
+    started = time.monotonic()
+    judgments = read_judgments(Path(file), name)
+    unknown: int | None = None
+    if layout.catalog.live() is not None:
+        missing = {
+            product_id for products in judgments.by_query.values() for product_id in products
+        }
+        for batch in read_products(layout):
+            missing.difference_update(product.id for product in batch)
+        unknown = len(missing)
+    with layout.writing():
+        save_judgments(layout, judgments, name)
+    return JudgmentReport(
+        name=name,
+        queries=len(judgments.queries),
+        judgments=len(judgments),
+        unknown_products=unknown,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _reported(door: Door, progress: Progress | None) -> Iterator[Product | Rejected]:
+    """The door's items, with `progress` told about them now and then and at the end."""
+    done = 0
+    for done, item in enumerate(door, start=1):
+        yield item
+        if progress is not None and done % PROGRESS_EVERY == 0:
+            fraction = door.fraction
+            progress(done, max(done, round(done / fraction)) if fraction > 0 else None)
+    if progress is not None:
+        progress(done, done)
+
+
+def _as_error(rejected: Rejected) -> InvalidInput:
+    return InvalidInput(
+        rejected.reason,
+        file=rejected.file,
+        line=rejected.line,
+        field=rejected.field,
+        remedy=rejected.remedy,
+    )
+
+
+def _nothing_imported(first: Rejected | None, reasons: Counter[str]) -> InvalidInput:
+    if first is None:
+        return InvalidInput("no row to import", remedy="check the files")
+    error = _as_error(first)
+    summary = ", ".join(f"{count} × {code}" for code, count in reasons.most_common())
+    return InvalidInput(
+        f"no row could be imported ({summary}); the first one: {first.reason}",
+        file=error.file,
+        line=error.line,
+        field=error.field,
+        remedy=error.remedy,
+    )
+
+
+class _Quarantine:
+    """Rejected rows on their way to `catalog/quarantine/<generation>.jsonl`.
+
+    They are written into a scratch folder, which `Generations.sweep` removes after a kill, and
+    published together with the generation.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._scratch: Path | None = None
+        self._handle: IO[bytes] | None = None
+        self.file: Path | None = None
+
+    def __enter__(self) -> _Quarantine:
+        return self
+
+    def add(self, rejected: Rejected) -> None:
+        if self._handle is None:
+            self._scratch = Path(
+                tempfile.mkdtemp(dir=self._layout.catalog.root, prefix=".building-")
+            )
+            self._handle = (self._scratch / "quarantine.jsonl").open("wb")
+        self._handle.write(rejected.to_json() + b"\n")
+
+    def publish(self, generation: str) -> None:
+        if self._handle is None or self._scratch is None:
+            return
+        self._handle.close()
+        self._layout.quarantine.mkdir(exist_ok=True)
+        self.file = self._layout.quarantine / f"{generation}.jsonl"
+        (self._scratch / "quarantine.jsonl").rename(self.file)
+        fsync_directory(self._layout.quarantine)
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            self._handle.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self._layout.catalog.root.rmdir()  # left empty by an import that failed
