@@ -14,14 +14,17 @@ from typing import IO, Literal
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
+from tandem.ingest.currencies import is_currency
 from tandem.ingest.door import Door
 from tandem.ingest.judgments import read_judgments
 from tandem.ingest.mapping import ColumnMapping, find_mapping
 from tandem.ingest.problem import Rejected
+from tandem.simulate.catalogue import simulated_products
+from tandem.simulate.judgments import simulated_judgments
 from tandem.storage.atomic import fsync_directory
 from tandem.storage.catalog import CatalogWriter, read_products
 from tandem.storage.judgments import save_judgments
-from tandem.storage.layout import Layout
+from tandem.storage.layout import Layout, Settings
 
 Mode = Literal["replace", "merge"]
 Progress = Callable[[int, int | None], None]
@@ -59,6 +62,30 @@ class JudgmentReport:
     judgments: int
     unknown_products: int | None
     seconds: float
+
+
+def create_workspace(
+    root: Path,
+    *,
+    name: str | None = None,
+    currency: str = "EUR",
+    encoder: str | None = Settings.encoder,
+    dataset: str | None = None,
+    simulated: bool = False,
+) -> Layout:
+    """Make a new, empty workspace; `name` defaults to the folder's. Raises Conflict if one is
+    there already, InvalidInput if `currency` is none of ISO 4217.
+    """
+    if not is_currency(currency):
+        raise InvalidInput(
+            f"'{currency}' is no currency of ISO 4217",
+            field="currency",
+            remedy="use the three-letter code, such as EUR",
+        )
+    root = Path(root)
+    return Layout.create(
+        root, Settings(name or root.resolve().name, currency, encoder, dataset, simulated)
+    )
 
 
 def import_catalog(
@@ -140,6 +167,40 @@ def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> Jud
         queries=len(judgments.queries),
         judgments=len(judgments),
         unknown_products=unknown,
+        seconds=time.monotonic() - started,
+    )
+
+
+def import_simulated(
+    layout: Layout,
+    n: int,
+    seed: int = 0,
+    languages: Sequence[str] = ("en",),
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Fill the workspace with `n` invented products and with judgments on them (`simulated`).
+
+    The products are in the workspace's currency and each says that it is simulated.
+    """
+    started = time.monotonic()
+    currency = layout.settings().currency
+    source = {"simulated": True, "products": n, "seed": seed, "languages": list(languages)}
+    with layout.writing():
+        with CatalogWriter(layout, source=source) as writer:
+            products = simulated_products(n, seed=seed, languages=languages, currency=currency)
+            for done, product in enumerate(products, start=1):
+                writer.add(product)
+                if progress is not None and (done % PROGRESS_EVERY == 0 or done == n):
+                    progress(done, n)
+        save_judgments(layout, simulated_judgments(n, seed=seed, languages=languages))
+    return ImportReport(
+        imported=n,
+        quarantined=0,
+        by_reason={},
+        products=writer.manifest.products,
+        quarantine_file=None,
+        generation=writer.manifest.generation,
+        sources=(("simulated", "simulated", currency),),
         seconds=time.monotonic() - started,
     )
 

@@ -11,8 +11,9 @@ from tandem.contracts.judgment import ESCI_RELEVANCE, Judgment, JudgmentList
 from tandem.ingest.problem import shorten
 from tandem.ingest.readers import BadRow, Row, RowFile
 
-# The first of these that a file has holds the verdict.
-VERDICTS = ("label", "rating", "relevance")
+# The first of these that a file has is taken.
+PRODUCT_IDS = ("product_id", "docid", "doc_id")
+VERDICTS = ("label", "rating", "relevance", "esci_label")
 HIGHEST = 3
 
 _LABELS: Mapping[str, int] = {
@@ -28,18 +29,19 @@ def read_judgments(path: Path, name: str | None = None) -> JudgmentList:
     """Read a judgment list; of two verdicts on one pair the later wins.
 
     Columns (any case): `query`, `product_id`, and `label` (E, S, C, I or the full word) or
-    `rating` or `relevance` (0, 1, 2, 3). Other columns are ignored. A judgment list is small and
+    `rating` or `relevance` (0, 1, 2, 3). `docid` for the product and `esci_label`, as public data
+    sets call them, are understood too. Other columns are ignored. A judgment list is small and
     every verdict counts, so the first row that is not in order raises InvalidInput with file, line,
     field and remedy; nothing is skipped silently.
     """
     judgments: list[Judgment] = []
-    columns: dict[str, str] | None = None
+    columns: dict[str, str] = {}
     for row in RowFile(path):
         if isinstance(row, BadRow):
             raise InvalidInput(
                 row.problem.reason, file=str(path), line=row.line, remedy=row.problem.remedy
             )
-        if columns is None or not columns.keys() >= row.values.keys():
+        if not columns or not columns.keys() >= row.values.keys():
             columns = _columns(row, path)
         judgments.append(_judgment(row, columns, path))
     return JudgmentList.of(judgments, name or path.name.split(".")[0])
@@ -48,7 +50,7 @@ def read_judgments(path: Path, name: str | None = None) -> JudgmentList:
 def _columns(row: Row, path: Path) -> dict[str, str]:
     """Source column → `query`, `product_id` or `verdict`, or "" for columns of no interest."""
     plain = {column.strip().lower(): column for column in row.values}
-    wanted = {"query": ("query",), "product_id": ("product_id",), "verdict": VERDICTS}
+    wanted = {"query": ("query",), "product_id": PRODUCT_IDS, "verdict": VERDICTS}
     roles = dict.fromkeys(row.values, "")
     for role, names in wanted.items():
         column = next((plain[n] for n in names if n in plain), None)

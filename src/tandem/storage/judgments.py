@@ -12,11 +12,14 @@ from tandem.storage.layout import Layout
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
-def save_judgments(layout: Layout, judgments: JudgmentList, name: str) -> None:
-    """Store a list under `name` (small letters, digits, - and _), replacing one of that name."""
+def save_judgments(layout: Layout, judgments: JudgmentList, name: str | None = None) -> None:
+    """Store a list under `name`, by default its own (small letters, digits, - and _), replacing
+    one of that name.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    name = judgments.name if name is None else name
     if not _NAME.fullmatch(name):
         raise InvalidInput(
             f"'{name}' cannot name a judgment list",
