@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.run import Run
-from tandem.experiments.measures import depth_of
-from tandem.experiments.offline import Evaluation, evaluate
+from tandem.experiments.measures import depth, parse_measures
+from tandem.experiments.offline import COVERAGE_DEPTH, Evaluation, evaluate
 from tandem.flows.index import Progress
 from tandem.flows.workspace import Workspace
 from tandem.ingest.judgments import read_judgments
@@ -30,9 +31,10 @@ def evaluate_systems(
     figures on queries that it has seen say little about queries that it has not.
     """
     judged = _judgments(shop, judgments)
-    depth = depth_of(measures)
-    runs = [_run(shop, system, judged.queries, depth, progress) for system in systems]
-    return evaluate(runs, judged, list(measures), baseline=0, notes=_seen(shop, judged, systems))
+    k = max(depth(parse_measures(measures)), COVERAGE_DEPTH)
+    runs = [_run(shop, system, judged.queries, k, progress) for system in systems]
+    evaluation = evaluate(runs, judged, measures, baseline=0)
+    return replace(evaluation, warnings=(*evaluation.warnings, *_seen(shop, judged, systems)))
 
 
 def _judgments(shop: Workspace, judgments: Path | JudgmentList | None) -> JudgmentList:
@@ -55,13 +57,13 @@ def _run(
     shop: Workspace,
     system: str,
     queries: Sequence[str],
-    depth: int,
+    k: int,
     progress: Progress | None,
 ) -> Run:
     pipeline = shop.pipeline(system)
     rankings = {}
     for done, query in enumerate(queries, start=1):
-        rankings[query] = pipeline.rank_one(query, depth)
+        rankings[query] = pipeline.rank_one(query, k)
         if progress:
             progress(system, done, len(queries))
     return Run(system, rankings)

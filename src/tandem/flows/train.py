@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from tandem.ranking.learned import (
     save_ranker,
 )
 from tandem.ranking.models import DEFAULT_MODEL
-from tandem.storage.atomic import new_directory
+from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "P@10")
@@ -72,7 +73,7 @@ def train_ranker(
         ranker = fit_ranker(rows, LTR_FEATURES, kind, seed)
         out_of_fold = _out_of_fold(rows, kind, folds, seed, progress)
         runs = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
-        evaluation = evaluate([*runs, out_of_fold], judgments, list(MEASURES), baseline=0)
+        evaluation = evaluate([*runs, out_of_fold], judgments, MEASURES, baseline=0)
     manifest = Manifest(
         model=kind,
         features=tuple(LTR_FEATURES),
@@ -146,6 +147,15 @@ def publish(
         name = layout.models.next_name()
         with new_directory(layout.models.root / name) as scratch:
             save_ranker(ranker, manifest, scratch)
-            evaluation.save(scratch / "evaluation.json")
+            write_json_atomic(scratch / "evaluation.json", evaluation_record(evaluation))
         layout.models.switch(name)
     return name
+
+
+def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
+    """The evaluation as JSON, with every query's value by measure and system beside the means."""
+    per_query = {
+        m.name: {r.query: dict(r.values) for r in evaluation.per_query(m.name)}
+        for m in evaluation.measures
+    }
+    return {**evaluation.to_json(), "per_query": per_query}
