@@ -52,8 +52,6 @@ def evidence(store: FeatureStore, numbers: list[int], *words: str) -> Evidence:
 
 SAMPLE = ["red", "blue", "shoe", "lamp", "usb", "cable", "big"]
 words = st.lists(st.sampled_from(SAMPLE), max_size=6)
-    st.sampled_from(["red", "blue", "shoe", "lamp", "usb", "cable", "big"]), max_size=6
-)
 
 
 @settings(max_examples=40, deadline=None)
@@ -86,8 +84,10 @@ def test_updates_and_base_are_indistinguishable(tmp_path_factory, titles, cut, d
 def test_unknown_is_not_zero(tmp_path):
     store = build(tmp_path, [analysed(0, "lamp"), analysed(1, "lamp", brand="Acme")])
     columns = store.columns(np.array([0, 1]))
-    assert np.isnan(columns.price[0]) and columns.price[1] == 12.5
-    assert np.isnan(columns.margin[0]) and columns.margin[1] == 0.25
+    assert np.isnan(columns.price[0])
+    assert columns.price[1] == 12.5
+    assert np.isnan(columns.margin[0])
+    assert columns.margin[1] == 0.25
     assert columns.brand.tolist() == [-1, 0]
     assert store.names.code("brand", "Acme") == 0
     assert store.names.code("brand", "unheard of") == -1
