@@ -1,0 +1,111 @@
+"""The ASGI application of one shop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from tandem.http import problems
+from tandem.http.gate import Gate
+from tandem.http.limits import RateLimit
+from tandem.http.routes import catalogue, judging, operating, searching, site
+from tandem.http.serving import Serving
+from tandem.http.settings import ServerSettings
+from tandem.http.shop import Shop
+from tandem.http.workers import Overloaded
+
+log = logging.getLogger("tandem.http")
+
+_DESCRIPTION = """
+Search a catalogue, complete queries, read and change products, judge results.
+
+Every answer names the `query_id` and the index and model generation that produced it, and says
+how long each stage took. Errors are problem details (RFC 9457) with a `remedy`. Reading needs no
+key; what changes something needs the admin key in `X-API-Key`.
+"""
+
+
+def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
+    """An application that serves `shop`. Closing the shop is its owner's business."""
+    settings = settings or ServerSettings()
+    serving = Serving(shop, settings)
+    app = FastAPI(
+        title="Tandem",
+        version="1",
+        description=_DESCRIPTION,
+        # The ready-made documentation pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        # A redirect would hide from a client that its address is wrong.
+        redirect_slashes=False,
+    )
+    app.state.serving = serving
+    app.state.stopping = False
+    problems.install(app)
+    for routes in (searching, judging, catalogue, operating, site):
+        app.include_router(routes.router)
+    app.add_middleware(
+        Gate,
+        metrics=serving.metrics,
+        limit=RateLimit(settings.rate_per_second, settings.rate_burst),
+        max_body_bytes=settings.max_body_bytes,
+    )
+    _document(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    serving: Serving = app.state.serving
+    watch = asyncio.create_task(_watch(serving))
+    try:
+        yield
+    finally:
+        app.state.stopping = True
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await asyncio.to_thread(serving.close)
+
+
+async def _watch(serving: Serving) -> None:
+    """Take up generations that another process made live."""
+    every = serving.settings.refresh_seconds
+    while every:
+        await asyncio.sleep(every)
+        try:
+            switched, _ = await operating.take_up(serving)
+        except Overloaded:
+            continue
+        except Exception:
+            # The generation that is being served stays; the next look may succeed.
+            log.exception("a newer generation could not be taken up")
+            continue
+        if switched:
+            log.info("now serving index %s", serving.shop.status().get("index_generation"))
+
+
+def _document(app: FastAPI) -> None:
+    """OpenAPI with the problems that are really sent, in place of FastAPI's own error shape."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = plain()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            schemas.pop("HTTPValidationError", None)
+            schemas.pop("ValidationError", None)
+            problem = problems.Problem.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            schemas.update(problem.pop("$defs", {}))
+            schemas["Problem"] = problem
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

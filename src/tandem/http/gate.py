@@ -1,0 +1,166 @@
+"""What every request passes: an id, two limits, security headers, metrics, a log line."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tandem.http.limits import RateLimit
+from tandem.http.metrics import Metrics
+from tandem.http.problems import problem
+
+log = logging.getLogger("tandem.http")
+
+# Scripts and styles only from this server, never inline: text of a product that slipped into a
+# page as markup could still not run. Pictures may come from where the catalogue says.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: https:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+# Measured by operators' tools every few seconds: neither limited nor logged.
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Gate:
+    """Pure ASGI, because a request-response middleware costs more than the rest of the stack.
+
+    Leaves `query_id` in the scope; a route may replace it by the one of its answer. What leaves
+    carries it as `Tandem-Query-Id`, beside the generations in `scope["generations"]` and the
+    timings in `scope["timings_ms"]` where the route left them.
+    """
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, limit: RateLimit, max_body_bytes: int
+    ) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.limit = limit
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        scope["query_id"] = uuid.uuid4().hex
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _stamp(MutableHeaders(scope=message), scope, started)
+            await send(message)
+
+        self.metrics.started()
+        try:
+            refusal = self._refusal(scope)
+            if refusal is None:
+                await self.app(scope, self._counted(receive), sending)
+            else:
+                await refusal(scope, receive, sending)
+        except Exception:
+            log.exception("query_id=%s %s failed", scope["query_id"], _route(scope))
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            route = _route(scope)
+            self.metrics.finished(route, _method(scope), status, seconds)
+            if scope["path"] not in _QUIET:
+                # The route's template, not the address: neither client nor query is logged.
+                log.info(
+                    "%s %s %d %.1f ms query_id=%s",
+                    _method(scope),
+                    route,
+                    status,
+                    seconds * 1000,
+                    scope["query_id"],
+                )
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """A response to a request that need not be looked at further."""
+        client = scope.get("client")
+        quiet = scope["path"] in _QUIET
+        wait = 0.0 if quiet else self.limit.wait(client[0] if client else None)
+        if wait:
+            self.metrics.refused("rate")
+            return problem(
+                429,
+                "too many requests from one client",
+                query_id=scope["query_id"],
+                headers={"Retry-After": str(math.ceil(wait))},
+            )
+        length = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
+        if length.isdigit() and int(length[:20]) > self.max_body_bytes:
+            self.metrics.refused("size")
+            return problem(413, self._too_large, query_id=scope["query_id"])
+        return None
+
+    def _counted(self, receive: Receive) -> Receive:
+        """`receive` for a body that does not say how long it is."""
+        size = 0
+
+        async def receiving() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.max_body_bytes:
+                self.metrics.refused("size")
+                raise HTTPException(413, self._too_large)
+            return message
+
+        return receiving
+
+    @property
+    def _too_large(self) -> str:
+        return f"the body is larger than {self.max_body_bytes:,} bytes"
+
+
+def _stamp(headers: MutableHeaders, scope: Scope, started: float) -> None:
+    headers.raw.extend(_RAW_SECURITY_HEADERS)
+    headers["Tandem-Query-Id"] = scope["query_id"]
+    if generations := scope.get("generations"):
+        headers["Tandem-Index-Generation"] = generations[0] or "none"
+        headers["Tandem-Model-Generation"] = generations[1] or "none"
+    timings: dict[str, float] = dict(scope.get("timings_ms", ()))
+    timings["server"] = (time.perf_counter() - started) * 1000
+    headers["Server-Timing"] = ", ".join(f"{k};dur={v:.2f}" for k, v in timings.items())
+
+
+_RAW_SECURITY_HEADERS = [(k.lower().encode(), v.encode()) for k, v in SECURITY_HEADERS.items()]
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
+
+
+def _route(scope: Scope) -> str:
+    route: Any = scope.get("route")
+    return getattr(route, "path", None) or "none"

@@ -1,0 +1,113 @@
+"""The storefront and the workbench: static files and three small pages."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tandem.http.serving import of
+
+router = APIRouter(include_in_schema=False)
+# Ask every time, transfer only what changed: a new version is seen at once without a build step.
+_REVALIDATE = "no-cache"
+
+
+@dataclass(frozen=True)
+class Asset:
+    content: bytes
+    media_type: str
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha256(self.content).hexdigest()[:20]}"'
+
+
+@cache
+def _assets() -> Mapping[str, Asset]:
+    """Every file of `pages/` by name: a closed list, so no address can reach another file."""
+    folder = resources.files("tandem.http") / "pages"
+    found = {}
+    for entry in folder.iterdir():
+        if entry.is_file():
+            kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
+            if kind in ("text/javascript", "application/javascript"):
+                kind = "text/javascript"
+            found[entry.name] = Asset(entry.read_bytes(), kind)
+    return found
+
+
+@router.get("/")
+async def storefront(request: Request) -> Response:
+    return _page(request, "store.html")
+
+
+@router.get("/p/{product_id:path}")
+async def product_page(request: Request, product_id: str) -> Response:
+    return _page(request, "product.html")
+
+
+@router.get("/workbench")
+async def workbench(request: Request) -> Response:
+    return _page(request, "workbench.html")
+
+
+@router.get("/favicon.ico")
+async def favicon(request: Request) -> Response:
+    return await static(request, "icon.svg")
+
+
+@router.get("/static/{name}")
+async def static(request: Request, name: str) -> Response:
+    asset = _assets().get(name)
+    if asset is None or name.endswith(".html"):
+        raise HTTPException(404, f"no file '{name}'")
+    headers = {"Cache-Control": _REVALIDATE, "ETag": asset.etag}
+    if request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+def _page(request: Request, name: str) -> Response:
+    """A page with the shop's facts filled in, so that nothing jumps when the script starts."""
+    status = of(request).shop.status()
+    text = _assets()[name].content.decode()
+    for key, value in _facts(status).items():
+        text = text.replace("{{" + key + "}}", value)
+    return Response(text, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def _facts(status: Mapping[str, Any]) -> dict[str, str]:
+    """Values of the placeholders, safe to put into markup."""
+    facts = {
+        "name": status["name"],
+        "currency": status["currency"],
+        "products": status["products"],
+        "rankers": list(status["rankers"]),
+        "default_ranker": status.get("default_ranker"),
+        "facets": list(status.get("facets", ())),
+    }
+    # A data block: the browser runs nothing in it, and `<` cannot close it.
+    data = orjson.dumps(facts).decode().replace("<", "\\u003c")
+    banner = (
+        '<p class="banner" role="note"><strong>Simulated catalogue.</strong> '
+        "These products, prices and ratings are made up.</p>"
+        if status["simulated"]
+        else ""
+    )
+    return {
+        "name": html.escape(str(status["name"])),
+        "products": f"{status['products']:,}",
+        "banner": banner,
+        "facts": data,
+    }

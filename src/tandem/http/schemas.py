@@ -1,0 +1,312 @@
+"""Requests and responses that exist only over HTTP; all others are the contracts' own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.product import AttributeValue, Product, ProductId
+from tandem.contracts.search import (
+    MAX_DEPTH,
+    MAX_PAGE_SIZE,
+    MAX_QUERY,
+    Filters,
+    SearchRequest,
+    SearchResponse,
+    Sort,
+    Suggestion,
+)
+
+MAX_FILTER_VALUES = 200
+MAX_COMPARED = 4
+
+ShortText = Annotated[str, StringConstraints(max_length=MAX_QUERY)]
+RankerName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_REQUEST_FIELDS = tuple(SearchRequest.model_fields)
+
+
+class Message(BaseModel):
+    """Strict at the door: a misspelt field is an error, not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PersonalisationContext(Message):
+    """Who is asking. Checked and then dropped: it changes no result yet and is never stored."""
+
+    client_id: str | None = Field(default=None, max_length=128)
+    session_id: str | None = Field(default=None, max_length=128)
+    segments: tuple[ShortText, ...] = Field(default=(), max_length=32)
+    recent_products: tuple[ProductId, ...] = Field(default=(), max_length=50)
+    locale: str | None = Field(default=None, pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+
+
+class SearchBody(SearchRequest):
+    """Body of `POST /v1/search`."""
+
+    context: PersonalisationContext | None = Field(
+        default=None,
+        description="Personalisation context: accepted and checked, unused so far, never stored",
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"q": "bluetooth speaker", "facets": ["brand", "category"], "size": 20},
+                {
+                    "q": "laptop under 500 eur",
+                    "filters": {"brand": ["HP", "Lenovo"], "price_max": "500"},
+                    "sort": "price_asc",
+                    "explain": True,
+                },
+            ]
+        }
+    )
+
+    def request(self) -> SearchRequest:
+        """What the shop is asked. InvalidInput when it is beyond what one search may cost."""
+        request = SearchRequest.model_construct(
+            **{name: getattr(self, name) for name in _REQUEST_FIELDS}
+        )
+        return bounded(request)
+
+
+class SearchQuery(Message):
+    """Query string of `GET /v1/search`: the same search, easy to type and to link to."""
+
+    q: str = Field(default="", max_length=MAX_QUERY, examples=["bluetooth speaker"])
+    brand: list[ShortText] = Field(default=[], description="Repeat for alternatives")
+    merchant: list[ShortText] = []
+    category: list[ShortText] = Field(default=[], description="Path joined by ' > '")
+    product_language: list[ShortText] = Field(
+        default=[], description="Only products described in this language"
+    )
+    attribute: list[ShortText] = Field(
+        default=[], description="`name:value`; repeat for alternatives", examples=[["color:Black"]]
+    )
+    price_min: Decimal | None = Field(default=None, ge=0, le=10**15)
+    price_max: Decimal | None = Field(default=None, ge=0, le=10**15)
+    rating_min: float | None = Field(default=None, ge=0, le=5)
+    in_stock: bool | None = None
+    facets: list[ShortText] = Field(
+        default=[],
+        description="Names, repeated or separated by commas",
+        examples=[["brand,category"]],
+    )
+    sort: Sort = Sort.RELEVANCE
+    page: int = Field(default=1, ge=1, le=MAX_DEPTH)
+    size: int = Field(default=20, ge=1, le=MAX_PAGE_SIZE)
+    ranker: RankerName | None = Field(default=None, examples=["bm25"])
+    language: str | None = Field(
+        default=None, pattern=r"^[a-z]{2,3}$", description="Language of the query, if known"
+    )
+    explain: bool = False
+    rewrite: bool = True
+
+    def request(self) -> SearchRequest:
+        """What the shop is asked. InvalidInput when it is beyond what one search may cost."""
+        facets = [name.strip() for names in self.facets for name in names.split(",")]
+        values: dict[str, Any] = {
+            "filters": Filters(
+                brand=tuple(self.brand),
+                merchant=tuple(self.merchant),
+                category=tuple(self.category),
+                language=tuple(self.product_language),
+                attributes=_attributes(self.attribute),
+                price_min=self.price_min,
+                price_max=self.price_max,
+                rating_min=self.rating_min,
+                in_stock=self.in_stock,
+            ),
+            "facets": tuple(dict.fromkeys(name for name in facets if name)),
+        }
+        for name in ("q", "sort", "page", "size", "ranker", "language", "explain", "rewrite"):
+            values[name] = getattr(self, name)
+        return bounded(SearchRequest(**values))
+
+
+def _attributes(pairs: Iterable[str]) -> dict[str, tuple[AttributeValue, ...]]:
+    found: dict[str, list[AttributeValue]] = {}
+    for pair in pairs:
+        name, colon, value = pair.partition(":")
+        if not (name and colon and value):
+            raise InvalidInput(
+                f"'{pair}' is not name:value", field="attribute", remedy="write color:Black, say"
+            )
+        found.setdefault(name, []).append({"true": True, "false": False}.get(value, value))
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def bounded(request: SearchRequest) -> SearchRequest:
+    """The request itself, unless it asks for more than one search should cost."""
+    if request.page * request.size > MAX_DEPTH:
+        raise InvalidInput(
+            f"page {request.page} of {request.size} lies beyond result {MAX_DEPTH}",
+            field="page",
+            remedy="narrow the search with filters instead of paging so far",
+        )
+    f = request.filters
+    values = [*f.brand, *f.merchant, *f.category, *f.language]
+    for name, alternatives in f.attributes.items():
+        values += [name, *(str(a) for a in alternatives)]
+    if len(values) > MAX_FILTER_VALUES or any(len(v) > MAX_QUERY for v in values):
+        raise InvalidInput(
+            f"more than {MAX_FILTER_VALUES} filter values, or one longer than {MAX_QUERY}",
+            field="filters",
+            remedy="filter by fewer or shorter values",
+        )
+    if any(p is not None and p > 10**15 for p in (f.price_min, f.price_max)):
+        raise InvalidInput(
+            "the price is beyond 10^15", field="filters", remedy="use a smaller amount"
+        )
+    if any(len(name) > MAX_QUERY for name in request.facets):
+        raise InvalidInput(
+            f"a name longer than {MAX_QUERY}", field="facets", remedy="name facets of this shop"
+        )
+    return request
+
+
+class SuggestQuery(Message):
+    """Query string of `GET /v1/suggest`."""
+
+    q: str = Field(max_length=MAX_QUERY, examples=["bluet"])
+    limit: int = Field(default=8, ge=1, le=20)
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+
+
+class Traced(Message):
+    """What every answer carries, so that it can be traced to what produced it."""
+
+    query_id: str
+    index_generation: str | None
+    model_generation: str | None
+    timings_ms: dict[str, float] = Field(description="Milliseconds by stage")
+
+
+class SuggestResponse(Traced):
+    q: str
+    suggestions: list[Suggestion]
+
+
+class ProductResponse(Traced):
+    product: Product
+
+
+class UpsertBody(Message):
+    """Body of `PUT /v1/products`: whole products; one with a known id is replaced."""
+
+    products: list[Product] = Field(
+        min_length=1,
+        examples=[
+            [
+                {
+                    "id": "SP-1",
+                    "title": "Portable bluetooth speaker, 20 h battery",
+                    "brand": "Acme",
+                    "category": ["Electronics", "Audio", "Speakers"],
+                    "attributes": {"color": "Black", "battery_life_h": 20},
+                    "price": {"amount": "49.90", "currency": "EUR"},
+                }
+            ]
+        ],
+    )
+
+
+class UpsertResponse(Traced):
+    upserted: int
+
+
+class DeleteResponse(Traced):
+    deleted: int
+
+
+class RefreshResponse(Traced):
+    switched: bool = Field(description="Whether a newer generation was taken up")
+
+
+class StatusResponse(Traced):
+    """What the server serves, for pages and operators."""
+
+    name: str
+    dataset: str | None = None
+    simulated: bool
+    currency: str
+    products: int
+    rankers: list[str]
+    default_ranker: str | None = None
+    facets: list[str]
+
+
+class CompareBody(Message):
+    """Body of `POST /v1/compare`: one query, several rankers."""
+
+    q: str = Field(max_length=MAX_QUERY, examples=["bluetooth speaker"])
+    rankers: tuple[RankerName, ...] = Field(
+        min_length=1, max_length=MAX_COMPARED, examples=[["bm25", "ltr"]]
+    )
+    size: int = Field(default=20, ge=1, le=50)
+    measure: str = Field(default="nDCG@10", max_length=40)
+    explain: bool = True
+    rewrite: bool = True
+
+
+class CompareResponse(Traced):
+    """`measures` is null for a ranker where the query has no judged relevant product."""
+
+    q: str
+    results: dict[str, SearchResponse]
+    judgments: dict[str, int] = Field(description="Relevance 0..3 by product id; absent: unjudged")
+    measure: str
+    measures: dict[str, float | None]
+
+
+class QueriesQuery(Message):
+    """Query string of `GET /v1/judgments/queries`."""
+
+    rankers: str = Field(
+        default="", max_length=300, description="Separated by commas", examples=["bm25,ltr"]
+    )
+    measure: str = Field(default="nDCG@10", max_length=40)
+
+
+class JudgedQuery(Message):
+    """One judged query; `measures` by ranker, null where the query says nothing about it."""
+
+    q: str
+    judged: int
+    measures: dict[str, float | None]
+
+
+class QueriesResponse(Traced):
+    measure: str
+    rankers: list[str]
+    queries: list[JudgedQuery]
+
+
+class JudgmentsQuery(Message):
+    """Query string of `GET /v1/judgments`."""
+
+    q: str = Field(min_length=1, max_length=MAX_QUERY, examples=["laptop"])
+
+
+class JudgmentsResponse(Traced):
+    q: str
+    judgments: dict[str, int]
+
+
+class JudgmentBody(Message):
+    """Body of `PUT /v1/judgments`: 3 exact, 2 substitute, 1 complement, 0 irrelevant."""
+
+    q: str = Field(min_length=1, max_length=MAX_QUERY, examples=["laptop"])
+    product_id: ProductId = Field(examples=["2060476"])
+    relevance: int = Field(ge=0, le=3, examples=[3])
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.q.strip():
+            raise ValueError("a judgment needs a query")
+        return self

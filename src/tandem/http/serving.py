@@ -1,0 +1,120 @@
+"""What the routes of one server share: the shop, its threads, its metrics, its key."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import Request, Security
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from tandem.http.metrics import Metrics
+from tandem.http.settings import ServerSettings
+from tandem.http.shop import Shop
+from tandem.http.workers import Overloaded, Workers
+
+T = TypeVar("T")
+_API_KEY = APIKeyHeader(
+    name="X-API-Key", auto_error=False, description="The admin key of this server"
+)
+
+
+class StrictRequest(Request):
+    """JSON by orjson: faster, and it turns away NaN, infinity, lone surrogates and deep nests."""
+
+    async def json(self) -> Any:
+        return orjson.loads(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose body is read by `StrictRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return handler
+
+
+class Serving:
+    """One server's shop and the two lanes to it.
+
+    `search` answers shoppers on as many threads as there are cores. `slow` is one thread for
+    writes, refreshes and measures over many queries: they never take a shopper's thread, and
+    writes are in order.
+    """
+
+    def __init__(self, shop: Shop, settings: ServerSettings) -> None:
+        self.shop = shop
+        self.settings = settings
+        self.metrics = Metrics()
+        self.search = Workers(
+            "search", settings.search_threads, settings.queue, settings.request_seconds
+        )
+        self.slow = Workers("slow", 1, 16, settings.slow_seconds)
+
+    async def run(self, lane: Workers, work: Callable[[], T]) -> tuple[T, dict[str, float]]:
+        """The result of `work` and its timings in milliseconds; Overloaded without room."""
+        started = time.perf_counter()
+        try:
+            result, waited = await lane.run(work)
+        except Overloaded as refusal:
+            self.metrics.refused(refusal.reason)
+            raise
+        took = (time.perf_counter() - started) * 1000
+        return result, {"queue": round(waited, 3), "total": round(took, 3)}
+
+    def traced(
+        self, request: Request, timings_ms: Mapping[str, float], status: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The fields of `Traced`; they go into the response's headers as well."""
+        index, model = status.get("index_generation"), status.get("model_generation")
+        request.scope["generations"] = (index, model)
+        request.scope["timings_ms"] = timings_ms
+        return {
+            "query_id": request.scope["query_id"],
+            "index_generation": index,
+            "model_generation": model,
+            "timings_ms": dict(timings_ms),
+        }
+
+    def close(self) -> None:
+        self.search.close()
+        self.slow.close()
+
+
+def of(request: Request) -> Serving:
+    """The server that a request came to."""
+    serving: Serving = request.app.state.serving
+    return serving
+
+
+async def admin(request: Request, key: Annotated[str | None, Security(_API_KEY)]) -> None:
+    """Dependency of every route that changes something: 401 unless the admin key is sent."""
+    lock = of(request).settings.admin_key
+    if lock is None or key is None or not lock.opens_with(key):
+        raise HTTPException(
+            401,
+            "this needs the admin key",
+            # RFC 9110 asks a 401 to name a scheme.
+            headers={"WWW-Authenticate": 'ApiKey header="X-API-Key"'},
+        )
+
+
+def json_response(model: BaseModel) -> Response:
+    """A model as JSON by pydantic's serialiser; docs/http.md says why (measured)."""
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+def finite(value: float | None) -> float | None:
+    """NaN says 'not measurable', which JSON spells null."""
+    return None if value is None or not math.isfinite(value) else value
