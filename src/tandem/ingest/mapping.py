@@ -250,13 +250,14 @@ class ColumnMapping(_Declared):
         else:
             attributes = {"attributes": (attributes, "any")}
         extra: dict[str, Any] = {}
+        roles = self._roles  # once: access to a private attribute of a pydantic model is slow
         for column, value in row.items():
             if value is None or value == "":
                 continue
             try:
-                role = self._roles[column]
+                role = roles[column]
             except KeyError:
-                role = self._roles[column] = self._role(column)
+                role = roles[column] = self._role(column)
             if role is None:
                 continue
             name, kind = role

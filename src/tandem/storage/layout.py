@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import re
 import shutil
 import tomllib
@@ -116,7 +117,8 @@ class Settings:
     def to_toml(self) -> str:
         lines = [
             "# Settings of this Tandem workspace.",
-            f'name = "{self.name}"',
+            # A JSON string is a TOML basic string as well, with whatever needs escaping escaped.
+            f"name = {json.dumps(self.name, ensure_ascii=False)}",
             f'currency = "{self.currency}"  # ISO 4217, for products that name none',
             f'encoder = "{self.encoder or "none"}"  # text encoder by name, or "none"',
         ]
