@@ -250,11 +250,11 @@ def parquet() -> bytes:
 HEADER = b"id,title,brand\n"
 FILES: dict[str, tuple[str, Callable[[], bytes], str, int | None]] = {
     "truncated gzip": ("x.jsonl.gz", lambda: gzip.compress(many())[:-200], "cut off", -1),
-    "truncated zstd": ("x.jsonl.zst", lambda: compressed(many(9000), "zstd")[:-200], "cut off", -1),
+    "truncated zstd": ("x.jsonl.zst", lambda: compressed(many(), "zstd")[:-200], "cut off", -1),
     "gzip cut in its header": ("x.jsonl.gz", lambda: gzip.compress(many())[:5], "cut off", 1),
     "damaged gzip": (
         "x.jsonl.gz",
-        lambda: (z := gzip.compress(many(9000)))[:-8] + b"\0\0\0\0" + z[-4:],
+        lambda: (z := gzip.compress(many()))[:-8] + b"\0\0\0\0" + z[-4:],
         "damaged",
         -1,
     ),
@@ -314,9 +314,9 @@ def test_a_broken_file_is_one_clear_error_and_changes_nothing(
         import_catalog(shop, [file])
     assert caught.value.file == str(file)
     assert caught.value.remedy
-    if line == -1:  # cut or damaged somewhere behind the first line
+    if line == -1:  # where it is noticed depends on the size of compressed blocks
         assert caught.value.line is not None
-        assert 1 < caught.value.line <= 10_000
+        assert 1 <= caught.value.line <= 10_000
     else:
         assert caught.value.line == line
     assert contents(shop) == before
