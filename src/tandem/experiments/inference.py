@@ -16,6 +16,9 @@ from tandem.contracts.errors import InvalidInput
 Array = NDArray[np.float64]
 CORRECTIONS = ("holm", "none")
 
+# Values this close are equal: they differ by rounding.
+_EQUAL = 1e-9
+
 # Resamples per matrix product: bounds memory at some 10 MB per 1,000 queries.
 _BLOCK = 512
 
@@ -61,7 +64,7 @@ def bootstrap_intervals(
     spread = np.where(here, values, -np.inf).max(axis=0, initial=-np.inf) - np.where(
         here, values, np.inf
     ).min(axis=0, initial=np.inf)
-    todo = np.flatnonzero(~few & (spread > 0))
+    todo = np.flatnonzero(~few & (spread > _EQUAL))
     if todo.size:
         means = _resampled_means(filled[:, todo], here[:, todo], resamples, seed)
         # Bias: how far the estimate stands from the median of its resamples. Half of the ties
@@ -145,7 +148,7 @@ def effect_size(differences: Array) -> Array:
         d = column[~np.isnan(column)]
         if d.size and not d.any():
             out[i] = 0.0
-        elif d.size > 1 and float(np.ptp(d)) > 1e-12:
+        elif d.size > 1 and float(np.ptp(d)) > _EQUAL:
             out[i] = d.mean() / d.std(ddof=1)
     return out
 

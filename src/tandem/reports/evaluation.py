@@ -75,8 +75,8 @@ def table(evaluation: Evaluation) -> Table:
             e = system.estimates[measure.name]
             leads = system.name in _leading(evaluation, measure)
             cell = Text(_number(e.mean), style="bold" if leads else "")
-            cell.append(f" {_range(e)}", style="dim")
-            cell.append("*" if _significant(evaluation, system, measure) else " ", style="bold")
+            cell.append("*" if _significant(evaluation, system, measure) else " ")
+            cell.append(f"\n{_range(e)} ", style="dim")
             cells.append(cell)
         label = Text(system.name)
         if system.name == evaluation.baseline:
@@ -224,9 +224,10 @@ def _doubts(evaluation: Evaluation) -> list[str]:
     n, coverage = len(evaluation.queries), evaluation.coverage
     doubts = []
     if coverage is not None:
+        but = ", except in the condensed values" if _condensed(evaluation) else ""
         doubts.append(
             f"{coverage:.0%} of the first {COVERAGE_DEPTH} products were judged; the others count "
-            "as irrelevant. The condensed values below leave them out."
+            f"as irrelevant{but}."
         )
     if n >= FEW_QUERIES:
         doubts.append(
@@ -241,7 +242,7 @@ def _doubts(evaluation: Evaluation) -> list[str]:
 
 
 def _numbers(evaluation: Evaluation) -> Grid:
-    condensed = any(s.condensed for s in evaluation.systems)
+    condensed = _condensed(evaluation)
     header = ["System", "Measure", "Mean", "95% interval"]
     header += ["Condensed"] if condensed else []
     header += ["Top 10 judged"]
@@ -337,12 +338,13 @@ def _glossary(evaluation: Evaluation) -> Definitions:
             "How often a difference at least this large would come about if both systems were "
             "equally good and each query's winner were a coin toss (paired randomisation test).",
         ),
-        (
-            "Condensed",
-            "The value after leaving out products that nobody judged: beside the plain value it "
-            "shows how much the missing judgments matter.",
-        ),
     ]
+    if _condensed(evaluation):
+        meaning = (
+            "The value after leaving out products that nobody judged: beside the plain value it "
+            "shows how much the missing judgments matter."
+        )
+        terms.append(("Condensed", meaning))
     return Definitions(terms)
 
 
@@ -351,6 +353,10 @@ def _significant(evaluation: Evaluation, system: SystemResult, measure: Measure)
         system.name != evaluation.baseline
         and evaluation.comparison(system.name, measure.name).significant
     )
+
+
+def _condensed(evaluation: Evaluation) -> bool:
+    return any(s.condensed for s in evaluation.systems)
 
 
 def _leading(evaluation: Evaluation, measure: Measure) -> set[str]:
