@@ -148,10 +148,11 @@ def _verdict(
     if best.name == baseline.name:
         rivals = [c for c in evaluation.comparisons if c.measure == measure.name]
         rival = max(rivals, key=lambda c: c.difference.mean or 0.0)
-        verdict = (
-            f"{on}, nothing ranks better than {best.name}, the baseline ({measure.name} {mean})."
-        )
-        return [verdict, _gain(rival, evaluation), _tally(rival)]
+        return [
+            f"{on}, nothing ranks better than the baseline {best.name} ({measure.name} {mean}).",
+            _gain(rival, evaluation),
+            _tally(rival),
+        ]
     found = evaluation.comparison(best.name, measure.name)
     if found.significant:
         verdict = f"{on}, {best.name} ranks products better than {baseline.name}"
@@ -168,8 +169,9 @@ def _gain(found: Comparison, evaluation: Evaluation) -> str:
     d = found.difference
     if d.mean is None or found.p_adjusted is None:
         return f"{found.system} and {found.baseline} cannot be compared on {found.measure}."
-    gain = "gain" if d.mean >= 0 else "loss"
-    low, high = (d.low, d.high) if d.mean >= 0 else (-d.high, -d.low)
+    gain, over, low, high = (
+        ("gain", "over", d.low, d.high) if d.mean >= 0 else ("loss", "against", -d.high, -d.low)
+    )
     tests = _many(len(evaluation.comparisons), "comparison", "comparisons")
     corrected = f" after correcting for {tests}" if evaluation.correction != "none" else ""
     if found.significant:
@@ -177,7 +179,7 @@ def _gain(found: Comparison, evaluation: Evaluation) -> str:
     else:
         chance = "Chance alone could produce such a difference"
     return (
-        f"We are 95% sure that the {gain} of {found.system} over {found.baseline} lies between "
+        f"We are 95% sure that the {gain} of {found.system} {over} {found.baseline} lies between "
         f"{_signed(low)} and {_signed(high)}. {chance} ({_p(found.p_adjusted)}{corrected})."
     )
 
