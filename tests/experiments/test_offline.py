@@ -84,6 +84,7 @@ def test_coverage_is_the_judged_share_of_what_was_shown() -> None:
     assert found["good"].coverage == 1.0
     assert found["poor"].coverage == pytest.approx((2 / 3 + 1 + 1 / 2) / 3)
     assert found.coverage == pytest.approx((1 + found["poor"].coverage) / 2)
+    assert any("is judged for poor (72%);" in w for w in found.warnings)
     nothing = evaluate([run("nothing")], JUDGMENTS, ["RR"])
     assert nothing.coverage is None
     assert nothing.to_json()["coverage"] is None

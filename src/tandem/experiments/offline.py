@@ -555,11 +555,12 @@ def _warnings(
                 f"'{s.name}' returned nothing for {len(s.missing)} of {len(queries)} queries; "
                 "they count as 0"
             )
-        if s.coverage is not None and s.coverage < LOW_COVERAGE:
-            found.append(
-                f"only {s.coverage:.0%} of the top {COVERAGE_DEPTH} of '{s.name}' is judged; "
-                "unjudged products count as irrelevant, so its values may be too low"
-            )
+    if low := [s for s in systems if s.coverage is not None and s.coverage < LOW_COVERAGE]:
+        shares = ", ".join(f"{s.name} ({s.coverage:.0%})" for s in low)
+        found.append(
+            f"less than {LOW_COVERAGE:.0%} of the top {COVERAGE_DEPTH} is judged for {shares}; "
+            "unjudged products count as irrelevant, so these values may be too low"
+        )
     if len(queries) < FEW_QUERIES:
         found.append(f"only {len(queries)} queries: intervals are wide and not very reliable")
     return tuple(found)
