@@ -70,10 +70,12 @@ class Gate:
         started = time.perf_counter()
         scope["query_id"] = uuid.uuid4().hex
         status = 500
+        answering = False
 
         async def sending(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answering
             if message["type"] == "http.response.start":
+                answering = True
                 status = message["status"]
                 _stamp(MutableHeaders(scope=message), scope, started)
             await send(message)
@@ -87,7 +89,11 @@ class Gate:
                 await refusal(scope, receive, sending)
         except Exception:
             log.exception("query_id=%s %s failed", scope["query_id"], _route(scope))
-            raise
+            if answering:  # too late to say so politely: the connection has to break
+                raise
+            await problem(500, "the server could not answer", query_id=scope["query_id"])(
+                scope, receive, sending
+            )
         finally:
             seconds = time.perf_counter() - started
             route = _route(scope)

@@ -100,7 +100,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem; none shows a traceback."""
+    """Answer every foreseen error of `app` with a problem; the gate answers the others."""
 
     @app.exception_handler(TandemError)
     async def _(request: Request, error: TandemError) -> Response:
@@ -136,11 +136,6 @@ def install(app: FastAPI) -> None:
             query_id=_query_id(request),
             headers=error.headers,
         )
-
-    @app.exception_handler(Exception)
-    async def _(request: Request, error: Exception) -> Response:
-        # Logged once, by the gate, which sees the exception again.
-        return problem(500, "the server could not answer", query_id=_query_id(request))
 
 
 def _invalid(request: Request, found: Any) -> Response:

@@ -1,0 +1,70 @@
+// One product.
+import { call, label, productPath, search, valueText } from "./api.js";
+import { art } from "./art.js";
+import { card, price, rating } from "./card.js";
+import { $, h } from "./dom.js";
+import { searchBox } from "./searchbox.js";
+
+const store = (parameters) => `/?${new URLSearchParams(parameters)}`;
+const box = searchBox({
+  chosen: (text) => location.assign(text.trim() ? store({ q: text.trim() }) : "/"),
+  picked: (kind, text) => location.assign(store({ [kind]: text })),
+});
+box.set("");
+
+// Back to the very list that the shopper came from, where there is one.
+if (document.referrer.startsWith(`${location.origin}/?`) && history.length > 1) {
+  $("back").textContent = "← Back to results";
+  $("back").addEventListener("click", (event) => { event.preventDefault(); history.back(); });
+}
+
+const id = decodeURIComponent(location.pathname.slice("/p/".length));
+
+async function show() {
+  const place = $("product");
+  try {
+    const { product } = await call("GET", `/v1/products/${productPath(id)}`);
+    document.title = `${product.title} · ${document.title}`;
+    place.replaceChildren(h("div", { class: "product-art" }, art(product)), text(product));
+    similar(product);
+  } catch (error) {
+    place.replaceChildren(h("div", { class: "product-text" }, h("h1", {}, error.status === 404 ? "This product is not here" : "The product cannot be shown"),
+      h("p", {}, error.status === 404 ? "It may have been removed. Search for something like it." : `${error.message}. ${error.remedy}`)));
+  } finally {
+    place.removeAttribute("aria-busy");
+  }
+}
+
+function text(product) {
+  const crumbs = product.category.map((name, i) => h("li", {}, h("a", { href: store({ category: product.category.slice(0, i + 1).join(" > ") }) }, name)));
+  const stock = product.stock === null ? null : product.stock === 0 ? h("p", { class: "out" }, "Out of stock") : h("p", { class: "in" }, "In stock");
+  const attributes = Object.entries(product.attributes).sort(([a], [b]) => a.localeCompare(b));
+  const seller = product.merchant && product.merchant !== product.brand ? h("span", {}, " · sold by ", h("a", { href: store({ merchant: product.merchant }) }, product.merchant)) : null;
+  return h("div", { class: "product-text" },
+    crumbs.length ? h("nav", { "aria-label": "Category" }, h("ol", { class: "crumbs" }, crumbs)) : null,
+    h("h1", { dir: "auto", lang: product.language }, product.title),
+    product.brand ? h("p", { class: "by" }, "By ", h("a", { href: store({ brand: product.brand }) }, product.brand), seller) : null,
+    rating(product), h("p", {}, price(product)), stock,
+    product.description ? h("h2", {}, "About this product") : null, description(product),
+    attributes.length ? h("h2", {}, "Properties") : null,
+    attributes.length ? h("dl", { class: "properties" }, attributes.flatMap(([name, value]) => [h("dt", {}, label(name)), h("dd", { dir: "auto" }, valueText(value))])) : null,
+    h("p", { class: "muted" }, `Product ${product.id}`));
+}
+
+function description(product) {
+  const lines = product.description.split(/\n+/).map((line) => line.trim()).filter(Boolean);
+  if (lines.length < 2) return lines.length ? h("p", { class: "description", dir: "auto" }, lines[0]) : null;
+  return h("ul", { class: "description", dir: "auto" }, lines.map((line) => h("li", {}, line)));
+}
+
+async function similar(product) {
+  // The start of a title names the product; its tail lists properties.
+  const q = product.title.split(/\s+/).slice(0, 8).join(" ").slice(0, 200);
+  const answer = await search({ q, size: 6, rewrite: false }).catch(() => null);
+  const others = (answer?.hits || []).filter((hit) => hit.product.id !== product.id).slice(0, 5);
+  if (!others.length) return;
+  $("similar").replaceChildren(...others.map((hit) => card(hit.product)));
+  $("more").hidden = false;
+}
+
+show();

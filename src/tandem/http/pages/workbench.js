@@ -1,0 +1,259 @@
+// The relevance workbench: queries with their measures, two rankers side by side, judging by keys.
+import { call, facts, label, money, productPath, valueText } from "./api.js";
+import { $, debounce, h } from "./dom.js";
+
+const MEASURE = "nDCG@10";
+const SHOWN = 20;
+const LABELS = ["Irrelevant", "Complement", "Substitute", "Exact"];
+const rows = { list: [], by: "a", down: false };
+let view = null; // the comparison that is shown
+let at = { side: "a", index: 0 };
+let asking = null;
+
+const ranker = (side) => $(`ranker-${side}`).value;
+const number = (value) => (value === null || value === undefined ? "–" : value.toFixed(3));
+
+// --- Queries ------------------------------------------------------------------------------------
+
+async function loadQueries() {
+  $("rows").replaceChildren(...Array.from({ length: 12 }, () => h("tr", {}, h("td", { colspan: "4" }, h("div", { class: "skeleton line" })))));
+  $("queries-count").textContent = "Measuring…";
+  const names = [...new Set([ranker("a"), ranker("b")])];
+  try {
+    const answer = await call("GET", `/v1/judgments/queries?rankers=${names.map(encodeURIComponent).join(",")}&measure=${encodeURIComponent(MEASURE)}`);
+    rows.list = answer.queries.map((x) => ({ q: x.q, judged: x.judged, a: x.measures[ranker("a")], b: x.measures[ranker("b")] }));
+    renderRows();
+    if (!view && !new URLSearchParams(location.search).get("q") && sorted()[0]) compare(sorted()[0].q, { replace: true });
+  } catch (error) {
+    $("rows").replaceChildren();
+    $("queries-count").textContent = `${error.message}. ${error.remedy || ""}`;
+  }
+}
+
+const delta = (row) => (row.a === null || row.b === null ? null : row.b - row.a);
+
+function sorted() {
+  const wanted = $("filter").value.trim().toLowerCase();
+  const key = (row) => (rows.by === "delta" ? delta(row) : row[rows.by]);
+  const sign = rows.down ? -1 : 1;
+  return rows.list.filter((row) => row.q.toLowerCase().includes(wanted)).sort((x, y) => {
+    const [i, j] = [key(x), key(y)];
+    if (i === null || j === null) return (i === null) - (j === null); // what cannot be measured comes last
+    return sign * (typeof i === "string" ? i.localeCompare(j) : i - j);
+  });
+}
+
+function renderRows() {
+  const list = sorted();
+  const mean = (side) => { const known = rows.list.map((r) => r[side]).filter((v) => v !== null); return known.length ? known.reduce((x, y) => x + y, 0) / known.length : null; };
+  $("queries-count").textContent = rows.list.length ? `${list.length} of ${rows.list.length} queries · mean A ${number(mean("a"))}, B ${number(mean("b"))}` : "No judgments yet: ask a query and judge its results.";
+  $("rows").replaceChildren(...list.map((row) => {
+    const d = delta(row);
+    const open = h("button", { type: "button", class: "open", onclick: () => compare(row.q), "aria-current": view?.q === row.q ? "true" : null }, row.q);
+    return h("tr", { class: view?.q === row.q ? "current" : null }, h("td", { dir: "auto" }, open, h("small", { class: "muted" }, `${row.judged} judged`)), measured(row.a), measured(row.b),
+      h("td", { class: `num ${d > 0.0005 ? "up" : d < -0.0005 ? "down" : ""}` }, d === null ? "–" : `${d > 0 ? "+" : d < 0 ? "−" : ""}${Math.abs(d).toFixed(3)}`));
+  }));
+  for (const button of document.querySelectorAll("thead button")) {
+    button.parentElement.setAttribute("aria-sort", button.dataset.by === rows.by ? (rows.down ? "descending" : "ascending") : "none");
+  }
+}
+
+function measured(value) {
+  const bar = h("i", { class: "bar" });
+  bar.style.setProperty("--share", value ?? 0);
+  return h("td", { class: "num" }, number(value), bar);
+}
+
+// --- Comparison ---------------------------------------------------------------------------------
+
+async function compare(q, { replace = false, keep = false } = {}) {
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  $("q").value = q;
+  const names = [...new Set([ranker("a"), ranker("b")])];
+  if (!keep) {
+    const address = `/workbench?${new URLSearchParams({ q, a: ranker("a"), b: ranker("b") })}`;
+    history[replace ? "replaceState" : "pushState"](null, "", address);
+    $("sides").classList.add("waiting");
+  }
+  try {
+    const answer = await call("POST", "/v1/compare", { body: { q, rankers: names, size: SHOWN, measure: MEASURE, explain: true }, signal: mine.signal });
+    if (asking !== mine) return;
+    view = answer;
+    if (!keep) at = { side: "a", index: 0 };
+    renderCompare();
+    const row = rows.list.find((r) => r.q === q);
+    if (row) Object.assign(row, { judged: Object.keys(answer.judgments).length, a: answer.measures[ranker("a")], b: answer.measures[ranker("b")] });
+    else if (Object.keys(answer.judgments).length) rows.list.push({ q, judged: Object.keys(answer.judgments).length, a: answer.measures[ranker("a")], b: answer.measures[ranker("b")] });
+    renderRows();
+  } catch (error) {
+    if (error.name !== "AbortError") $("sides").replaceChildren(h("p", { class: "error", role: "alert" }, `${error.message}. ${error.remedy || ""}`));
+  } finally {
+    if (asking === mine) $("sides").classList.remove("waiting");
+  }
+}
+
+function renderCompare() {
+  const u = view.results[ranker("a")].understanding;
+  const intents = u.intents.map((i) => h("span", { class: i.hard ? "tag hard" : "tag", title: `confidence ${i.confidence.toFixed(2)}` }, `${label(i.field || i.kind)}: ${i.value}${i.hard ? " (filter)" : ""}`));
+  $("understanding").replaceChildren(h("details", {}, h("summary", {}, "Query understanding: ", h("strong", {}, u.text || "(empty)"), u.corrected ? h("span", { class: "tag hard" }, "corrected") : null, intents),
+    h("ol", { class: "steps" }, u.steps.map((s) => h("li", {}, h("b", {}, label(s.name)), h("span", {}, s.detail), s.confidence === null ? null : h("small", { class: "muted" }, `confidence ${s.confidence.toFixed(2)}`))))));
+  $("sides").replaceChildren(...["a", "b"].map(side));
+  focusAt(false);
+}
+
+function side(which) {
+  const name = ranker(which);
+  const answer = view.results[name];
+  const other = view.results[ranker(which === "a" ? "b" : "a")];
+  const places = new Map(other.hits.map((hit, i) => [hit.product.id, i]));
+  const value = view.measures[name];
+  return h("section", { class: "side-list", "aria-label": `Ranker ${which.toUpperCase()}: ${name}` },
+    h("header", {}, h("h2", {}, h("span", { class: `side ${which}` }, which.toUpperCase()), ` ${name}`),
+      h("p", { class: "muted" }, `${answer.total.toLocaleString()} found · ${(answer.timings_ms.total ?? 0).toFixed(1)} ms`),
+      h("p", { class: "value" }, h("b", {}, number(value)), h("small", { class: "muted" }, ` ${view.measure}`))),
+    answer.hits.length ? h("ol", {}, answer.hits.map((hit, i) => result(hit, i, which, places))) : h("p", { class: "none muted" }, "No results."),
+    answer.relaxed ? h("p", { class: "none muted" }, answer.relaxed) : null);
+}
+
+function result(hit, i, which, places) {
+  const p = hit.product;
+  const grade = view.judgments[p.id];
+  const elsewhere = places.get(p.id);
+  const moved = elsewhere === undefined ? ["new", "only here", `not among the first ${SHOWN} of the other ranker`]
+    : elsewhere > i ? ["up", `▲ ${elsewhere - i}`, `${elsewhere - i} higher than in the other ranker`]
+      : elsewhere < i ? ["down", `▼ ${i - elsewhere}`, `${i - elsewhere} lower than in the other ranker`] : ["same", "=", "same place in the other ranker"];
+  const buttons = h("span", { class: "grades", role: "group", "aria-label": "Judge" }, [3, 2, 1, 0].map((g) => h("button", { type: "button", tabindex: "-1", title: LABELS[g], "aria-label": `${g}, ${LABELS[g]}`, "aria-pressed": String(grade === g), class: `g${g}`, onclick: (event) => { event.stopPropagation(); at = { side: which, index: i }; judge(g); } }, String(g))));
+  const facts_ = [p.brand, p.category.at(-1), p.price ? money(p.price) : null, p.rating === null ? null : `★ ${p.rating}`].filter(Boolean).join(" · ");
+  const node = h("li", { class: "hit", tabindex: "-1", data: { side: which, index: String(i), id: p.id }, "aria-label": `${i + 1}. ${p.title}. ${grade === undefined ? "Not judged" : LABELS[grade]}` },
+    h("div", { class: "row" }, h("span", { class: "place" }, String(i + 1)), h("div", { class: "what" }, h("a", { href: `/p/${productPath(p.id)}`, tabindex: "-1", dir: "auto" }, p.title), h("small", { class: "muted" }, facts_)),
+      h("span", { class: `moved ${moved[0]}`, title: moved[2] }, moved[1], h("span", { class: "hidden" }, ` ${moved[2]}`)),
+      h("span", { class: `grade ${grade === undefined ? "unjudged" : `g${grade}`}` }, grade === undefined ? "unjudged" : LABELS[grade])),
+    h("div", { class: "detail", hidden: true }, buttons, explanation(hit)));
+  node.addEventListener("click", (event) => { if (!event.target.closest("a, button")) { at = { side: which, index: i }; focusAt(true); toggle(node); } });
+  node.addEventListener("focus", () => { at = { side: which, index: i }; mark(node); });
+  return node;
+}
+
+function explanation(hit) {
+  const e = hit.explanation;
+  if (!e) return h("p", { class: "muted" }, "No explanation.");
+  const shown = [...e.contributions].sort((x, y) => Math.abs(y.contribution) - Math.abs(x.contribution)).slice(0, 12);
+  const most = Math.max(...shown.map((c) => Math.abs(c.contribution)), 1e-9);
+  const table = h("table", { class: "shares" }, h("caption", { class: "hidden" }, "Contributions to the score"), h("tbody", {}, shown.map((c) => {
+    const bar = h("i", { class: c.contribution < 0 ? "bar minus" : "bar" });
+    bar.style.setProperty("--share", Math.abs(c.contribution) / most);
+    return h("tr", {}, h("th", { scope: "row" }, label(c.feature)), h("td", { class: "num" }, c.value === null ? "missing" : valueText(c.value)), h("td", { class: "wide" }, bar), h("td", { class: "num" }, `${c.contribution > 0 ? "+" : ""}${c.contribution.toFixed(3)}`));
+  })));
+  const sources = Object.entries(e.sources).map(([name, value]) => `${name} ${value.toFixed(3)}`).join(", ");
+  return h("div", { class: "explained" }, h("p", {}, e.sentence), e.rules.length ? h("p", {}, h("b", {}, "Rules: "), e.rules.join(", ")) : null, shown.length ? table : null,
+    h("p", { class: "muted" }, `Score ${hit.score.toFixed(4)}${sources ? ` · first stage: ${sources}` : ""}`));
+}
+
+// --- Keys ---------------------------------------------------------------------------------------
+
+const nodeAt = () => $("sides").querySelector(`[data-side="${at.side}"][data-index="${at.index}"]`);
+
+function mark(node) {
+  for (const other of $("sides").querySelectorAll(".hit")) {
+    other.classList.toggle("at", other === node);
+    other.classList.toggle("twin", other !== node && other.dataset.id === node.dataset.id);
+    other.tabIndex = other === node ? 0 : -1;
+  }
+}
+
+function focusAt(take) {
+  const node = nodeAt();
+  if (!node) return;
+  mark(node);
+  if (take) { node.focus({ preventScroll: true }); node.scrollIntoView({ block: "nearest" }); }
+}
+
+function toggle(node) {
+  const detail = node.querySelector(".detail");
+  detail.hidden = !detail.hidden;
+}
+
+function move(step, which = at.side) {
+  const n = view.results[ranker(which)].hits.length;
+  if (!n) return;
+  at = { side: which, index: Math.min(n - 1, Math.max(0, at.index + step)) };
+  focusAt(true);
+}
+
+function nextQuery(step) {
+  const list = sorted();
+  const i = list.findIndex((row) => row.q === view?.q);
+  const row = list[i + step];
+  if (row) compare(row.q).then(() => focusAt(true));
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog") || !view) return;
+  const acts = { ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1), ArrowLeft: () => move(0, "a"), ArrowRight: () => move(0, "b"), e: () => nodeAt() && toggle(nodeAt()), n: () => nextQuery(1), p: () => nextQuery(-1), 0: () => judge(0), 1: () => judge(1), 2: () => judge(2), 3: () => judge(3), "/": () => $("q").focus() };
+  const act = acts[event.key];
+  if (act) { event.preventDefault(); act(); }
+});
+
+// --- Judging ------------------------------------------------------------------------------------
+
+async function judge(relevance) {
+  const node = nodeAt();
+  if (!node || !view) return;
+  const { q } = view;
+  const opened = !node.querySelector(".detail").hidden;
+  const title = node.querySelector("a").textContent;
+  let key = sessionStorage.getItem("admin-key") || (await askKey(""));
+  while (key) {
+    try {
+      await call("PUT", "/v1/judgments", { body: { q, product_id: node.dataset.id, relevance }, key });
+      sessionStorage.setItem("admin-key", key);
+      break;
+    } catch (error) {
+      sessionStorage.removeItem("admin-key");
+      if (error.status !== 401) { $("live").textContent = error.message; return; }
+      key = await askKey("This is not the admin key of this server.");
+    }
+  }
+  if (!key) return;
+  $("live").textContent = `${title}: ${LABELS[relevance]}`;
+  await compare(q, { keep: true });
+  const n = view.results[ranker(at.side)].hits.length;
+  if (opened) { const again = nodeAt(); if (again) toggle(again); } else if (at.index < n - 1) at.index += 1;
+  focusAt(true);
+}
+
+function askKey(error) {
+  const dialog = $("key-dialog");
+  $("key-error").textContent = error;
+  $("key").value = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "use" ? $("key").value.trim() : ""), { once: true });
+  });
+}
+$("key-form").addEventListener("submit", (event) => { event.preventDefault(); $("key-dialog").close("use"); });
+$("key-cancel").addEventListener("click", () => $("key-dialog").close("no"));
+
+// --- Start --------------------------------------------------------------------------------------
+
+const asked = new URLSearchParams(location.search);
+for (const [which, fallback] of [["a", "bm25"], ["b", facts.default_ranker]]) {
+  $(`ranker-${which}`).append(...facts.rankers.map((name) => h("option", { value: name }, name)));
+  const wanted = asked.get(which) || fallback;
+  if (facts.rankers.includes(wanted)) $(`ranker-${which}`).value = wanted;
+  $(`ranker-${which}`).addEventListener("change", () => { loadQueries(); if (view) compare(view.q, { replace: true }); });
+}
+for (const button of document.querySelectorAll("thead button")) {
+  button.addEventListener("click", () => {
+    rows.down = rows.by === button.dataset.by ? !rows.down : false;
+    rows.by = button.dataset.by;
+    renderRows();
+  });
+}
+$("filter").addEventListener("input", debounce(100, renderRows));
+$("ask").addEventListener("submit", (event) => { event.preventDefault(); if ($("q").value.trim()) compare($("q").value.trim()).then(() => focusAt(true)); });
+addEventListener("popstate", () => { const q = new URLSearchParams(location.search).get("q"); if (q) compare(q, { keep: true }); });
+rows.by = "b"; // the ranker that shoppers get, worst first
+if (asked.get("q")) compare(asked.get("q").slice(0, 512), { replace: true });
+loadQueries();
