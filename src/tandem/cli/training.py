@@ -22,15 +22,15 @@ def train_ranker_command(
         str | None, typer.Option(help="Judgment list to learn from; default: the first.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="linear, lambdamart, gain-regression, yetirank or ensemble.")
-    ] = "ensemble",
+        str, typer.Option(help="gain-regression, lambdamart, yetirank or linear.")
+    ] = "gain-regression",
     folds: Annotated[int, typer.Option(min=2, max=20, help="Cross-validation folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Same data, same seed: same model.")] = 7,
     json_: JsonOption = False,
 ) -> None:
     """Train a ranker on judgments, measure it by cross-validation, and make it live.
 
-    Example: `tandem train ranker -w shop --model ensemble`
+    Example: `tandem train ranker -w shop --model lambdamart`
     """
     from tandem.flows.train import train_ranker
     from tandem.reports.evaluation import table

@@ -126,7 +126,9 @@ class Understanding(Frozen):
 
 
 class FacetCount(Frozen):
-    value: str
+    """How many matching products have a value: text, number or flag, as the product has it."""
+
+    value: AttributeValue
     count: int
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tandem.contracts.candidates import Candidates, Floats
 from tandem.contracts.product import TEXT_FIELDS
 from tandem.contracts.search import Term, Understanding
-from tandem.features.store import Columns, FeatureStore, hashes
+from tandem.features.store import SCHEMA, Columns, FeatureStore, hashes
 
 # BM25 constants as in Robertson & Zaragoza (2009); short fields repeat terms seldom, so length
 # normalisation is weaker there.
@@ -24,6 +24,16 @@ B = {
     "attributes": 0.6,
     "description": 0.75,
     "identifiers": 0.0,
+}
+
+# How much a word in each field says, for BM25F (see docs/ranking.md for how they were chosen).
+FIELD_WEIGHTS = {
+    "title": 5.0,
+    "brand": 2.0,
+    "category": 3.0,
+    "attributes": 0.3,
+    "description": 0.5,
+    "identifiers": 1.0,
 }
 
 
@@ -145,13 +155,99 @@ class Evidence:
         return self._bm25(field, self._match(field, _forms(terms), len(terms)), terms)
 
     @cached_property
+    def bm25f(self) -> Floats:
+        """(n,) BM25F over all fields of the terms asked for (Robertson & Zaragoza 2009, §3.6)."""
+        return self._bm25f(self.matches, self.terms, FIELD_WEIGHTS)
+
+    @cached_property
+    def bm25f_flat(self) -> Floats:
+        """(n,) BM25F with all fields weighing the same: finds what only details mention."""
+        return self._bm25f(self.matches, self.terms, dict.fromkeys(TEXT_FIELDS, 1.0))
+
+    def _bm25f(
+        self, matches: Mapping[str, Matches], terms: tuple[Term, ...], weights: Mapping[str, float]
+    ) -> Floats:
+        if not terms:
+            return np.zeros(self.n, np.float32)
+        pooled = np.zeros((self.n, len(terms)))
+        for name, weight in weights.items():
+            m = matches[name]
+            mean = max(self.store.statistics[name].mean_length, 1e-9)
+            norm = 1 - B[name] + B[name] * m.lengths / mean
+            pooled += weight * m.counts / norm[:, None]
+        # A term is as rare as it is in the field that has it most often.
+        idf = np.min([self.idf(name, terms) for name in weights], axis=0)
+        shares = np.array([t.weight for t in terms]) * idf
+        return (pooled / (pooled + K1) * (K1 + 1) @ shares).astype(np.float32)
+
+    @cached_property
+    def negated(self) -> dict[str, Matches]:
+        """Matches of the terms that the query rules out ('without straw'), by text field."""
+        terms = self.understanding.negated
+        query = _forms(terms)
+        return {name: self._match(name, query, len(terms)) for name in TEXT_FIELDS}
+
+    @cached_property
+    def negated_bm25f(self) -> Floats:
+        """(n,) BM25F of the negated terms over all fields; 0 when there are none."""
+        terms = self.understanding.negated
+        if not terms:
+            return np.zeros(self.n, np.float32)
+        return self._bm25f(self.negated, terms, FIELD_WEIGHTS)
+
+    @cached_property
+    def negated_title_bm25(self) -> Floats:
+        """(n,) BM25 of the negated terms in the title; 0 when there are none."""
+        terms = self.understanding.negated
+        if not terms:
+            return np.zeros(self.n, np.float32)
+        return self._bm25("title", self.negated["title"], terms)
+
+    @cached_property
     def cosine(self) -> Floats:
         """(n,) cosine of query and product embeddings; NaN without embeddings."""
         if self.vector is None or self.vectors is None:
             return np.full(self.n, np.nan, np.float32)
         return self.vectors @ self.vector
 
+    # --- The candidates among themselves --------------------------------------------------------
+
     @cached_property
-    def similarity(self) -> Floats | None:
-        """(n, n) cosine among candidates, or None without embeddings."""
+    def first_guess(self) -> Floats:
+        """(n,) words and meaning together, standardised within the candidates: who is probably
+        relevant before any learning. What follows asks who is like the probably relevant."""
+        words = standardised(self.bm25f)
+        if np.isnan(self.cosine).any():
+            return words
+        return (words + standardised(self.cosine)) / np.float32(2)
+
+    @cached_property
+    def by_guess(self) -> NDArray[np.int64]:
+        """(n,) candidates by first guess, best first."""
+        return np.argsort(-self.first_guess, kind="stable")
+
+    @cached_property
+    def likeness(self) -> Floats | None:
+        """(n, n) cosine of embeddings among candidates, or None without embeddings."""
         return None if self.vectors is None else self.vectors @ self.vectors.T
+
+    @cached_property
+    def kinship(self) -> Floats:
+        """(n, n) cosine of schema terms (tf-idf) among candidates: are they of one kind?"""
+        terms, owner, _ = self.store.gather(SCHEMA, self.candidates.numbers)
+        distinct, column = np.unique(terms, return_inverse=True)
+        statistics = self.store.statistics[SCHEMA]
+        rarity = np.log1p(statistics.documents / np.maximum(statistics.df(distinct), 1))
+        table = np.zeros((self.n, distinct.size), np.float32)
+        table[owner, column] = rarity[column]
+        norm = np.linalg.norm(table, axis=1, keepdims=True)
+        table /= np.maximum(norm, 1e-9)
+        return np.asarray(table @ table.T, np.float32)
+
+
+def standardised(values: Floats) -> Floats:
+    """Zero mean and unit spread over the candidates; all 0 when they are all alike."""
+    spread = float(values.std()) if values.size else 0.0
+    if spread < 1e-9:
+        return np.zeros_like(values)
+    return ((values - values.mean()) / spread).astype(np.float32)

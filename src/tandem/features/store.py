@@ -20,7 +20,7 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -97,6 +97,7 @@ class Columns:
     brand: NDArray[np.int32]
     merchant: NDArray[np.int32]
     category: NDArray[np.int32]
+    language: NDArray[np.int32]
 
     NAMES = (
         "price",
@@ -109,6 +110,7 @@ class Columns:
         "brand",
         "merchant",
         "category",
+        "language",
     )
 
     def take(self, rows: Numbers) -> Columns:
@@ -130,11 +132,14 @@ class Names:
     brand: list[str] = field(default_factory=list)
     merchant: list[str] = field(default_factory=list)
     category: list[str] = field(default_factory=list)
+    language: list[str] = field(default_factory=list)
+
+    KINDS = ("brand", "merchant", "category", "language")
 
     def __post_init__(self) -> None:
         self._codes: dict[str, dict[str, int]] = {
             kind: {name: code for code, name in enumerate(getattr(self, kind))}
-            for kind in ("brand", "merchant", "category")
+            for kind in self.KINDS
         }
 
     def code(self, kind: str, name: str | None) -> int:
@@ -152,7 +157,7 @@ class Names:
         return codes[name]
 
     def copy(self) -> Names:
-        return Names(list(self.brand), list(self.merchant), list(self.category))
+        return Names(*(list(getattr(self, kind)) for kind in self.KINDS))
 
 
 CATEGORY_SEPARATOR = " > "
@@ -161,6 +166,26 @@ CATEGORY_SEPARATOR = " > "
 def category_path(product: Product) -> str | None:
     """The category path as one string, or None when the product has none."""
     return CATEGORY_SEPARATOR.join(product.category) or None
+
+
+SCHEMA = "schema"
+"""The forward field that says what kind of thing a product is, beside its text fields."""
+
+FORWARD_FIELDS = (*TEXT_FIELDS, SCHEMA)
+
+
+def schema_terms(product: Product) -> list[str]:
+    """What kind of thing a product is: its category path's prefixes and its attributes' names.
+
+    Products of a kind have the same attributes, whatever words describe them.
+    """
+    path = product.category
+    prefixes = [CATEGORY_SEPARATOR.join(path[:depth]) for depth in range(1, len(path) + 1)]
+    return [*prefixes, *product.attributes]
+
+
+def _forward_terms(analysed: AnalysedProduct, name: str) -> Sequence[str]:
+    return schema_terms(analysed.product) if name == SCHEMA else analysed.terms.get(name, ())
 
 
 def _number(value: Any) -> float:
@@ -183,13 +208,14 @@ def _column_values(product: Product, names: Names) -> tuple[float, ...]:
         names.intern("brand", product.brand),
         names.intern("merchant", product.merchant),
         names.intern("category", category_path(product)),
+        names.intern("language", product.language),
     )
 
 
 def _columns(rows: Sequence[tuple[float, ...]]) -> Columns:
     table = np.asarray(rows, np.float64).reshape(len(rows), len(Columns.NAMES))
     floats = (np.float64, np.float32, *(np.float64,) * 5)
-    kinds = (*floats, *(np.int32,) * 3)
+    kinds = (*floats, *(np.int32,) * 4)
     return Columns(
         **{
             name: table[:, i].astype(kind)
@@ -248,7 +274,7 @@ class FeatureStoreBuilder:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._fields = {name: _FieldWriter(directory, name) for name in TEXT_FIELDS}
+        self._fields = {name: _FieldWriter(directory, name) for name in FORWARD_FIELDS}
         self._names = Names()
         self._rows: list[Columns] = []
         self._count = 0
@@ -258,7 +284,7 @@ class FeatureStoreBuilder:
             return
         for name, writer in self._fields.items():
             for analysed in batch:
-                writer.add(analysed.terms.get(name, ()))
+                writer.add(_forward_terms(analysed, name))
         self._rows.append(_columns([_column_values(a.product, self._names) for a in batch]))
         self._count += len(batch)
 
@@ -271,7 +297,7 @@ class FeatureStoreBuilder:
             for name in Columns.NAMES
         }
         np.savez(self._directory / "columns.npz", **columns)  # type: ignore[arg-type]
-        names = {k: getattr(self._names, k) for k in ("brand", "merchant", "category")}
+        names = {kind: getattr(self._names, kind) for kind in Names.KINDS}
         (self._directory / "names.json").write_text(json.dumps(names, ensure_ascii=False))
         manifest = {"format": FORMAT, "products": self._count, "mean_length": lengths}
         (self._directory / "manifest.json").write_text(json.dumps(manifest, indent=2))
@@ -288,8 +314,8 @@ class _Rows:
 
 def _delta_rows(analysed: Sequence[AnalysedProduct], names: Names) -> _Rows:
     fields = {}
-    for name in TEXT_FIELDS:
-        rows = [[term_hash(t) for t in a.terms.get(name, ())][:MAX_TERMS] for a in analysed]
+    for name in FORWARD_FIELDS:
+        rows = [[term_hash(t) for t in _forward_terms(a, name)][:MAX_TERMS] for a in analysed]
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(r) for r in rows], out=offsets[1:])
         flat = np.fromiter((h for r in rows for h in r), np.uint32, int(offsets[-1]))
@@ -300,7 +326,7 @@ def _delta_rows(analysed: Sequence[AnalysedProduct], names: Names) -> _Rows:
 
 def _join(left: _Rows, right: _Rows) -> _Rows:
     fields = {}
-    for name in TEXT_FIELDS:
+    for name in FORWARD_FIELDS:
         a, b = left.fields[name], right.fields[name]
         fields[name] = ForwardField(
             np.concatenate([a.offsets, a.offsets[-1] + b.offsets[1:]]),
@@ -340,7 +366,7 @@ class FeatureStore:
             return np.load(directory / name, mmap_mode="r")  # type: ignore[no-any-return]
 
         fields, statistics = {}, {}
-        for name in TEXT_FIELDS:
+        for name in FORWARD_FIELDS:
             fields[name] = ForwardField(load(f"{name}.offsets.npy"), load(f"{name}.terms.npy"))
             statistics[name] = FieldStatistics(
                 load(f"{name}.vocab.npy"),
@@ -381,6 +407,13 @@ class FeatureStore:
             np.concatenate([at_old[owner_a], at_new[owner_b]]),
             lengths,
         )
+
+    @cached_property
+    def all_columns(self) -> Columns:
+        """The columns of every product, (size,) each."""
+        if self.updates is None:
+            return self.base.columns
+        return self.base.columns.concat(self.updates.columns)
 
     def columns(self, numbers: Numbers) -> Columns:
         """Typed columns of `numbers`, (len(numbers),) each."""

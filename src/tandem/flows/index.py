@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.contracts.errors import NotFound
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.features.store import FeatureStoreBuilder
 from tandem.queries.analysis import Analyser
@@ -48,14 +47,9 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
     with layout.writing():
         layout.index.sweep()
         catalog = catalog_manifest(layout)
-        if catalog is None:
-            raise NotFound(
-                "the workspace has no catalogue yet",
-                remedy=f"import one with: tandem import catalog FILE -w {layout.root}",
-            )
         total = catalog.products
         analyser = Analyser(_languages(layout, total))
-        encoder = load_encoder(settings.encoder, _cache(layout))
+        encoder = load_encoder(settings.encoder)
         name = layout.index.next_name()
         with new_directory(layout.index.root / name) as scratch:
             _build(layout, scratch, analyser, encoder, total, progress)
@@ -68,7 +62,7 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
                         "encoder": settings.encoder,
                         "catalog_generation": catalog.generation,
                         "catalog_fingerprint": catalog.fingerprint,
-                        "journal_sequence": catalog.journal_sequence,
+                        "journal_sequence": catalog.source.get("journal_sequence", 0),
                     },
                     indent=2,
                 )
@@ -82,10 +76,6 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
         dimension=encoder.dimension if encoder else None,
         seconds=time.perf_counter() - started,
     )
-
-
-def _cache(layout: Layout) -> Path:
-    return layout.root / "index" / "encoders"
 
 
 def _languages(layout: Layout, total: int) -> Sequence[str]:
@@ -110,7 +100,7 @@ def _build(
     synonyms = layout.synonyms_file if layout.synonyms_file.exists() else None
     queries = QueryModelBuilder(analyser, synonyms)
     store = FeatureStoreBuilder(directory / "features")
-    engine = EmbeddedBuilder(directory / "engine", analyser, encoder.dimension if encoder else None)
+    engine = EmbeddedBuilder(directory / "engine", encoder.dimension if encoder else None)
     done = 0
     for batch in read_products(layout, BATCH):
         analysed: list[AnalysedProduct] = [analyser.analyse(p) for p in batch]

@@ -20,7 +20,8 @@ from tandem.contracts.search import (
     Sort,
     Understanding,
 )
-from tandem.flows.view import BOOSTS, View
+from tandem.features.evidence import FIELD_WEIGHTS
+from tandem.flows.view import View
 from tandem.ranking.business import Applied, BusinessPolicy, apply_policy
 from tandem.ranking.explain import sentence
 from tandem.ranking.learned import LearnedRanker
@@ -100,7 +101,7 @@ def matching_query(understanding: Understanding) -> LexicalQuery | None:
         return None
     n = len(understanding.terms)
     required = n if n <= 2 else n - n // 3
-    return Lexical(BOOSTS, minimum_match=required).query(understanding)
+    return Lexical(FIELD_WEIGHTS, minimum_match=required).query(understanding)
 
 
 def merge(asked: Filters, understood: Filters) -> Filters:
@@ -136,7 +137,7 @@ def _deep(stage: Stage, name: str, context: QueryContext, wanted: int) -> Candid
     found = stage.run(context, None)
     if len(found) >= wanted:
         return found
-    tail = Lexical(BOOSTS, k=wanted + len(found)).run(context, None)
+    tail = Lexical(FIELD_WEIGHTS, k=wanted + len(found)).run(context, None)
     rest = ~np.isin(tail.numbers, found.numbers)
     if not rest.any():
         return found

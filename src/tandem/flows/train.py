@@ -15,8 +15,9 @@ from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.experiments.folds import query_folds
 from tandem.experiments.offline import Evaluation, evaluate
+from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
-from tandem.flows.view import LTR_FEATURES, View, candidates
+from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace
 from tandem.ranking.learned import (
     JudgedCandidates,

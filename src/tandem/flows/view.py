@@ -11,6 +11,7 @@ from functools import partial
 
 from tandem.contracts.candidates import Floats
 from tandem.contracts.search import Filters, SearchRequest, Understanding
+from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
@@ -19,16 +20,6 @@ from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
 from tandem.retrieval.port import Snapshot
 
-# BM25F boosts: chosen by cross-validation on the shared ESCI and Icecat judgments (see
-# docs/ranking.md), good defaults for any catalogue of that shape.
-BOOSTS = {
-    "title": 5.0,
-    "brand": 2.0,
-    "category": 3.0,
-    "attributes": 0.3,
-    "description": 0.5,
-    "identifiers": 2.0,
-}
 RERANKED = 300
 
 
@@ -62,7 +53,7 @@ class View:
 
     def stages(self) -> dict[str, Stage]:
         """The systems that this view offers, by name; `ltr` only when a ranker is trained."""
-        lexical = Lexical(BOOSTS, k=1000)
+        lexical = Lexical(FIELD_WEIGHTS, k=1000)
         systems: dict[str, Stage] = {"bm25": lexical}
         if self.encoder is not None:
             systems["dense"] = Dense(k=1000)
@@ -84,7 +75,7 @@ class View:
 
 def candidates(with_dense: bool) -> Stage:
     """What the learned ranker reranks: the best of both worlds, at most `RERANKED`."""
-    lexical = Lexical(BOOSTS, k=RERANKED)
+    lexical = Lexical(FIELD_WEIGHTS, k=RERANKED)
     return Cutoff(Fusion((lexical, Dense(k=RERANKED))), RERANKED) if with_dense else lexical
 
 

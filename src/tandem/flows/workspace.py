@@ -59,7 +59,7 @@ class _Live:
         self.queries = QueryModel.load(path / "queries")
         self.store = FeatureStore.open(path / "features")
         self.encoder = encoder_of(manifest["encoder"])
-        self.engine = EmbeddedEngine.open(path / "engine", self.queries.analyser, name=self.name)
+        self.engine = EmbeddedEngine.open(path / "engine", self.name)
         self.sequence: int = manifest["journal_sequence"]
 
     def apply(self, updates: Sequence[Update]) -> None:
@@ -80,7 +80,7 @@ class _Live:
     def view(self) -> View:
         return View(
             generation=self.name,
-            snapshot=self.engine.snapshot(),
+            snapshot=self.engine.snapshot(self.store),
             store=self.store,
             queries=self.queries,
             encoder=self.encoder,
@@ -170,16 +170,16 @@ class Workspace:
 
     def upsert(self, products: Sequence[Product]) -> int:
         """Add or replace products. Returned means durable, and visible to the next search."""
-        return self._update([("upsert", p.id, p) for p in products])
+        return self._update([(p.id, p) for p in products])
 
     def delete(self, ids: Sequence[str]) -> int:
         """Remove products; returns how many there were."""
         with self._writing:
             known = self._view.snapshot.numbers(ids)
         found = [i for i, number in zip(ids, known.tolist(), strict=True) if number >= 0]
-        return self._update([("delete", i, None) for i in dict.fromkeys(found)])
+        return self._update([(i, None) for i in dict.fromkeys(found)])
 
-    def _update(self, operations: Sequence[tuple[str, str, Product | None]]) -> int:
+    def _update(self, operations: Sequence[tuple[str, Product | None]]) -> int:
         if not operations:
             return 0
         with self._writing:

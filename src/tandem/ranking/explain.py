@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tandem.contracts.search import Contribution
-from tandem.features.declarations import FEATURES
+from tandem.features.declarations import feature_of
 
 
 def sentence(contributions: Sequence[Contribution], rules: Sequence[str] = ()) -> str:
@@ -26,9 +26,9 @@ def _reasons(contributions: Sequence[Contribution]) -> tuple[list[str], list[str
     for_it: list[str] = []
     against: list[str] = []
     for c in sorted(contributions, key=lambda c: -abs(c.contribution)):
-        feature = FEATURES.get(c.feature)
+        feature = feature_of(c.feature)
         # Facts about the query alone move all products alike: no reason for this one.
-        if feature is None or feature.about_query or feature.says in said or not c.contribution:
+        if feature.about_query or feature.says in said or not c.contribution:
             continue
         said.add(feature.says)
         if c.contribution > 0:

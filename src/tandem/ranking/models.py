@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.contracts.candidates import Floats
 from tandem.contracts.errors import InvalidInput
-from tandem.features.declarations import FEATURES
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class RankingModel(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, data: TrainingSet, seed: int) -> RankingModel:
+    def fit(cls, data: TrainingSet, seed: int) -> Self:
         """Train. Same data, same seed: same model."""
 
     @abstractmethod
@@ -64,7 +62,7 @@ class RankingModel(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, directory: Path, names: tuple[str, ...]) -> RankingModel: ...
+    def load(cls, directory: Path, names: tuple[str, ...]) -> Self: ...
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class LinearModel(RankingModel):
     weights: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, data: TrainingSet, seed: int = 0, penalty: float = 100.0) -> LinearModel:
+    def fit(cls, data: TrainingSet, seed: int = 0, penalty: float = 100.0) -> Self:
         x = data.features.astype(np.float64)
         known = ~np.isnan(x)
         count = np.maximum(known.sum(0), 1)
@@ -94,7 +92,7 @@ class LinearModel(RankingModel):
         return np.where(np.isnan(z), 0, z) * self.weights
 
     def score(self, features: Floats) -> Floats:
-        return self.contributions(features).sum(1).astype(np.float32)
+        return np.asarray(self.contributions(features).sum(1), np.float32)
 
     def save(self, directory: Path) -> None:
         values = {"mean": self.mean, "scale": self.scale, "weights": self.weights}
@@ -102,89 +100,90 @@ class LinearModel(RankingModel):
         (directory / "linear.json").write_text(text)
 
     @classmethod
-    def load(cls, directory: Path, names: tuple[str, ...]) -> LinearModel:
+    def load(cls, directory: Path, names: tuple[str, ...]) -> Self:
         values = json.loads((directory / "linear.json").read_text())
         return cls(names, *(np.asarray(values[k]) for k in ("mean", "scale", "weights")))
 
 
-def _monotone(names: Sequence[str]) -> list[int]:
-    return [FEATURES[n].monotone if n in FEATURES else 0 for n in names]
-
-
 @dataclass(frozen=True)
 class LightGBMModel(RankingModel):
-    """Gradient-boosted trees (Ke et al. 2017); `objective` and sizes are set by subclasses."""
+    """Gradient-boosted trees (Ke et al. 2017), averaged over seeds; subclasses set the objective.
+
+    Extremely randomised splits (Geurts, Ernst & Wehenkel 2006) and the average over seeds keep a
+    model steady that has learned from about a hundred queries.
+    """
 
     names: tuple[str, ...]
-    booster: Any = field(repr=False)
-    parameters: ClassVar[dict[str, Any]] = {}
-    rounds: ClassVar[int] = 300
-
-    @classmethod
-    def target(cls, data: TrainingSet) -> NDArray[np.float64]:
-        raise NotImplementedError
-
-    @classmethod
-    def fit(cls, data: TrainingSet, seed: int = 0) -> LightGBMModel:
-        import lightgbm
-
-        ranking = cls.parameters["objective"] == "lambdarank"
-        dataset = lightgbm.Dataset(
-            data.features,
-            label=cls.target(data),
-            group=data.groups if ranking else None,
-            feature_name=list(data.names),
-            free_raw_data=False,
-        )
-        parameters = {
-            **cls.parameters,
-            "seed": seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": 2,
-            "verbosity": -1,
-        }
-        return cls(data.names, lightgbm.train(parameters, dataset, cls.rounds))
-
-    def score(self, features: Floats) -> Floats:
-        return np.asarray(self.booster.predict(features, num_threads=1), np.float32)
-
-    def contributions(self, features: Floats) -> NDArray[np.float64]:
-        shap = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1))
-        return shap[:, :-1]
-
-    def save(self, directory: Path) -> None:
-        self.booster.save_model(str(directory / f"{self.kind}.txt"))
-
-    @classmethod
-    def load(cls, directory: Path, names: tuple[str, ...]) -> LightGBMModel:
-        import lightgbm
-
-        return cls(names, lightgbm.Booster(model_file=str(directory / f"{cls.kind}.txt")))
-
-
-@dataclass(frozen=True)
-class LambdaMART(LightGBMModel):
-    """LambdaMART (Burges 2010) with extremely randomised splits against overfitting."""
-
-    kind: ClassVar[str] = "lambdamart"
+    boosters: tuple[Any, ...] = field(repr=False)
+    objective: ClassVar[dict[str, Any]] = {}
+    bag: ClassVar[int] = 4
+    rounds: ClassVar[int] = 80
     parameters: ClassVar[dict[str, Any]] = {
-        "objective": "lambdarank",
-        "label_gain": [0, 1, 3, 7],
-        "lambdarank_truncation_level": 20,
         "learning_rate": 0.05,
-        "num_leaves": 15,
-        "min_data_in_leaf": 50,
+        "num_leaves": 31,
+        "min_data_in_leaf": 20,
         "feature_fraction": 0.4,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "lambda_l2": 10.0,
         "extra_trees": True,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 2,
+        "verbosity": -1,
     }
 
     @classmethod
+    @abstractmethod
     def target(cls, data: TrainingSet) -> NDArray[np.float64]:
-        return data.relevance.astype(np.float64)
+        """(m,) what the trees fit."""
+
+    @classmethod
+    def fit(cls, data: TrainingSet, seed: int = 0) -> Self:
+        import lightgbm
+
+        parameters = {**cls.parameters, **cls.objective}
+        boosters = []
+        for member in range(cls.bag):
+            dataset = lightgbm.Dataset(
+                data.features,
+                label=cls.target(data),
+                group=data.groups,
+                feature_name=[f"f{i}" for i in range(len(data.names))],
+            )
+            seeded = {**parameters, "seed": seed * 1000 + member}
+            boosters.append(lightgbm.train(seeded, dataset, cls.rounds))
+        return cls(data.names, tuple(boosters))
+
+    def score(self, features: Floats) -> Floats:
+        total = np.zeros(len(features))
+        for booster in self.boosters:
+            total += booster.predict(features, num_threads=1)
+        return (total / len(self.boosters)).astype(np.float32)
+
+    def contributions(self, features: Floats) -> NDArray[np.float64]:
+        total = np.zeros((len(features), len(self.names) + 1))
+        for booster in self.boosters:
+            total += np.asarray(booster.predict(features, pred_contrib=True, num_threads=1))
+        shares: NDArray[np.float64] = total[:, :-1] / len(self.boosters)
+        return shares
+
+    def save(self, directory: Path) -> None:
+        for member, booster in enumerate(self.boosters):
+            booster.save_model(str(directory / f"{self.kind}-{member}.txt"))
+
+    @classmethod
+    def load(cls, directory: Path, names: tuple[str, ...]) -> Self:
+        import lightgbm
+
+        files = sorted(directory.glob(f"{cls.kind}-*.txt"))
+        if not files:
+            raise InvalidInput(
+                "the model's trees are missing",
+                file=str(directory),
+                remedy="roll back to an older model, or run: tandem train ranker",
+            )
+        return cls(names, tuple(lightgbm.Booster(model_file=str(f)) for f in files))
 
 
 @dataclass(frozen=True)
@@ -192,16 +191,27 @@ class GainRegression(LightGBMModel):
     """Pointwise regression of the gain: with few judged queries it learns from every pair."""
 
     kind: ClassVar[str] = "gain-regression"
-    parameters: ClassVar[dict[str, Any]] = {
-        **{k: v for k, v in LambdaMART.parameters.items() if not k.startswith("l")},
-        "objective": "regression",
-        "learning_rate": 0.05,
-        "lambda_l2": 10.0,
-    }
+    objective: ClassVar[dict[str, Any]] = {"objective": "regression"}
 
     @classmethod
     def target(cls, data: TrainingSet) -> NDArray[np.float64]:
         return data.gains
+
+
+@dataclass(frozen=True)
+class LambdaMART(LightGBMModel):
+    """LambdaMART (Burges 2010)."""
+
+    kind: ClassVar[str] = "lambdamart"
+    objective: ClassVar[dict[str, Any]] = {
+        "objective": "lambdarank",
+        "label_gain": [0, 1, 3, 7],
+        "lambdarank_truncation_level": 20,
+    }
+
+    @classmethod
+    def target(cls, data: TrainingSet) -> NDArray[np.float64]:
+        return data.relevance.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -213,7 +223,7 @@ class YetiRank(RankingModel):
     model: Any = field(repr=False)
 
     @classmethod
-    def fit(cls, data: TrainingSet, seed: int = 0) -> YetiRank:
+    def fit(cls, data: TrainingSet, seed: int = 0) -> Self:
         import catboost
 
         model = catboost.CatBoost(
@@ -253,7 +263,7 @@ class YetiRank(RankingModel):
         self.model.save_model(str(directory / "yetirank.cbm"))
 
     @classmethod
-    def load(cls, directory: Path, names: tuple[str, ...]) -> YetiRank:
+    def load(cls, directory: Path, names: tuple[str, ...]) -> Self:
         import catboost
 
         model = catboost.CatBoost()
@@ -261,52 +271,10 @@ class YetiRank(RankingModel):
         return cls(names, model)
 
 
-@dataclass(frozen=True)
-class Ensemble(RankingModel):
-    """Mean of member scores, each scaled by its spread on the training candidates.
-
-    The scale is fixed at training time, so that a score does not depend on the other candidates.
-    """
-
-    kind: ClassVar[str] = "ensemble"
-    members_of: ClassVar[tuple[type[RankingModel], ...]] = (LambdaMART, GainRegression)
-    names: tuple[str, ...]
-    members: tuple[RankingModel, ...]
-    scales: tuple[float, ...]
-
-    @classmethod
-    def fit(cls, data: TrainingSet, seed: int = 0) -> Ensemble:
-        members = tuple(kind.fit(data, seed) for kind in cls.members_of)
-        scales = tuple(float(np.std(m.score(data.features))) or 1.0 for m in members)
-        return cls(data.names, members, scales)
-
-    def score(self, features: Floats) -> Floats:
-        parts = [m.score(features) / s for m, s in zip(self.members, self.scales, strict=True)]
-        return (np.sum(parts, axis=0) / len(parts)).astype(np.float32)
-
-    def contributions(self, features: Floats) -> NDArray[np.float64]:
-        parts = [
-            m.contributions(features) / s for m, s in zip(self.members, self.scales, strict=True)
-        ]
-        return np.asarray(np.sum(parts, axis=0) / len(parts), np.float64)
-
-    def save(self, directory: Path) -> None:
-        for member in self.members:
-            member.save(directory)
-        text = json.dumps({"members": [m.kind for m in self.members], "scales": list(self.scales)})
-        (directory / "ensemble.json").write_text(text)
-
-    @classmethod
-    def load(cls, directory: Path, names: tuple[str, ...]) -> Ensemble:
-        values = json.loads((directory / "ensemble.json").read_text())
-        members = tuple(MODELS[kind].load(directory, names) for kind in values["members"])
-        return cls(names, members, tuple(values["scales"]))
-
-
 MODELS: dict[str, type[RankingModel]] = {
-    model.kind: model for model in (LinearModel, LambdaMART, GainRegression, YetiRank, Ensemble)
+    model.kind: model for model in (GainRegression, LambdaMART, YetiRank, LinearModel)
 }
-DEFAULT_MODEL = Ensemble.kind
+DEFAULT_MODEL = GainRegression.kind
 
 
 def model_class(kind: str) -> type[RankingModel]:

@@ -80,7 +80,9 @@ class Snapshot(Protocol):
         """
         ...
 
-    def ordered(self, query: LexicalQuery, filters: Filters, sort: Sort, k: int) -> Candidates:
+    def ordered(
+        self, query: LexicalQuery | None, filters: Filters, sort: Sort, k: int
+    ) -> Candidates:
         """Matching products in a shopper-chosen order; unknown values come last."""
         ...
 

@@ -1,0 +1,140 @@
+"""Queries and filters in tantivy's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import tantivy
+from tantivy import FieldType, Occur, Query
+
+from tandem.contracts.search import Filters, Term
+from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, text_field
+from tandem.retrieval.port import LexicalQuery
+
+MIN_FUZZY = 4  # shorter words have too many neighbours
+
+
+def words(schema: tantivy.Schema, query: LexicalQuery) -> Query:
+    """The scored part of a lexical query, exclusions included.
+
+    When any term will do, everything is one flat union of term queries, which tantivy can cut
+    short (block-max WAND); forms of a term then add up, where otherwise the best one counts.
+    """
+    fields = {text_field(name): boost for name, boost in query.field_boosts.items() if boost > 0}
+    if query.minimum_match <= 1 and not query.fuzzy:
+        clauses = [
+            (Occur.Should, _boosted(Query.term_query(schema, f, form), boost * t.weight))
+            for t in (*query.terms, *query.expansions)
+            for form in t.forms
+            for f, boost in fields.items()
+        ]
+        scored = Query.boolean_query(clauses) if clauses else Query.empty_query()
+    else:
+        required = [(Occur.Should, _any_form(schema, t, fields, query.fuzzy)) for t in query.terms]
+        core = Query.boolean_query(required, minimum_number_should_match=query.minimum_match)
+        extra = [
+            (Occur.Should, _any_form(schema, t, fields, 0)) for t in query.expansions if t.forms
+        ]
+        scored = Query.boolean_query([(Occur.Must, core), *extra]) if extra else core
+    phrase = _phrase(schema, query)
+    parts = [(Occur.Must, scored)]
+    if phrase is not None:
+        parts.append((Occur.Should, phrase))
+    for term in query.excluded:
+        for form in term.forms:
+            parts += [(Occur.MustNot, Query.term_query(schema, f, form)) for f in fields]
+    return scored if len(parts) == 1 else Query.boolean_query(parts)
+
+
+def _boosted(query: Query, boost: float) -> Query:
+    return query if boost == 1 else Query.boost_query(query, boost)
+
+
+def _any_form(schema: tantivy.Schema, term: Term, fields: dict[str, float], fuzzy: int) -> Query:
+    clauses = []
+    for field, boost in fields.items():
+        forms = [Query.term_query(schema, field, form) for form in term.forms]
+        if fuzzy and len(term.text) >= MIN_FUZZY:
+            forms += [
+                Query.fuzzy_term_query(schema, field, form, distance=fuzzy, prefix=False)
+                for form in term.forms
+            ]
+        if forms:
+            one = forms[0] if len(forms) == 1 else Query.disjunction_max_query(forms)
+            clauses.append((Occur.Should, _boosted(one, boost * term.weight)))
+    return Query.boolean_query(clauses) if clauses else Query.empty_query()
+
+
+def _phrase(schema: tantivy.Schema, query: LexicalQuery) -> Query | None:
+    """All terms near each other in the title, in order; for queries of two words and more."""
+    if query.phrase_boost <= 0 or len(query.terms) < 2:
+        return None
+    first_forms: list[Any] = [t.forms[0] for t in query.terms if t.forms]
+    if len(first_forms) < 2:
+        return None
+    near = Query.phrase_query(schema, text_field("title"), first_forms, slop=2)
+    return _boosted(near, query.phrase_boost)
+
+
+def conditions(
+    schema: tantivy.Schema, filters: Filters, known: Sequence[str] = ()
+) -> list[tuple[Occur, Query]]:
+    """Filters as clauses that do not score; `known` leaves out a condition by facet name."""
+    clauses: list[tuple[Occur, Query]] = []
+    for name, field in EXACT.items():
+        values = getattr(filters, name)
+        if values and name not in known:
+            query = Query.term_set_query(schema, field, list(values))
+            clauses.append((Occur.Must, Query.const_score_query(query, 0.0)))
+    for key, wanted in filters.attributes.items():
+        if wanted and key not in known:
+            path = attribute_path(key)
+            any_of = [
+                (Occur.Should, Query.term_query(schema, path, typed, index_option="basic"))
+                for value in wanted
+                for typed in _readings(value)
+            ]
+            query = Query.boolean_query(any_of)
+            clauses.append((Occur.Must, Query.const_score_query(query, 0.0)))
+    ranges = (
+        ("price", filters.price_min, filters.price_max),
+        ("rating", filters.rating_min, None),
+    )
+    for name, low, high in ranges:
+        if (low is not None or high is not None) and name not in known:
+            query = Query.range_query(
+                schema,
+                name,
+                FieldType.Float,
+                lower_bound=None if low is None else float(low),
+                upper_bound=None if high is None else float(high),
+            )
+            clauses.append((Occur.Must, Query.const_score_query(query, 0.0)))
+    if filters.in_stock:
+        clauses.append((Occur.MustNot, Query.term_query(schema, "sold_out", True)))
+    return clauses
+
+
+def _readings(value: bool | float | str) -> list[bool | float | str]:
+    """What a filter value may mean: a form or an address bar can only send text."""
+    if isinstance(value, bool):
+        return [value]
+    if isinstance(value, int | float):
+        return [float(value)]
+    readings: list[bool | float | str] = [value]
+    if value.lower() in ("true", "false"):
+        readings.append(value.lower() == "true")
+    try:
+        number = float(value)
+    except ValueError:
+        return readings
+    return [*readings, number] if isfinite(number) else readings
+
+
+def combined(scored: Query | None, filters: list[tuple[Occur, Query]]) -> Query:
+    """A scored query (None: everything) under filters."""
+    if not filters:
+        return Query.all_query() if scored is None else scored
+    return Query.boolean_query([(Occur.Must, scored or Query.all_query()), *filters])

@@ -1,0 +1,71 @@
+"""Products for display, read by number without loading the rest.
+
+`products.jsonl` holds one product a line; `offsets.npy` says where each line begins. Both are
+memory-mapped, so that a search touches only the products that it shows.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import orjson
+
+from tandem.contracts.product import Product
+
+
+class DocumentWriter:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._handle = (directory / "products.jsonl").open("wb")
+        self._ids = (directory / "ids.txt").open("wb")
+        self._lengths: list[int] = []
+        self._id_lengths: list[int] = []
+
+    def add(self, products: Sequence[Product]) -> None:
+        for product in products:
+            line = product.model_dump_json().encode() + b"\n"
+            self._handle.write(line)
+            self._lengths.append(len(line))
+            name = product.id.encode()
+            self._ids.write(name)
+            self._id_lengths.append(len(name))
+
+    def finish(self) -> None:
+        self._handle.close()
+        self._ids.close()
+        for name, lengths in (("offsets", self._lengths), ("id_offsets", self._id_lengths)):
+            offsets = np.zeros(len(lengths) + 1, np.int64)
+            np.cumsum(lengths, out=offsets[1:])
+            np.save(self._directory / f"{name}.npy", offsets)
+
+
+class Documents:
+    """Read side; safe for many threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._offsets = np.load(directory / "offsets.npy", mmap_mode="r")
+        self._id_offsets = np.load(directory / "id_offsets.npy", mmap_mode="r")
+        self._products = _mapped(directory / "products.jsonl")
+        self._ids = _mapped(directory / "ids.txt")
+
+    def __len__(self) -> int:
+        return int(self._offsets.size) - 1
+
+    def product(self, number: int) -> Product:
+        start, end = self._offsets[number : number + 2].tolist()
+        return Product.model_validate(orjson.loads(self._products[start : end - 1]))
+
+    def id(self, number: int) -> str:
+        start, end = self._id_offsets[number : number + 2].tolist()
+        return self._ids[start:end].decode()
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """The file's bytes, mapped; an empty file cannot be mapped and is just empty."""
+    if path.stat().st_size == 0:
+        return b""
+    with path.open("rb") as handle:
+        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)

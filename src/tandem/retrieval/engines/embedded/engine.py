@@ -1,0 +1,351 @@
+"""Serve one generation, and keep it current while products change.
+
+The generation's folder is never written to. The first update clones its word index by hard links
+(tantivy's segment files are immutable) and goes on in the clone; updates are durable in the
+journal, not here, so a clone is thrown away when its process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tantivy
+from numpy.typing import NDArray
+from tantivy import Order, Query
+
+from tandem.contracts.candidates import Candidates, Floats, Numbers
+from tandem.contracts.product import AnalysedProduct, Product
+from tandem.contracts.search import FacetCount, Filters, Sort
+from tandem.features.filtering import column_mask
+from tandem.features.store import FeatureStore
+from tandem.retrieval.engines.embedded.clauses import combined, conditions, words
+from tandem.retrieval.engines.embedded.documents import Documents
+from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, document, schema
+from tandem.retrieval.engines.embedded.vectors import Vectors, best
+from tandem.retrieval.port import LexicalQuery
+from tandem.storage.updates import Update
+
+LIVE_HEAP = 32 << 20
+# Counting is exact as long as no facet has more distinct values than this.
+FACET_BUCKETS = 50_000
+ORDERS = {
+    Sort.PRICE_ASC: ("price", Order.Asc),
+    Sort.PRICE_DESC: ("price", Order.Desc),
+    Sort.RATING: ("rating", Order.Desc),
+    Sort.NEWEST: ("created", Order.Desc),
+    Sort.RELEVANCE: ("number", Order.Desc),
+}
+
+
+class EmbeddedSnapshot:
+    """One consistent view; see `tandem.retrieval.port.Snapshot`."""
+
+    def __init__(
+        self,
+        generation: str,
+        searcher: tantivy.Searcher,
+        documents: Documents,
+        vectors: Vectors | None,
+        store: FeatureStore,
+        alive: NDArray[np.bool_],
+        added: Sequence[Product],
+        added_vectors: Floats | None,
+    ) -> None:
+        self.generation = generation
+        self._schema = schema()
+        self._searcher = searcher
+        self._documents = documents
+        self._vectors = vectors
+        self._store = store
+        self._alive = alive
+        self._added = added
+        self._added_vectors = added_vectors
+
+    @property
+    def size(self) -> int:
+        return int(self._searcher.num_docs)
+
+    # --- Words --------------------------------------------------------------------------------
+
+    def lexical(self, query: LexicalQuery, k: int, filters: Filters) -> Candidates:
+        found = self._search(self._query(query, filters), k)
+        return Candidates(found.numbers, found.scores, {"lexical": found.scores})
+
+    def _query(
+        self, query: LexicalQuery | None, filters: Filters, known: tuple[str, ...] = ()
+    ) -> Query:
+        scored = None if query is None else words(self._schema, query)
+        return combined(scored, conditions(self._schema, filters, known))
+
+    def _search(self, query: Query, k: int) -> Candidates:
+        hits = self._searcher.search(query, max(k, 1), count=False).hits
+        if not hits:
+            return Candidates.empty()
+        numbers = self._numbers_at([address for _, address in hits])
+        scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
+        order = np.lexsort((numbers, -scores))
+        return Candidates(numbers[order], scores[order])
+
+    def _numbers_at(self, addresses: list[Any]) -> Numbers:
+        return np.asarray(self._searcher.fast_field_values("number", addresses), np.int64)
+
+    def matching(self, query: LexicalQuery | None, filters: Filters) -> int:
+        result = self._searcher.search(self._query(query, filters), 1, count=True)
+        return int(result.count or 0)
+
+    def ordered(
+        self, query: LexicalQuery | None, filters: Filters, sort: Sort, k: int
+    ) -> Candidates:
+        field, order = ORDERS[sort]
+        result = self._searcher.search(
+            self._query(query, filters), max(k, 1), False, order_by_field=field, order=order
+        )
+        if not result.hits:
+            return Candidates.empty()
+        numbers = self._numbers_at([address for _, address in result.hits])
+        return Candidates(numbers, -np.arange(numbers.size, dtype=np.float32))
+
+    def browse(self, filters: Filters, sort: Sort, k: int) -> Candidates:
+        return self.ordered(None, filters, sort, k)
+
+    def facets(
+        self, query: LexicalQuery | None, filters: Filters, fields: Sequence[str], limit: int
+    ) -> dict[str, tuple[FacetCount, ...]]:
+        counted = {}
+        for name in fields:
+            request = {
+                "f": {
+                    "terms": {
+                        "field": EXACT.get(name) or attribute_path(name),
+                        "size": limit,
+                        "segment_size": FACET_BUCKETS,
+                    }
+                }
+            }
+            result = self._searcher.aggregate(self._query(query, filters, (name,)), request)
+            counts = [
+                FacetCount(value=_facet_value(b), count=b["doc_count"])
+                for b in result["f"]["buckets"]
+            ]
+            counted[name] = tuple(sorted(counts, key=lambda c: (-c.count, str(c.value))))
+        return counted
+
+    # --- Meaning ------------------------------------------------------------------------------
+
+    def dense(self, vector: Floats, k: int, filters: Filters) -> Candidates:
+        if self._vectors is None:
+            return Candidates.empty()
+        eligible = self._eligible(filters)
+        base = len(self._vectors)
+        numbers, scores = self._vectors.nearest(vector, k, eligible[:base])
+        if self._added_vectors is not None:
+            added = np.flatnonzero(eligible[base:])
+            if added.size:
+                numbers = np.concatenate([numbers, added + base])
+                scores = np.concatenate([scores, self._added_vectors[added] @ vector])
+                numbers, scores = best(numbers, scores, k)
+        return Candidates(numbers, scores, {"dense": scores})
+
+    def _eligible(self, filters: Filters) -> NDArray[np.bool_]:
+        """(numbers,) True for live products that satisfy the filters."""
+        if filters.is_empty():
+            return self._alive
+        eligible = self._alive & column_mask(self._store, filters)
+        if filters.attributes:
+            only = Filters(attributes=filters.attributes)
+            query = self._query(None, only)
+            matching = self.matching(None, only)
+            having = np.zeros_like(eligible)
+            if matching:
+                hits = self._searcher.search(query, matching, count=False).hits
+                having[self._numbers_at([address for _, address in hits])] = True
+            eligible &= having
+        return eligible
+
+    def satisfying(self, numbers: Numbers, filters: Filters) -> Numbers:
+        return numbers[self._eligible(filters)[numbers]]
+
+    def vectors(self, numbers: Numbers) -> Floats | None:
+        if self._vectors is None:
+            return None
+        base = len(self._vectors)
+        if self._added_vectors is None or numbers.size == 0 or int(numbers.max()) < base:
+            return self._vectors.take(numbers)
+        old = numbers < base
+        out = np.empty((numbers.size, self._added_vectors.shape[1]), np.float32)
+        out[old] = self._vectors.take(numbers[old])
+        out[~old] = self._added_vectors[numbers[~old] - base]
+        return out
+
+    # --- Products -----------------------------------------------------------------------------
+
+    def products(self, numbers: Numbers) -> list[Product]:
+        base = len(self._documents)
+        return [
+            self._documents.product(n) if n < base else self._added[n - base]
+            for n in numbers.tolist()
+        ]
+
+    def ids(self, numbers: Numbers) -> list[str]:
+        base = len(self._documents)
+        return [
+            self._documents.id(n) if n < base else self._added[n - base].id
+            for n in numbers.tolist()
+        ]
+
+    def numbers(self, ids: Sequence[str]) -> Numbers:
+        found = np.full(len(ids), -1, np.int64)
+        for i, product_id in enumerate(ids):
+            query = Query.term_query(self._schema, "id", product_id, index_option="basic")
+            hits = self._searcher.search(query, 1, count=False).hits
+            if hits:
+                found[i] = self._numbers_at([hits[0][1]])[0]
+        return found
+
+
+def _facet_value(bucket: dict[str, Any]) -> bool | float | str:
+    if "key_as_string" in bucket:
+        return bool(bucket["key"])
+    value = bucket["key"]
+    return float(value) if isinstance(value, int) else value
+
+
+class EmbeddedEngine:
+    """One opened generation. `apply` is called by one thread at a time; snapshots are immutable."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory = directory
+        self._name = name
+        self._documents = Documents(directory)
+        has_vectors = (directory / "vectors.npy").exists()
+        self._vectors = Vectors(directory) if has_vectors else None
+        self._index = _opened(directory / "words")
+        self._alive = np.ones(len(self._documents), bool)
+        self._added: list[Product] = []
+        self._added_vectors: Floats | None = None
+        self._clone: Path | None = None
+        self._writer: tantivy.IndexWriter | None = None
+
+    @classmethod
+    def open(cls, directory: Path, name: str) -> EmbeddedEngine:
+        """Open the generation `name` in `directory`, and clear away clones of dead processes."""
+        _sweep(directory.parent.parent)
+        return cls(directory, name)
+
+    def snapshot(self, store: FeatureStore) -> EmbeddedSnapshot:
+        """The state as of now; `store` must hold the same products."""
+        return EmbeddedSnapshot(
+            self._name,
+            self._index.searcher(),
+            self._documents,
+            self._vectors,
+            store,
+            self._alive,
+            self._added[:],
+            self._added_vectors,
+        )
+
+    def apply(
+        self,
+        updates: Sequence[Update],
+        analysed: Sequence[AnalysedProduct],
+        vectors: Floats | None,
+    ) -> None:
+        """Bring the engine forward by journal entries, oldest first.
+
+        analysed: the upserted products in order, numbered on from the last one. vectors: one row
+        each, None in a generation without vectors.
+        """
+        self._start_writing()
+        assert self._writer is not None
+        newest = len(self._alive)
+        alive = np.concatenate([self._alive, np.ones(len(analysed), bool)])
+        products = iter(analysed)
+        latest: dict[str, int] = {}
+        known = dict(zip((u.product_id for u in updates), self._numbers(updates), strict=True))
+        for update in updates:
+            old = latest.get(update.product_id, known[update.product_id])
+            if old >= 0:
+                alive[old] = False
+            self._writer.delete_documents_by_term("id", update.product_id)
+            latest[update.product_id] = -1
+            if update.product is not None:
+                item = next(products)
+                self._writer.add_document(document(item, newest))
+                latest[update.product_id] = newest
+                self._added.append(item.product)
+                newest += 1
+        self._writer.commit()
+        self._index.reload()
+        self._alive = alive
+        if vectors is not None:
+            known_vectors = self._added_vectors
+            self._added_vectors = (
+                vectors if known_vectors is None else np.concatenate([known_vectors, vectors])
+            )
+
+    def _numbers(self, updates: Sequence[Update]) -> list[int]:
+        """Live numbers of the updated ids before the update; -1 where there is none."""
+        searcher, table = self._index.searcher(), schema()
+        numbers = []
+        for update in updates:
+            query = Query.term_query(table, "id", update.product_id, index_option="basic")
+            hits = searcher.search(query, 1, count=False).hits
+            at = searcher.fast_field_values("number", [hits[0][1]])[0] if hits else -1
+            numbers.append(int(at))
+        return numbers
+
+    def _start_writing(self) -> None:
+        if self._writer is not None:
+            return
+        parent = self._directory.parent.parent
+        self._clone = Path(tempfile.mkdtemp(dir=parent, prefix=f".live-{os.getpid()}-"))
+        for file in (self._directory / "words").iterdir():
+            target = self._clone / file.name
+            if file.name.startswith(".tantivy") or file.suffix == ".lock":
+                continue
+            if file.suffix == ".json":
+                shutil.copyfile(file, target)
+            else:
+                os.link(file, target)
+        self._index = _opened(self._clone)
+        self._writer = self._index.writer(LIVE_HEAP, 1)
+
+    def close(self) -> None:
+        """Let go of the clone. Snapshots handed out before stay usable until they are dropped."""
+        if self._writer is not None:
+            self._writer.wait_merging_threads()
+            self._writer = None
+        if self._clone is not None:
+            shutil.rmtree(self._clone, ignore_errors=True)
+            self._clone = None
+
+
+def _opened(path: Path) -> tantivy.Index:
+    index = tantivy.Index.open(str(path))
+    index.config_reader("manual", 0)
+    index.reload()
+    return index
+
+
+def _sweep(parent: Path) -> None:
+    for clone in parent.glob(".live-*"):
+        pid = clone.name.split("-")[1]
+        if pid.isdigit() and not _running(int(pid)):
+            shutil.rmtree(clone, ignore_errors=True)
+
+
+def _running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,85 @@
+"""How a product becomes a tantivy document.
+
+Text fields hold terms that are analysed already, joined by spaces, so that index, queries and
+ranking features share one analysis. Exact values live in raw fields, kept as columns for facets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tantivy
+
+from tandem.contracts.product import TEXT_FIELDS, AnalysedProduct
+from tandem.features.store import CATEGORY_SEPARATOR
+
+# Facets and filters by exact value. `category` holds every prefix of the path.
+EXACT = {
+    "brand": "exact_brand",
+    "merchant": "exact_merchant",
+    "category": "exact_category",
+    "language": "exact_language",
+}
+MAX_KEY = 200  # longer attribute names are not filterable
+MAX_VALUE = 1000  # tantivy refuses terms of more than 65,530 bytes; no facet value is so long
+
+
+def text_field(name: str) -> str:
+    return f"text_{name}"
+
+
+def schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("number", indexed=True, fast=True)
+    builder.add_text_field("id", tokenizer_name="raw", index_option="basic")
+    for name in TEXT_FIELDS:
+        option = "position" if name == "title" else "freq"
+        builder.add_text_field(text_field(name), tokenizer_name="whitespace", index_option=option)
+    for name in EXACT.values():
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic", fast=True)
+    builder.add_json_field("attributes", tokenizer_name="raw", index_option="basic", fast=True)
+    for name in ("price", "rating", "created"):
+        builder.add_float_field(name, indexed=True, fast=True)
+    builder.add_boolean_field("sold_out", indexed=True, fast=True)
+    return builder.build()
+
+
+def attribute_path(key: str) -> str:
+    """The path of an attribute inside the JSON field; dots in names are literal."""
+    return "attributes." + key.replace("\\", "\\\\").replace(".", "\\.")
+
+
+def document(analysed: AnalysedProduct, number: int) -> tantivy.Document:
+    product = analysed.product
+    doc = tantivy.Document()
+    doc.add_unsigned("number", number)
+    doc.add_text("id", product.id)
+    for name in TEXT_FIELDS:
+        terms = analysed.terms.get(name, ())
+        if terms:
+            doc.add_text(text_field(name), " ".join(terms))
+    for value, name in (
+        (product.brand, "brand"),
+        (product.merchant, "merchant"),
+        (product.language, "language"),
+    ):
+        if value:
+            doc.add_text(EXACT[name], value)
+    for depth in range(1, len(product.category) + 1):
+        doc.add_text(EXACT["category"], CATEGORY_SEPARATOR.join(product.category[:depth]))
+    attributes: dict[str, Any] = {
+        key: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        for key, value in product.attributes.items()
+        if len(key) <= MAX_KEY and not (isinstance(value, str) and len(value) > MAX_VALUE)
+    }
+    if attributes:
+        doc.add_json("attributes", attributes)
+    if product.price is not None:
+        doc.add_float("price", float(product.price.amount))
+    if product.rating is not None:
+        doc.add_float("rating", product.rating)
+    if product.created is not None:
+        doc.add_float("created", product.created.timestamp())
+    if product.stock == 0:
+        doc.add_boolean("sold_out", True)
+    return doc
