@@ -315,8 +315,9 @@ def _encode(product: Product) -> tuple[tuple[Any, ...], int]:
                 remedy="leave the attribute out where it is unknown",
             )
     price = product.price
-    attributes = orjson.dumps(product.attributes, option=orjson.OPT_SORT_KEYS).decode()
-    extra = json.dumps(product.extra, ensure_ascii=False) if product.extra else "{}"
+    attributes = orjson.dumps(product.attributes).decode()
+    # The standard library's JSON keeps integers of any size, and escapes what UTF-8 cannot hold.
+    extra = json.dumps(product.extra, default=str) if product.extra else "{}"
     created = product.created
     if created is not None and created.tzinfo is None:
         created = created.replace(tzinfo=UTC)
@@ -386,7 +387,7 @@ def _decode(batch: pa.RecordBatch) -> list[Product]:
                 images=tuple(images),
                 created=created,
                 language=language,
-                extra=loads(extra) if extra != "{}" else {},
+                extra=json.loads(extra) if extra != "{}" else {},
             )
         )
     return products
