@@ -82,7 +82,11 @@ ROWS: dict[str, tuple[dict[str, Any] | str, str, str | None]] = {
     ),
     "infinite price": ('{"id": "b", "title": "t", "price": Infinity}', "price-not-finite", "price"),
     "negative price": ({"id": "b", "title": "t", "price": -1}, "price-negative", "price"),
-    "price in words": ({"id": "b", "title": "t", "price": "12,50 €"}, "price-not-a-number", "price"),
+    "price in words": (
+        {"id": "b", "title": "t", "price": "12,50 €"},
+        "price-not-a-number",
+        "price",
+    ),
     "price is a flag": ({"id": "b", "title": "t", "price": True}, "price-not-a-number", "price"),
     "huge price": ({"id": "b", "title": "t", "price": 10**20}, "price-too-large", "price"),
     "price object without amount": (
@@ -396,9 +400,7 @@ def written(path: Path) -> Path:
 
 @pytest.mark.parametrize("compression", ["", ".gz", ".zst"])
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
-def test_every_format_gives_the_same_catalogue(
-    tmp_path: Path, kind: str, compression: str
-) -> None:
+def test_every_format_gives_the_same_catalogue(tmp_path: Path, kind: str, compression: str) -> None:
     layout = create_workspace(tmp_path / "shop")
     report = import_catalog(layout, [written(tmp_path / f"x.{kind}{compression}")])
     assert (report.imported, report.quarantined, report.quarantine_file) == (40, 0, None)

@@ -184,7 +184,7 @@ def term_share(e: Evidence) -> Floats:
 
 @feature("all_in_title", "its title has every word of the query", _NAME_IT)
 def all_in_title(e: Evidence) -> Floats:
-    return _found(e, ["title"]).all(1).astype(np.float32)
+    return np.asarray(_found(e, ["title"]).all(1), np.float32)
 
 
 @feature("head_in_title", "its title names the thing that was asked for", _NAME_IT)

@@ -178,7 +178,7 @@ class Evidence:
         # A term is as rare as it is in the field that has it most often.
         idf = np.min([self.idf(name, terms) for name in weights], axis=0)
         shares = np.array([t.weight for t in terms]) * idf
-        return (pooled / (pooled + K1) * (K1 + 1) @ shares).astype(np.float32)
+        return np.asarray(pooled / (pooled + K1) * (K1 + 1) @ shares, np.float32)
 
     @cached_property
     def negated(self) -> dict[str, Matches]:
@@ -208,7 +208,7 @@ class Evidence:
         """(n,) cosine of query and product embeddings; NaN without embeddings."""
         if self.vector is None or self.vectors is None:
             return np.full(self.n, np.nan, np.float32)
-        return self.vectors @ self.vector
+        return np.asarray(self.vectors @ self.vector, np.float32)
 
     # --- The candidates among themselves --------------------------------------------------------
 
@@ -219,7 +219,7 @@ class Evidence:
         words = standardised(self.bm25f)
         if np.isnan(self.cosine).any():
             return words
-        return (words + standardised(self.cosine)) / np.float32(2)
+        return np.asarray((words + standardised(self.cosine)) / 2, np.float32)
 
     @cached_property
     def by_guess(self) -> NDArray[np.int64]:
@@ -229,7 +229,9 @@ class Evidence:
     @cached_property
     def likeness(self) -> Floats | None:
         """(n, n) cosine of embeddings among candidates, or None without embeddings."""
-        return None if self.vectors is None else self.vectors @ self.vectors.T
+        if self.vectors is None:
+            return None
+        return np.asarray(self.vectors @ self.vectors.T, np.float32)
 
     @cached_property
     def kinship(self) -> Floats:
@@ -250,4 +252,4 @@ def standardised(values: Floats) -> Floats:
     spread = float(values.std()) if values.size else 0.0
     if spread < 1e-9:
         return np.zeros_like(values)
-    return ((values - values.mean()) / spread).astype(np.float32)
+    return np.asarray((values - values.mean()) / spread, np.float32)

@@ -62,12 +62,22 @@ export function art(product) {
   return drawn(product);
 }
 
+// The narrowest category that says something; a title mentions too much besides what it is for,
+// so it is read only where there is no category, and only its start.
+function kindOf(product) {
+  const start = product.title.split(/\s+/).slice(0, 7).join(" ");
+  const texts = product.category.length ? [...product.category].reverse() : [start];
+  for (const text of texts) {
+    const kind = KINDS.find(([words]) => words.test(text.toLowerCase()));
+    if (kind) return kind;
+  }
+  return null;
+}
+
 function drawn(product) {
   const seed = hash(product.category.join(">") || product.brand || product.title);
   const own = hash(product.id);
-  const text = `${product.category.at(-1) || ""} ${product.title}`.toLowerCase();
-  const named = KINDS.find(([words]) => words.test((product.category.at(-1) || "").toLowerCase()));
-  const kind = named || KINDS.find(([words]) => words.test(text));
+  const kind = kindOf(product);
   const node = svg("svg", { class: "art", viewBox: "0 0 160 120", preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true" });
   node.style.setProperty("--h", String(seed % 360));
   const x = 24 + (own % 112);

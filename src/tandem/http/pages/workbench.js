@@ -17,12 +17,14 @@ const number = (value) => (value === null || value === undefined ? "–" : value
 
 async function loadQueries() {
   $("rows").replaceChildren(...Array.from({ length: 12 }, () => h("tr", {}, h("td", { colspan: "4" }, h("div", { class: "skeleton line" })))));
-  $("queries-count").textContent = "Measuring…";
+  $("queries-count").textContent = "Measuring every judged query…";
+  if (!view) $("sides").replaceChildren(...["a", "b"].map(() => h("div", { class: "side-list", "aria-hidden": "true" }, Array.from({ length: 9 }, () => h("div", { class: "row" }, h("span"), h("div", { class: "what" }, h("div", { class: "skeleton line" }), h("div", { class: "skeleton line short" })))))));
   const names = [...new Set([ranker("a"), ranker("b")])];
   try {
     const answer = await call("GET", `/v1/judgments/queries?rankers=${names.map(encodeURIComponent).join(",")}&measure=${encodeURIComponent(MEASURE)}`);
     rows.list = answer.queries.map((x) => ({ q: x.q, judged: x.judged, a: x.measures[ranker("a")], b: x.measures[ranker("b")] }));
     renderRows();
+    if (!rows.list.length && !view) $("sides").replaceChildren();
     if (!view && !new URLSearchParams(location.search).get("q") && sorted()[0]) compare(sorted()[0].q, { replace: true });
   } catch (error) {
     $("rows").replaceChildren();

@@ -96,8 +96,8 @@ class EmbeddedSnapshot:
         return np.asarray(self._searcher.fast_field_values("number", addresses), np.int64)
 
     def matching(self, query: LexicalQuery | None, filters: Filters) -> int:
-        result = self._searcher.search(self._query(query, filters), 1, count=True)
-        return int(result.count or 0)
+        result: Any = self._searcher.search(self._query(query, filters), 1, count=True)
+        return int(result.count)
 
     def ordered(
         self, query: LexicalQuery | None, filters: Filters, sort: Sort, k: int
@@ -297,7 +297,7 @@ class EmbeddedEngine:
         for update in updates:
             query = Query.term_query(table, "id", update.product_id, index_option="basic")
             hits = searcher.search(query, 1, count=False).hits
-            at = searcher.fast_field_values("number", [hits[0][1]])[0] if hits else -1
+            at: Any = searcher.fast_field_values("number", [hits[0][1]])[0] if hits else -1
             numbers.append(int(at))
         return numbers
 

@@ -21,6 +21,13 @@ EF_CONSTRUCTION = 80
 EF_SEARCH = 128
 
 
+def _faiss() -> Any:
+    """faiss, imported late (it is heavy) and untyped (its stubs lag behind its wrappers)."""
+    import faiss
+
+    return faiss
+
+
 class VectorWriter:
     """Streams vectors to disk as float16, then builds the graph when there are many."""
 
@@ -48,8 +55,7 @@ class VectorWriter:
         raw.unlink()
 
     def _graph(self, vectors: NDArray[np.float16]) -> None:
-        import faiss
-
+        faiss = _faiss()
         index = faiss.IndexHNSWSQ(
             self._dimension,
             faiss.ScalarQuantizer.QT_8bit,
@@ -71,8 +77,7 @@ class Vectors:
         self._index: Any = None
         graph = directory / "hnsw.faiss"
         if graph.exists():
-            import faiss
-
+            faiss = _faiss()
             # One query is one thread's work; many queries run side by side.
             faiss.omp_set_num_threads(1)
             self._index = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP)
@@ -99,8 +104,7 @@ class Vectors:
             rows = self.matrix if count == len(self.matrix) else self.matrix[numbers]
             scores = np.asarray(rows, np.float32) @ vector
             return best(numbers, scores, k)
-        import faiss
-
+        faiss = _faiss()
         everything = count == eligible.size
         bitmap = np.packbits(eligible, bitorder="little")
         selector = None if everything else faiss.IDSelectorBitmap(bitmap)
