@@ -56,6 +56,13 @@ def test_parquet_keeps_types_and_counts_rows(tmp_path: Path) -> None:
     ]
 
 
+def test_parquet_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    text = pa.array([b"a", b"\xff"]).cast(pa.string(), safe=False)
+    pq.write_table(pa.table({"id": text}), tmp_path / "x.parquet")
+    with pytest.raises(InvalidInput, match="utf-8"):
+        list(RowFile(tmp_path / "x.parquet"))
+
+
 def test_nan_gets_through_to_the_checks(tmp_path: Path) -> None:
     [row] = rows(tmp_path / "x.jsonl", b'{"price": NaN}\n')
     assert isinstance(row, Row)

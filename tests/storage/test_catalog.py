@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.product import Money, Product
 from tandem.storage import catalog
-from tandem.storage.catalog import CatalogWriter, manifest, read_products, write_generation
+from tandem.storage.catalog import (
+    CatalogWriter,
+    manifest,
+    read_ids,
+    read_products,
+    write_generation,
+)
 from tandem.storage.layout import Layout, Settings
 
 
@@ -137,6 +143,7 @@ def test_parts_and_batches_keep_the_order(layout: Layout, monkeypatch: pytest.Mo
     assert len(described.parts) == 4
     assert [p.id for p in stored(layout)] == ids
     assert max(len(batch) for batch in read_products(layout, 2)) == 2
+    assert [identity for batch in read_ids(layout) for identity in batch] == ids
 
 
 def test_large_texts_are_flushed_early(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -22,7 +23,7 @@ from tandem.ingest.problem import Rejected
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.judgments import simulated_judgments
 from tandem.storage.atomic import fsync_directory
-from tandem.storage.catalog import CatalogWriter, read_products
+from tandem.storage.catalog import CatalogWriter, read_ids
 from tandem.storage.judgments import save_judgments
 from tandem.storage.layout import Layout, Settings
 
@@ -53,8 +54,8 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class JudgmentReport:
-    """What was read: `unknown_products` judged products are not in the catalogue (None: no
-    catalogue yet). They are kept, for the catalogue may gain them.
+    """What was read. `unknown_products` judgments are on products that the catalogue does not have
+    (None: no catalogue yet); they are kept, for it may gain them.
     """
 
     name: str
@@ -154,12 +155,11 @@ def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> Jud
     judgments = read_judgments(Path(file), name)
     unknown: int | None = None
     if layout.catalog.live() is not None:
-        missing = {
-            product_id for products in judgments.by_query.values() for product_id in products
-        }
-        for batch in read_products(layout):
-            missing.difference_update(product.id for product in batch)
-        unknown = len(missing)
+        judged = Counter(judgment.product_id for judgment in judgments)
+        for ids in read_ids(layout):
+            for product_id in ids:
+                judged.pop(product_id, None)
+        unknown = judged.total()
     with layout.writing():
         save_judgments(layout, judgments, name)
     return JudgmentReport(
@@ -268,6 +268,8 @@ class _Quarantine:
     def publish(self, generation: str) -> None:
         if self._handle is None or self._scratch is None:
             return
+        self._handle.flush()
+        os.fsync(self._handle.fileno())
         self._handle.close()
         self._layout.quarantine.mkdir(exist_ok=True)
         self.file = self._layout.quarantine / f"{generation}.jsonl"

@@ -332,9 +332,10 @@ class RowFile:
                     for values in batch.to_pylist():
                         number += 1
                         yield Row(number, values)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            # ValueError: text that is not UTF-8, times that Python has no type for.
             raise self._broken(
-                f"not a readable Parquet file: {str(error).splitlines()[0]}",
+                f"not a readable Parquet file: {(str(error).splitlines() or [repr(error)])[0]}",
                 line=number + 1 if number else None,
                 remedy="copy or export the file again",
             ) from None

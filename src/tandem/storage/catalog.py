@@ -302,6 +302,18 @@ def read_products(
                 yield _decode(batch)
 
 
+def read_ids(layout: Layout, batch_size: int = 65_536) -> Iterator[list[str]]:
+    """The ids of all products of the live generation, without reading the rest."""
+    import pyarrow.parquet as pq
+
+    described = manifest(layout)
+    folder = layout.catalog.path(described.generation)
+    for part in described.parts:
+        with pq.ParquetFile(folder / part) as table:
+            for batch in table.iter_batches(batch_size, columns=["id"], use_threads=False):
+                yield batch.column(0).to_pylist()
+
+
 _DIGEST_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 
