@@ -63,6 +63,7 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Serving = app.state.serving
+    app.state.stopping = False
     watch = asyncio.create_task(_watch(serving))
     try:
         yield

@@ -303,7 +303,7 @@ class JudgmentBody(Message):
 
     q: str = Field(min_length=1, max_length=MAX_QUERY, examples=["laptop"])
     product_id: ProductId = Field(examples=["2060476"])
-    relevance: int = Field(ge=0, le=3, examples=[3])
+    relevance: int = Field(ge=0, le=3, strict=True, examples=[3])
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

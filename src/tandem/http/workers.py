@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,9 @@ class Workers:
         self.capacity = threads + queue
         self.seconds = seconds
         self.busy = 0
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._name = name
+        # Made by the first call and after close() again: an application may be started twice.
+        self._pool: ThreadPoolExecutor | None = None
 
     async def run(self, work: Callable[[], T]) -> tuple[T, float]:
         """The result of `work()` and the milliseconds it waited for a thread.
@@ -53,6 +56,8 @@ class Workers:
             return work()
 
         loop = asyncio.get_running_loop()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix=self._name)
         future: Future[T] = self._pool.submit(timed)
         self.busy += 1
         future.add_done_callback(lambda _: _back_on(loop, self._done))
@@ -70,9 +75,12 @@ class Workers:
 
     def close(self) -> None:
         """Drop what has not started, wait for what has."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+            self.busy = 0
 
 
 def _back_on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    if not loop.is_closed():
+    with contextlib.suppress(RuntimeError):  # the loop ended before the work did
         loop.call_soon_threadsafe(call)

@@ -39,6 +39,9 @@ export function money({ amount, currency }) {
 }
 export const count = (n) => n.toLocaleString();
 
+// How long the shop took for an answer.
+export const milliseconds = ({ timings_ms: t }) => t.total ?? Object.values(t).reduce((a, b) => a + b, 0);
+
 const FIELDS = { brand: "Brand", merchant: "Seller", category: "Category", language: "Language" };
 export const isField = (name) => name in FIELDS;
 

@@ -5,6 +5,7 @@ import { card, price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import { searchBox } from "./searchbox.js";
 
+const FEW = 14;
 const store = (parameters) => `/?${new URLSearchParams(parameters)}`;
 const box = searchBox({
   chosen: (text) => location.assign(text.trim() ? store({ q: text.trim() }) : "/"),
@@ -42,13 +43,22 @@ function text(product) {
   const seller = product.merchant && product.merchant !== product.brand ? h("span", {}, " · sold by ", h("a", { href: store({ merchant: product.merchant }) }, product.merchant)) : null;
   return h("div", { class: "product-text" },
     crumbs.length ? h("nav", { "aria-label": "Category" }, h("ol", { class: "crumbs" }, crumbs)) : null,
-    h("h1", { dir: "auto", lang: product.language }, product.title),
+    h("h1", { dir: "auto", lang: product.language, class: product.title.length > 90 ? "long" : null }, product.title),
     product.brand ? h("p", { class: "by" }, "By ", h("a", { href: store({ brand: product.brand }) }, product.brand), seller) : null,
     rating(product), h("p", {}, price(product)), stock,
     product.description ? h("h2", {}, "About this product") : null, description(product),
-    attributes.length ? h("h2", {}, "Properties") : null,
-    attributes.length ? h("dl", { class: "properties" }, attributes.flatMap(([name, value]) => [h("dt", {}, label(name)), h("dd", { dir: "auto" }, valueText(value))])) : null,
+    attributes.length ? h("h2", {}, "Properties") : null, ...properties(attributes),
     h("p", { class: "muted" }, `Product ${product.id}`));
+}
+
+function properties(attributes) {
+  if (!attributes.length) return [];
+  const terms = (some) => some.flatMap(([name, value]) => [h("dt", {}, label(name)), h("dd", { dir: "auto" }, valueText(value))]);
+  const list = h("dl", { class: "properties" }, terms(attributes.slice(0, FEW)));
+  if (attributes.length <= FEW + 2) { list.append(...terms(attributes.slice(FEW))); return [list]; }
+  const all = h("button", { type: "button", class: "quiet" }, `Show all ${attributes.length} properties`);
+  all.addEventListener("click", () => { list.append(...terms(attributes.slice(FEW))); all.remove(); list.tabIndex = -1; list.focus(); });
+  return [list, h("p", {}, all)];
 }
 
 function description(product) {

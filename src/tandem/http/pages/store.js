@@ -1,5 +1,5 @@
 // The storefront: what is shown is a function of the address, so that links and Back just work.
-import { count, facts, isField, search } from "./api.js";
+import { count, facts, isField, milliseconds, search } from "./api.js";
 import { card, skeletons } from "./card.js";
 import { $, debounce, h, svg } from "./dom.js";
 import { apiFilters, chosenCount, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
@@ -113,7 +113,7 @@ function render(answer) {
 function heading(answer, home) {
   const n = count(answer.total);
   const results = answer.total === 1 ? "result" : "results";
-  const took = answer.timings_ms.total ?? Object.values(answer.timings_ms).reduce((a, b) => a + b, 0);
+  const took = milliseconds(answer);
   const related = answer.related && answer.hits.length ? ` and ${count(answer.related)} related` : "";
   const asked = answer.understanding.corrected || state.q;
   $("count").replaceChildren(home ? `All ${n} products` : asked ? `${n} ${results} for “${asked}”` : `${n} ${answer.total === 1 ? "product" : "products"}`,
@@ -174,7 +174,7 @@ async function empty(answer) {
     const offered = h("div", { class: "ideas" });
     place.replaceChildren(
       svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("circle", { cx: 10.5, cy: 10.5, r: 6.5 }), svg("path", { d: "m15.500 15.500 5 5M8 10.500h5" })),
-      h("h3", {}, beyond ? "There is no such page" : state.q ? `Nothing matches “${state.q}”` : "Nothing matches these filters"),
+      h("h3", {}, beyond ? "There is no such page" : !state.q ? "Nothing matches these filters" : chosen ? `Nothing matches “${state.q}” with these filters` : `Nothing matches “${state.q}”`),
       h("ul", {}, [chosen ? "Remove a filter" : null, state.q ? "Check the spelling, or use fewer or more general words" : null, "Look through what the shop has:"].filter(Boolean).map((t) => h("li", {}, t))),
       h("p", {}, chosen ? h("button", { type: "button", class: "primary", onclick: () => go({ filters: emptyFilters() }) }, "Clear all filters") : null), offered);
     const shop = await search({ q: "", facets: ["category", "brand"].filter((f) => facts.facets.includes(f)), size: 1 }).catch(() => null);

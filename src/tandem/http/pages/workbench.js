@@ -1,5 +1,5 @@
 // The relevance workbench: queries with their measures, two rankers side by side, judging by keys.
-import { call, facts, label, money, productPath, valueText } from "./api.js";
+import { call, facts, label, milliseconds, money, productPath, valueText } from "./api.js";
 import { $, debounce, h } from "./dom.js";
 
 const MEASURE = "nDCG@10";
@@ -112,7 +112,7 @@ function side(which) {
   const value = view.measures[name];
   return h("section", { class: "side-list", "aria-label": `Ranker ${which.toUpperCase()}: ${name}` },
     h("header", {}, h("h2", {}, h("span", { class: `side ${which}` }, which.toUpperCase()), ` ${name}`),
-      h("p", { class: "muted" }, `${answer.total.toLocaleString()} found · ${(answer.timings_ms.total ?? 0).toFixed(1)} ms`),
+      h("p", { class: "muted" }, `${answer.total.toLocaleString()} found · ${milliseconds(answer).toFixed(1)} ms`),
       h("p", { class: "value" }, h("b", {}, number(value)), h("small", { class: "muted" }, ` ${view.measure}`))),
     answer.hits.length ? h("ol", {}, answer.hits.map((hit, i) => result(hit, i, which, places))) : h("p", { class: "none muted" }, "No results."),
     answer.relaxed ? h("p", { class: "none muted" }, answer.relaxed) : null);
