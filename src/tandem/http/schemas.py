@@ -137,7 +137,8 @@ def _attributes(pairs: Iterable[str]) -> dict[str, tuple[AttributeValue, ...]]:
             raise InvalidInput(
                 f"'{pair}' is not name:value", field="attribute", remedy="write color:Black, say"
             )
-        found.setdefault(name, []).append({"true": True, "false": False}.get(value, value))
+        # As text: an engine reads it as the type that the attribute has.
+        found.setdefault(name, []).append(value)
     return {name: tuple(values) for name, values in found.items()}
 
 

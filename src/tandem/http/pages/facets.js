@@ -21,7 +21,7 @@ export function apiFilters(filters) {
   for (const [name, values] of Object.entries(filters.values)) {
     if (!values.length) continue;
     if (isField(name)) sent[name] = values;
-    else sent.attributes[name] = values.map((v) => (v === "true" ? true : v === "false" ? false : v));
+    else sent.attributes[name] = values;
   }
   if (filters.price_min) sent.price_min = filters.price_min;
   if (filters.price_max) sent.price_max = filters.price_max;
@@ -67,7 +67,8 @@ export function renderFacets(facets, filters, change) {
   const groups = [];
   for (const name of facts.facets) {
     const chosen = filters.values[name] || [];
-    const counts = facets[name] || [];
+    // Chosen values come from the address, as text; flags and numbers are compared as such.
+    const counts = (facets[name] || []).map((c) => ({ ...c, value: String(c.value) }));
     if (!counts.length && !chosen.length) continue;
     groups.push(group(name, label(name), groups.length < 4 || chosen.length > 0,
       name === "category" ? tree(counts, chosen, filters, change) : list(name, counts, chosen, filters, change)));

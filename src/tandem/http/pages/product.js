@@ -5,7 +5,8 @@ import { card, price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import { searchBox } from "./searchbox.js";
 
-const FEW = 14;
+const FEW = 14; // properties shown at first
+const ALIKE = 5;
 const store = (parameters) => `/?${new URLSearchParams(parameters)}`;
 const box = searchBox({
   chosen: (text) => location.assign(text.trim() ? store({ q: text.trim() }) : "/"),
@@ -67,13 +68,18 @@ function description(product) {
   return h("ul", { class: "description", dir: "auto" }, lines.map((line) => h("li", {}, line)));
 }
 
+// What is called alike, and where that is too little, what lies in the same category.
 async function similar(product) {
   // The start of a title names the product; its tail lists properties.
   const q = product.title.split(/\s+/).slice(0, 8).join(" ").slice(0, 200);
-  const answer = await search({ q, size: 6, rewrite: false }).catch(() => null);
-  const others = (answer?.hits || []).filter((hit) => hit.product.id !== product.id).slice(0, 5);
-  if (!others.length) return;
-  $("similar").replaceChildren(...others.map((hit) => card(hit.product)));
+  const others = new Map();
+  const add = (answer) => { for (const { product: p } of answer?.hits || []) if (p.id !== product.id && others.size < ALIKE) others.set(p.id, p); };
+  add(await search({ q, size: ALIKE + 1, rewrite: false }).catch(() => null));
+  if (others.size < ALIKE && product.category.length) {
+    add(await search({ filters: { category: [product.category.join(" > ")] }, size: 2 * ALIKE }).catch(() => null));
+  }
+  if (!others.size) return;
+  $("similar").replaceChildren(...[...others.values()].map((p) => card(p)));
   $("more").hidden = false;
 }
 

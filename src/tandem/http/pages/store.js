@@ -156,7 +156,7 @@ function explainer() {
 }
 
 function ideas(place, facets) {
-  const top = (name, n) => (facets[name] || []).filter((c) => !c.value.includes(" > ")).slice(0, n).map((c) => [name, c]);
+  const top = (name, n) => (facets[name] || []).filter((c) => !String(c.value).includes(" > ")).slice(0, n).map((c) => [name, c]);
   const chosen = [...top("category", 6), ...top("brand", 5)];
   place.replaceChildren(...chosen.map(([name, c]) => {
     const filters = toggled(emptyFilters(), name, c.value);
