@@ -1,0 +1,1 @@
+"""Query understanding: from what a shopper typed to what will be searched."""

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import tandem
 from tandem.contracts.candidates import Candidates, Floats, Numbers
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.judgment import JudgmentList
@@ -123,7 +123,7 @@ def judgments_fingerprint(judgments: JudgmentList) -> str:
 
 
 def code_version() -> str:
-    return tandem.__version__
+    return metadata.version("tandem-commerce")
 
 
 @dataclass(frozen=True)
