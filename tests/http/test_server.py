@@ -126,6 +126,21 @@ def test_a_stopped_server_finishes_what_it_has_begun() -> None:
         process.stderr.close()
 
 
+def test_a_head_without_end_is_cut_off() -> None:
+    with running(SmallShop(), ServerSettings(refresh_seconds=0)) as address:
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                for _ in range(40):
+                    connection.sendall(b"a" * 10_000)
+                answer = connection.recv(100)
+            assert answer[:12] in (b"", b"HTTP/1.1 400")
+        assert httpx.get(f"{address}/healthz").status_code == 200
+        assert httpx.get(f"{address}/v1/search?q=" + "a" * 30_000).status_code == 422
+
+
 def test_a_taken_port_is_said_plainly() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -13,6 +13,7 @@ import uvicorn
 from tandem.contracts.errors import Conflict
 from tandem.http.app import create_app
 from tandem.http.keys import VARIABLE, AdminKey
+from tandem.http.protocol import BoundedProtocol
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
 
@@ -57,7 +58,7 @@ def configuration(shop: Shop, host: str, port: int, settings: ServerSettings) ->
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=round(settings.drain_seconds),
-        h11_max_incomplete_event_size=64 * 1024,
+        http=BoundedProtocol,
     )
 
 
