@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+# One request is one thread's work and many run side by side: a matrix product that spreads over
+# all cores by itself only gets in the way of the others. Set before NumPy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 import typer

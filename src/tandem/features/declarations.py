@@ -28,8 +28,8 @@ CLIP = 4.0  # standardised values beyond this say no more than this
 class Feature:
     """A declared feature.
 
-    says: completes "this product stands here because …". lacks: what a merchant could improve
-    when the feature counts against the product; empty when nothing can be done.
+    says: completes "this product stands here because …". lacks: what holds a product back
+    when the feature counts against it; empty when that is nothing about the product.
     about_query: the same for all candidates, so no reason for any one of them.
     """
 
@@ -115,15 +115,19 @@ for _field, _words in zip(
 ):
     _declare_field(_field, _words)
 
-_NAME_IT = "name what shoppers call this in the title"
+_NAME_IT = "its title lacks words of the query"
 
 
-@feature("bm25f", "its texts match the query's words well", "say it in the words of the query")
+@feature(
+    "bm25f", "its texts match the query's words well", "its texts use other words than the query"
+)
 def bm25f(e: Evidence) -> Floats:
     return e.bm25f
 
 
-@feature("bm25f_flat", "its details mention the query's words", "fill in its description")
+@feature(
+    "bm25f_flat", "its details mention the query's words", "its details say little about the query"
+)
 def bm25f_flat(e: Evidence) -> Floats:
     return e.bm25f_flat
 
@@ -171,12 +175,20 @@ def core_coverage(e: Evidence) -> Floats:
     return _share(_found(e, ["title", "brand", "category"]), e)
 
 
-@feature("coverage", "it covers what matters in the query", "complete its attributes")
+@feature(
+    "coverage",
+    "it covers what matters in the query",
+    "words of the query are missing from all its texts",
+)
 def coverage(e: Evidence) -> Floats:
     return _share(_found(e, TEXT_FIELDS), e)
 
 
-@feature("term_share", "it has most of the query's words", "complete its attributes")
+@feature(
+    "term_share",
+    "it has most of the query's words",
+    "words of the query are missing from all its texts",
+)
 def term_share(e: Evidence) -> Floats:
     """Share of the query's terms that any field has, each term counting the same."""
     return _mean(_found(e, TEXT_FIELDS)) if e.terms else _zeros(e)
@@ -193,7 +205,11 @@ def head_in_title(e: Evidence) -> Floats:
     return _found(e, ["title"])[:, -1].astype(np.float32) if e.terms else _zeros(e)
 
 
-@feature("head_in_category", "its category names the thing that was asked for", "set its category")
+@feature(
+    "head_in_category",
+    "its category names the thing that was asked for",
+    "its category is another than most matches' or is missing",
+)
 def head_in_category(e: Evidence) -> Floats:
     return _found(e, ["category"])[:, -1].astype(np.float32) if e.terms else _zeros(e)
 
@@ -205,13 +221,21 @@ def rarest_in_title(e: Evidence) -> Floats:
     return _found(e, ["title"])[:, int(np.argmax(e.importance))].astype(np.float32)
 
 
-@feature("brand_coverage", "the query names its brand", "set its brand")
+@feature(
+    "brand_coverage",
+    "the query names its brand",
+    "the query names another brand, or its brand is missing",
+)
 def brand_coverage(e: Evidence) -> Floats:
     """Share of the query's terms that are in the brand's name."""
     return _mean(_found(e, ["brand"])) if e.terms else _zeros(e)
 
 
-@feature("title_first", "the query's words come early in its title", "put the kind of thing first")
+@feature(
+    "title_first",
+    "the query's words come early in its title",
+    "its title does not begin with what it is",
+)
 def title_first(e: Evidence) -> Floats:
     """1 / (1 + position of the first match); 0 without a match."""
     m = e.matches["title"]
@@ -248,7 +272,9 @@ def _adjacent(m: Matches, n: int, width: int) -> Floats:
 
 
 @feature(
-    "number_match", "the numbers in the query are in its title", "put key numbers in the title"
+    "number_match",
+    "the numbers in the query are in its title",
+    "its title lacks the numbers of the query",
 )
 def number_match(e: Evidence) -> Floats:
     """Share of the query's terms with digits (sizes, models) that the title has; 1 when none."""
@@ -266,7 +292,7 @@ def title_length(e: Evidence) -> Floats:
 # --- Meaning ----------------------------------------------------------------------------------
 
 
-@feature("cosine", "it is close to the query in meaning", "describe it more plainly")
+@feature("cosine", "it is close to the query in meaning", "it is further from the query in meaning")
 def cosine(e: Evidence) -> Floats:
     return e.cosine
 
@@ -286,7 +312,11 @@ def brand_intent(e: Evidence) -> Floats:
     return values
 
 
-@feature("category_intent", "it is in the category that was meant", "set its category")
+@feature(
+    "category_intent",
+    "it is in the category that was meant",
+    "its category is another than most matches' or is missing",
+)
 def category_intent(e: Evidence) -> Floats:
     """P(category | query) of the product's own category path; NaN when nothing is known."""
     if not e.categories:
@@ -358,7 +388,7 @@ def density(e: Evidence) -> Floats:
 
 
 _KIND = "it is of the kind of thing that was asked for"
-_KIND_LACKS = "complete its category and attributes"
+_KIND_LACKS = "its category and attributes differ from the best matches'"
 
 
 @feature("kind_best_10", _KIND, _KIND_LACKS)
@@ -381,7 +411,11 @@ def kind_density(e: Evidence) -> Floats:
     return _diffused(e.kinship, e)[1]
 
 
-@feature("category_share", "its category is the one that most matches are in", "set its category")
+@feature(
+    "category_share",
+    "its category is the one that most matches are in",
+    "its category is another than most matches' or is missing",
+)
 def category_share(e: Evidence) -> Floats:
     """Share of the 30 best first guesses that are in the same category (0 without one)."""
     return _same(e.columns.category, e)

@@ -15,6 +15,7 @@ from typing import IO, Literal
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
+from tandem.flows.folding import fold_updates
 from tandem.ingest.currencies import is_currency
 from tandem.ingest.door import Door
 from tandem.ingest.judgments import read_judgments
@@ -26,6 +27,7 @@ from tandem.storage.atomic import fsync_directory
 from tandem.storage.catalog import CatalogWriter, read_ids
 from tandem.storage.judgments import save_judgments
 from tandem.storage.layout import Layout, Settings
+from tandem.storage.updates import UpdateJournal
 
 Mode = Literal["replace", "merge"]
 Progress = Callable[[int, int | None], None]
@@ -120,7 +122,8 @@ def import_catalog(
     imported = 0
     with layout.writing(), _Quarantine(layout) as quarantine:
         source = {
-            "files": [{"file": f.name, "mapping": m, "currency": c} for f, m, c in door.sources]
+            "files": [{"file": f.name, "mapping": m, "currency": c} for f, m, c in door.sources],
+            "updates_through": _superseded(layout, mode),
         }
         with CatalogWriter(
             layout, source=source, merge=mode == "merge", before_live=quarantine.publish
@@ -184,8 +187,14 @@ def import_simulated(
     """
     started = time.monotonic()
     currency = layout.settings().currency
-    source = {"simulated": True, "products": n, "seed": seed, "languages": list(languages)}
     with layout.writing():
+        source = {
+            "simulated": True,
+            "products": n,
+            "seed": seed,
+            "languages": list(languages),
+            "updates_through": _superseded(layout, "replace"),
+        }
         with CatalogWriter(layout, source=source) as writer:
             products = simulated_products(n, seed=seed, languages=languages, currency=currency)
             for done, product in enumerate(products, start=1):
@@ -203,6 +212,14 @@ def import_simulated(
         sources=(("simulated", "simulated", currency),),
         seconds=time.monotonic() - started,
     )
+
+
+def _superseded(layout: Layout, mode: Mode) -> int:
+    """The last live update that an import comes after. A merge goes on top of them; a replacement
+    takes their place."""
+    if mode == "merge" and layout.catalog.live() is not None:
+        return fold_updates(layout)
+    return UpdateJournal(layout.updates).last_sequence()
 
 
 def _reported(door: Door, progress: Progress | None) -> Iterator[Product | Rejected]:

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.features.store import FeatureStoreBuilder
+from tandem.flows.folding import fold_updates
+from tandem.flows.offering import FacetChoice
 from tandem.queries.analysis import Analyser
 from tandem.queries.model import QueryModelBuilder
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.engines.embedded import EmbeddedBuilder
 from tandem.storage.atomic import new_directory
 from tandem.storage.catalog import manifest as catalog_manifest
-from tandem.storage.catalog import read_products
+from tandem.storage.catalog import read_products, updates_through
 from tandem.storage.layout import Layout
 
 BATCH = 2048
@@ -46,13 +48,14 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
     settings = layout.settings()
     with layout.writing():
         layout.index.sweep()
+        fold_updates(layout)
         catalog = catalog_manifest(layout)
         total = catalog.products
         analyser = Analyser(_languages(layout, total))
         encoder = load_encoder(settings.encoder)
         name = layout.index.next_name()
         with new_directory(layout.index.root / name) as scratch:
-            _build(layout, scratch, analyser, encoder, total, progress)
+            facets = _build(layout, scratch, analyser, encoder, total, progress)
             (scratch / "manifest.json").write_text(
                 json.dumps(
                     {
@@ -60,9 +63,10 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
                         "products": total,
                         "languages": list(analyser.languages),
                         "encoder": settings.encoder,
+                        "facets": facets,
                         "catalog_generation": catalog.generation,
                         "catalog_fingerprint": catalog.fingerprint,
-                        "journal_sequence": catalog.source.get("journal_sequence", 0),
+                        "journal_sequence": updates_through(catalog),
                     },
                     indent=2,
                 )
@@ -96,10 +100,12 @@ def _build(
     encoder: TextEncoder | None,
     total: int,
     progress: Progress | None,
-) -> None:
+) -> list[str]:
+    """Write all parts of a generation in one pass; returns the facets worth offering."""
     synonyms = layout.synonyms_file if layout.synonyms_file.exists() else None
     queries = QueryModelBuilder(analyser, synonyms)
     store = FeatureStoreBuilder(directory / "features")
+    facets = FacetChoice()
     engine = EmbeddedBuilder(directory / "engine", encoder.dimension if encoder else None)
     done = 0
     for batch in read_products(layout, BATCH):
@@ -107,6 +113,7 @@ def _build(
         vectors = encoder.encode([product_text(p) for p in batch]) if encoder else None
         engine.add(analysed, vectors)
         store.add(analysed)
+        facets.add(batch)
         for item in analysed:
             queries.add(item)
         done += len(batch)
@@ -115,6 +122,7 @@ def _build(
     engine.finish()
     store.finish()
     queries.finish(directory / "queries")
+    return facets.finish()
 
 
 __all__ = ["IndexReport", "Product", "Progress", "build_index"]

@@ -28,9 +28,10 @@ from tandem.contracts.search import (
 from tandem.features.store import FeatureStore
 from tandem.flows.search import answer
 from tandem.flows.view import View
+from tandem.flows.workbench import query_measures
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
-from tandem.ranking.learned import load_ranker
+from tandem.ranking.learned import judgments_fingerprint, load_ranker
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.engines.embedded import EmbeddedEngine
 from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
@@ -61,6 +62,7 @@ class _Live:
         self.encoder = encoder_of(manifest["encoder"])
         self.engine = EmbeddedEngine.open(path / "engine", self.name)
         self.sequence: int = manifest["journal_sequence"]
+        self.facets: list[str] = manifest["facets"]
 
     def apply(self, updates: Sequence[Update]) -> None:
         """Bring engine and feature store forward, product numbers in lockstep."""
@@ -95,6 +97,7 @@ class Workspace:
         self.settings = layout.settings()
         self._writing = threading.Lock()
         self._encoders: dict[str, TextEncoder | None] = {}
+        self._measured: dict[tuple[object, ...], Mapping[str, Mapping[str, float]]] = {}
         self._journal = UpdateJournal(layout.updates)
         self._live = self._open_live()
         self._view = self._dressed(self._live.view())
@@ -261,6 +264,22 @@ class Workspace:
             names = judgment_names(self.layout)
             save_judgments(self.layout, JudgmentList(judged, names[0] if names else "judgments"))
 
+    def query_measures(
+        self, rankers: Sequence[str], measure: str = "nDCG@10"
+    ) -> Mapping[str, Mapping[str, float]]:
+        """By ranker and judged query, the value of a measure; see `flows.workbench`."""
+        judgments = self.judgment_list()
+        key = (
+            self._view.generation,
+            self._view.model_generation,
+            judgments_fingerprint(judgments),
+            tuple(rankers),
+            measure,
+        )
+        if key not in self._measured:
+            self._measured = {key: query_measures(self, judgments, rankers, measure)}
+        return self._measured[key]
+
     # --- About --------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
@@ -279,6 +298,7 @@ class Workspace:
             "languages": list(view.queries.analyser.languages),
             "rankers": list(view.stages()),
             "default_ranker": view.default_system(),
+            "facets": list(self._live.facets),
         }
 
     def run(self, system: str, queries: Sequence[str], k: int = 100) -> Run:

@@ -17,7 +17,7 @@ def sentence(contributions: Sequence[Contribution], rules: Sequence[str] = ()) -
     if for_it:
         parts.append(f"It stands here because {_join(for_it[:2])}.")
     if against:
-        parts.append(f"It would stand higher if this were better: {against[0]}.")
+        parts.append(f"What holds it back most: {against[0]}.")
     return " ".join(parts) or "It matches the query."
 
 

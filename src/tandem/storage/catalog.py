@@ -260,6 +260,11 @@ def write_generation(
     return writer.manifest
 
 
+def updates_through(manifest: Manifest) -> int:
+    """The last live update (journal sequence) that a generation holds; 0 when none."""
+    return int(manifest.source.get("updates_through", 0))
+
+
 def manifest(layout: Layout, generation: str | None = None) -> Manifest:
     """The manifest of one generation, by default the live one. Raises NotFound before the first."""
     name = generation or layout.catalog.live()
