@@ -26,15 +26,15 @@ class FacetChoice:
         for product in batch:
             self._total += 1
             self._merchant_is_brand &= product.merchant == product.brand
-            named = {
+            named: dict[str, object] = {
                 "category": product.category[:1] or None,
                 "brand": product.brand,
                 "merchant": product.merchant,
                 "language": product.language,
             }
-            for name, value in named.items():
-                if value:
-                    self._count(name, value)
+            for name, known in named.items():
+                if known:
+                    self._count(name, known)
             for key, value in product.attributes.items():
                 if isinstance(value, str) and len(self._having) < MAX_KEYS:
                     self._count(f"\0{key}", value)

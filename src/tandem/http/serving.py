@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tandem.http.metrics import Metrics
+from tandem.http.rankings import Rankings
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
 from tandem.http.workers import Overloaded, Workers
@@ -57,6 +58,7 @@ class Serving:
         self.shop = shop
         self.settings = settings
         self.metrics = Metrics()
+        self.rankings = Rankings(shop)
         self.search = Workers(
             "search", settings.search_threads, settings.queue, settings.request_seconds
         )

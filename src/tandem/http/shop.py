@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.product import Product
+from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 
 
@@ -32,22 +34,19 @@ class Shop(Protocol):
 
     def status(self) -> Mapping[str, Any]:
         """Cheap facts: `name`, `dataset`, `simulated`, `currency`, `products`,
-        `index_generation`, `model_generation`, `rankers`, `default_ranker`, `facets`.
+        `index_generation`, `model_generation`, `rankers`, `default_ranker`; `facets` where the shop has a choice
+        of its own.
         """
         ...
 
-    def judgment_queries(self, name: str | None = None) -> Sequence[str]: ...
-
-    def judgments(self, query: str) -> Mapping[str, int]:
-        """Relevance 0..3 by product id; a product that is not in it is unjudged."""
+    def judgment_list(self, name: str | None = None) -> JudgmentList:
+        """The judgments that the workbench works on; empty when there are none."""
         ...
 
     def judge(self, query: str, product_id: str, relevance: int) -> None: ...
 
-    def query_measures(
-        self, rankers: Sequence[str], measure: str = "nDCG@10"
-    ) -> Mapping[str, Mapping[str, float]]:
-        """By ranker, by judged query: the value of `measure`."""
+    def run(self, system: str, queries: Sequence[str], k: int = 100) -> Run:
+        """Rank a query set with one ranker, without the shop's rules."""
         ...
 
     def close(self) -> None: ...

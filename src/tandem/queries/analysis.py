@@ -17,7 +17,7 @@ from typing import Any
 from tandem.contracts.product import TEXT_FIELDS, AnalysedProduct, Product, field_text
 from tandem.contracts.search import Term
 from tandem.queries.stopwords import STOP_WORDS
-from tandem.queries.units import UNITS
+from tandem.queries.units import AMBIGUOUS, MAX_UNIT, UNITS
 
 STEMMERS = {
     "en": "english",
@@ -45,7 +45,11 @@ _TOKEN = re.compile(
     rf"[{_CJK}ー]+|(?:(?![{_CJK}])[^\W_])(?:(?![{_CJK}])(?:[^\W_]|[\u0300-\u036f\u064b-\u0652\u0640]))*"
     rf"(?:(?:[-./'’&+]|(?<=\d),(?=\d))(?:(?![{_CJK}])[^\W_])+)*"
 )
+# The same for text that is all ASCII, several times faster.
+_ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+(?:(?:[-./'&+]|(?<=\d),(?=\d))[A-Za-z0-9]+)*")
 _PARTS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
+# Articles and the like that French and Italian write onto the next word.
+_ELISION = re.compile(r"^(?:[ldjmtscn]|qu|jusqu|dell|nell|sull|dall|all|un)'(?=[^\W\d_]{2})")
 _ARABIC_MARKS = re.compile("[\u0610-\u061a\u064b-\u065f\u0670\u0640]")
 _ARABIC_LETTERS = str.maketrans("أإآٱىة", "اااايه")
 _INCH = re.compile("(?<=\\d)\\s?(?:\"|''|”|″)")
@@ -145,16 +149,15 @@ class Analyser:
         language = language or self.languages[0]
         out: list[str] = []
         known = self._document_cache
-        for token in _TOKEN.findall(normalise(text)):
+        for token in tokens(text):
             key = (token, language)
             found = known.get(key)
             if found is None:
                 found = tuple(self._document_terms(token, language))
                 if len(known) < CACHED_WORDS:
                     known[key] = found
-            # '500 GB' is also the one word '500gb'.
-            if out and found and found[0] in UNITS and _is_number(out[-1]):
-                out += [*found, out[-1] + found[0]]
+            if out and (quantity := spaced_quantity(out[-1], token)):
+                out += [*found, quantity]
             else:
                 out += found
         return out
@@ -173,10 +176,16 @@ class Analyser:
         Stop words are left out unless nothing else is there; repeated terms count once.
         """
         found: list[Term] = []
-        for token in _TOKEN.findall(normalise(text)):
-            found += self._query_terms(token, language)
+        for token in tokens(text):
+            if found and (quantity := spaced_quantity(found[-1].text, token)):
+                found.append(Term(text=quantity, forms=(quantity,)))
+            else:
+                found += self._query_terms(token, language)
         telling = [t for t in found if t.text not in self.stop_words] or found
-        return tuple({t.forms: t for t in reversed(telling)}.values())[::-1]
+        first: dict[tuple[str, ...], Term] = {}
+        for term in telling:
+            first.setdefault(term.forms, term)
+        return tuple(first.values())
 
     def _query_terms(self, token: str, language: str | None) -> list[Term]:
         if is_cjk(token):
@@ -185,14 +194,19 @@ class Analyser:
             if any(len(w) == 1 for w in words) and len(token) > 1:
                 words = [token]  # cut too finely: single characters say little
             # A long word may be part of a longer one in the catalogue: its pairs are there too.
-            parts = [p for w in words for p in (pairs(w) if len(w) > 2 else [w])]
-            return [Term(text=p, forms=(p,)) for p in parts]
+            pieces = [p for w in words for p in (pairs(w) if len(w) > 2 else [w])]
+            return [Term(text=p, forms=(p,)) for p in pieces]
         order = [language] if language in self.languages and language else []
         languages = [*order, *(x for x in self.languages if x != language)]
         parts, joined = split_word(token)
+        if joined and len(parts) == 2 and parts[1] in UNITS and _is_number(parts[0]):
+            parts = parts[:1]  # '500gb' needs 500 and 500gb; a bare gb says nothing more
         terms = [
             Term(text=p, forms=tuple(dict.fromkeys(stem(p, x) for x in languages))) for p in parts
         ]
+        if joined and len(parts) == 1 and not _is_number(parts[0]):
+            # An elision: "l'oreal" is found as oreal and as loreal.
+            return [terms[0].model_copy(update={"forms": (*terms[0].forms, joined)})]
         return [*terms, Term(text=joined, forms=(joined,))] if joined else terms
 
     def analyse(self, product: Product) -> AnalysedProduct:
@@ -203,27 +217,44 @@ class Analyser:
         )
 
 
+def tokens(text: str) -> list[str]:
+    """Words as written, runs of Chinese, Japanese or Korean in one piece."""
+    text = normalise(text)
+    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
+
+
 def _is_number(term: str) -> bool:
     return term[0].isdigit() and term.replace(".", "").isdigit()
+
+
+def spaced_quantity(before: str, token: str) -> str | None:
+    """'500' followed by 'GB' is also the one word '500gb', as '500GB' is."""
+    if len(token) > MAX_UNIT or not _is_number(before):
+        return None
+    unit = fold(token)
+    return None if unit in AMBIGUOUS or unit not in UNITS else before + UNITS[unit]
 
 
 @lru_cache(maxsize=CACHED_WORDS)
 def split_word(token: str) -> tuple[tuple[str, ...], str | None]:
     """Folded parts of a word, and its joined form when the parts also make one word.
 
-    `TN-2110` is tn, 2110 and tn2110; `usb-c` is usb, c and usbc; `don't` is dont.
+    `TN-2110` is tn, 2110 and tn2110; `2,5mm` is 2.5, mm and 2.5mm; `17in` is 17, in and 17inch;
+    `usb-c` is usb, c and usbc; `l'eau` is eau and leau; `don't` is dont.
     """
-    word = fold(token).replace("’", "'")
-    word = re.sub(r"'s$", "", word).replace("'", "")
+    word = re.sub(r"'s$", "", fold(token).replace("’", "'"))
+    plain = _ELISION.sub("", word)
     parts = tuple(
         (p.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+", p) else p.replace(",", "."))
         if p[0].isdigit()
         else p
-        for p in _PARTS.findall(word)
+        for p in _PARTS.findall(plain.replace("'", ""))
     )
-    if len(parts) < 2:
+    if plain != word and len(parts) == 1:
+        return parts, word.replace("'", "")
+    digits = sum(p[0].isdigit() for p in parts)
+    if len(parts) < 2 or digits == len(parts) or not (digits or any(len(p) == 1 for p in parts)):
         return parts, None
-    mixed = any(p[0].isdigit() for p in parts)
-    short = any(len(p) == 1 for p in parts)
-    joined = re.sub(r"[^\w]|_", "", word)
-    return parts, joined if (mixed or short) and joined not in parts else None
+    if len(parts) == 2 and parts[1] in UNITS and digits:
+        return parts, parts[0] + UNITS[parts[1]]
+    return parts, "".join(parts)

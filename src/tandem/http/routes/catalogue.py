@@ -53,6 +53,7 @@ async def upsert(request: Request, body: UpsertBody) -> Response:
             remedy=f"send at most {serving.settings.max_batch} at once",
         )
     count, timings = await serving.run(serving.slow, lambda: serving.shop.upsert(body.products))
+    serving.rankings.forget()
     return json_response(
         UpsertResponse(upserted=count, **serving.traced(request, timings, serving.shop.status()))
     )
@@ -68,6 +69,7 @@ async def delete(request: Request, product_id: _Id) -> Response:
     """Remove one product; 404 when there is none of this id."""
     serving = of(request)
     count, timings = await serving.run(serving.slow, lambda: serving.shop.delete([product_id]))
+    serving.rankings.forget()
     if not count:
         raise NotFound(f"no product '{product_id}'", remedy="it is gone already, or check the id")
     return json_response(

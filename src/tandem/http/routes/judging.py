@@ -46,14 +46,18 @@ async def judged_queries(request: Request, query: Annotated[QueriesQuery, Query(
         )
 
     def work() -> list[JudgedQuery]:
-        values = serving.shop.query_measures(rankers, measure.name) if rankers else {}
+        judged = serving.shop.judgment_list().by_query
+        values = {
+            name: score(serving.rankings.of(name, tuple(judged)), judged, [measure])[:, 0]
+            for name in rankers
+        }
         return [
             JudgedQuery(
                 q=q,
-                judged=len(serving.shop.judgments(q)),
-                measures={name: finite(values[name].get(q)) for name in rankers},
+                judged=len(products),
+                measures={name: finite(float(values[name][i])) for name in rankers},
             )
-            for q in serving.shop.judgment_queries()
+            for i, (q, products) in enumerate(judged.items())
         ]
 
     queries, timings = await serving.run(serving.slow, work)
@@ -71,7 +75,7 @@ async def judged_queries(request: Request, query: Annotated[QueriesQuery, Query(
 async def judgments(request: Request, query: Annotated[JudgmentsQuery, Query()]) -> Response:
     """The judgments of one query; empty when nobody has judged it."""
     serving = of(request)
-    found, timings = await serving.run(serving.search, lambda: serving.shop.judgments(query.q))
+    found, timings = await serving.run(serving.search, lambda: _judgments(serving.shop, query.q))
     return json_response(
         JudgmentsResponse(
             q=query.q,
@@ -95,7 +99,7 @@ async def judge(request: Request, body: JudgmentBody) -> Response:
         if serving.shop.product(body.product_id) is None:
             raise NotFound(f"no product '{body.product_id}'", remedy="judge products of this shop")
         serving.shop.judge(body.q, body.product_id, body.relevance)
-        return serving.shop.judgments(body.q)
+        return _judgments(serving.shop, body.q)
 
     found, timings = await serving.run(serving.slow, work)
     return json_response(
@@ -114,7 +118,7 @@ async def compare(request: Request, body: CompareBody) -> Response:
     (measure,) = parse_measures([body.measure])
 
     def work() -> CompareResponse:
-        known = serving.shop.judgments(body.q)
+        known = _judgments(serving.shop, body.q)
         results = {name: _ranked(serving.shop, body, name) for name in dict.fromkeys(body.rankers)}
         return CompareResponse.model_construct(
             q=body.q,
@@ -129,6 +133,10 @@ async def compare(request: Request, body: CompareBody) -> Response:
     timings["total"] = round((time.perf_counter() - started) * 1000, 3)
     trace = serving.traced(request, timings, serving.shop.status())
     return json_response(answer.model_copy(update=trace))
+
+
+def _judgments(shop: Shop, query: str) -> Mapping[str, int]:
+    return shop.judgment_list().by_query.get(query, {})
 
 
 def _ranked(shop: Shop, body: CompareBody, ranker: str) -> SearchResponse:
