@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.product import Money, Product
+from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import (
     Contribution,
     Explanation,
@@ -30,7 +32,6 @@ from tandem.contracts.search import (
     Suggestion,
     Understanding,
 )
-from tandem.experiments.measures import parse_measures, score
 from tandem.ingest.mapping import READY
 
 FACETS = ("brand", "category", "color", "touchscreen")
@@ -103,6 +104,7 @@ class SmallShop:
         self.generation = 1
         self.pending = 0
         self.closed = False
+        self.ran = 0
         self._writing = threading.Lock()
         self.verdicts: dict[str, dict[str, int]] = {
             "bluetooth speaker": {"P000": 3, "P001": 0, "P002": 2, "P005": 1},
@@ -249,29 +251,20 @@ class SmallShop:
             "facets": list(FACETS),
         }
 
-    def judgment_queries(self, name: str | None = None) -> Sequence[str]:
-        return tuple(self.verdicts)
-
-    def judgments(self, query: str) -> Mapping[str, int]:
-        return self.verdicts.get(query, {})
+    def judgment_list(self, name: str | None = None) -> JudgmentList:
+        return JudgmentList({q: dict(v) for q, v in self.verdicts.items()})
 
     def judge(self, query: str, product_id: str, relevance: int) -> None:
         with self._writing:
             self.verdicts.setdefault(query, {})[product_id] = relevance
 
-    def query_measures(
-        self, rankers: Sequence[str], measure: str = "nDCG@10"
-    ) -> Mapping[str, Mapping[str, float]]:
-        measures = parse_measures([measure])
-        values = {}
-        for ranker in rankers:
-            rankings = {
-                q: [h.product.id for h in self.search(SearchRequest(q=q, ranker=ranker)).hits]
-                for q in self.verdicts
-            }
-            column = score(rankings, self.verdicts, measures)[:, 0]
-            values[ranker] = dict(zip(self.verdicts, column.tolist(), strict=True))
-        return values
+    def run(self, system: str, queries: Sequence[str], k: int = 100) -> Run:
+        self.ran += len(queries)
+        answers = {q: self.search(SearchRequest(q=q, ranker=system, size=k)) for q in queries}
+        return Run(
+            system,
+            {q: [ScoredProduct(h.product.id, h.score) for h in a.hits] for q, a in answers.items()},
+        )
 
     def close(self) -> None:
         self.closed = True

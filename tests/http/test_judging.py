@@ -74,3 +74,24 @@ def test_unknown_rankers_and_measures_are_named(client: TestClient) -> None:
     wrong = client.post("/v1/compare", json={"q": "x", "rankers": ["ltr"], "measure": "Wow@3"})
     assert wrong.status_code == 422
     assert wrong.json()["remedy"]
+
+
+def test_rankings_are_kept_until_the_catalogue_or_a_generation_changes(
+    client: TestClient, shop: SmallShop, admin: dict[str, str]
+) -> None:
+    def ran() -> int:
+        before = shop.ran
+        client.get("/v1/judgments/queries", params={"rankers": "bm25,ltr"})
+        return shop.ran - before
+
+    assert ran() == 6
+    assert ran() == 0
+    # Judging needs no new ranking of the queries that are judged already.
+    body = {"q": "lamp", "product_id": "P048", "relevance": 3}
+    client.put("/v1/judgments", json=body, headers=admin)
+    assert ran() == 2
+    client.delete("/v1/products/P001", headers=admin)
+    assert ran() == 8
+    shop.pending = 1
+    client.post("/v1/admin/refresh", headers=admin)
+    assert ran() == 8

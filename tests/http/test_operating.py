@@ -112,7 +112,12 @@ def test_scripts_never_write_markup(client: TestClient) -> None:
 
 
 def test_static_files_are_a_closed_list_and_revalidate(client: TestClient) -> None:
-    for path in ("/static/nothing.js", "/static/store.html", "/static/..%2Fapp.py", "/static/%2e%2e"):
+    for path in (
+        "/static/nothing.js",
+        "/static/store.html",
+        "/static/..%2Fapp.py",
+        "/static/%2e%2e",
+    ):
         assert client.get(path).status_code == 404
     first = client.get("/static/store.js")
     assert first.headers["content-type"].startswith("text/javascript")

@@ -34,8 +34,8 @@ class Shop(Protocol):
 
     def status(self) -> Mapping[str, Any]:
         """Cheap facts: `name`, `dataset`, `simulated`, `currency`, `products`,
-        `index_generation`, `model_generation`, `rankers`, `default_ranker`; `facets` where the shop has a choice
-        of its own.
+        `index_generation`, `model_generation`, `rankers`, `default_ranker` and `facets`, the
+        ones worth offering.
         """
         ...
 
