@@ -1,0 +1,99 @@
+"""A real workspace behind the server: updates and generation switches under load."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+import pytest
+from test_server import KEY, running
+
+from tandem.flows.import_ import create_workspace, import_simulated
+from tandem.flows.index import build_index
+from tandem.flows.workspace import Workspace, open_workspace
+from tandem.http.keys import AdminKey
+from tandem.http.settings import ServerSettings
+from tandem.storage.layout import Layout
+
+ADMIN = {"X-API-Key": KEY}
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    folder = tmp_path_factory.mktemp("shop") / "ws"
+    layout = create_workspace(folder, encoder=None, simulated=True)
+    import_simulated(layout, 300)
+    build_index(layout)
+    return layout
+
+
+def test_real_generations_switch_under_load_without_one_failed_request(layout: Layout) -> None:
+    statuses: list[int] = []
+    generations: set[str] = set()
+    done = threading.Event()
+    settings = ServerSettings(admin_key=AdminKey.of(KEY), threads=2, refresh_seconds=0.1)
+    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+
+        def hammer(path: str) -> None:
+            with httpx.Client(base_url=address) as client:
+                while not done.is_set():
+                    response = client.get(path)
+                    statuses.append(response.status_code)
+                    generations.add(response.json()["index_generation"])
+
+        paths = (
+            "/v1/search?q=shoes&facets=brand,category",
+            "/v1/search?q=blak+tablet&explain=true&sort=price_asc",
+            "/v1/suggest?q=sh",
+            "/v1/products/SIM-0000051",
+        )
+        threads = [threading.Thread(target=hammer, args=(p,)) for p in paths]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                build_index(layout)
+            for name in (*layout.index.names(), *layout.index.names()):
+                layout.index.switch(name)
+                httpx.post(f"{address}/v1/admin/refresh", headers=ADMIN).raise_for_status()
+                time.sleep(0.1)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+    assert set(statuses) == {200}
+    assert len(generations) >= 3
+
+
+def test_a_product_is_found_when_its_upsert_is_answered(layout: Layout) -> None:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY))
+    shop: Workspace
+    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+
+        def titles() -> list[str]:
+            answer = httpx.get(f"{address}/v1/search?q=zorbulator").json()
+            return [h["product"]["title"] for h in answer["hits"]]
+
+        assert "Zorbulator deluxe" not in titles()
+        body = {"products": [{"id": "Z/1", "title": "Zorbulator deluxe"}]}
+        put = httpx.put(f"{address}/v1/products", json=body, headers=ADMIN)
+        assert put.json()["upserted"] == 1
+        assert titles()[0] == "Zorbulator deluxe"
+        httpx.delete(f"{address}/v1/products/Z%2F1", headers=ADMIN).raise_for_status()
+        assert "Zorbulator deluxe" not in titles()
+
+
+def test_judging_reaches_the_measures(layout: Layout) -> None:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY))
+    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+        compared = httpx.post(
+            f"{address}/v1/compare", json={"q": "red sofa now", "rankers": ["bm25"]}, timeout=30
+        ).json()
+        best = compared["results"]["bm25"]["hits"][0]["product"]["id"]
+        assert compared["measures"] == {"bm25": None}
+        body = {"q": "red sofa now", "product_id": best, "relevance": 3}
+        httpx.put(f"{address}/v1/judgments", json=body, headers=ADMIN).raise_for_status()
+        listed = httpx.get(f"{address}/v1/judgments/queries?rankers=bm25", timeout=60).json()
+        row = next(q for q in listed["queries"] if q["q"] == "red sofa now")
+        assert row == {"q": "red sofa now", "judged": 1, "measures": {"bm25": 1.0}}
