@@ -62,7 +62,8 @@ export function renderChips(filters, change) {
   $("chips").hidden = !chips.length;
 }
 
-export function renderFacets(facets, filters, change) {
+// `known` says what the catalogue knows of its products: no filter by what it never has.
+export function renderFacets(facets, filters, known, change) {
   const focused = document.activeElement?.closest("#facets [data-key]")?.dataset.key;
   const groups = [];
   for (const name of facts.facets) {
@@ -73,10 +74,11 @@ export function renderFacets(facets, filters, change) {
     groups.push(group(name, label(name), groups.length < 4 || chosen.length > 0,
       name === "category" ? tree(counts, chosen, filters, change) : list(name, counts, chosen, filters, change)));
   }
-  const range = group("price", "Price", true, [priceRange(filters, change)]);
-  const stars = group("rating", "Rating", true, ratings(filters, change));
-  const stock = group("stock", "Availability", true, [option("checkbox", "stock", "stock", "In stock only", null, filters.in_stock, () => change({ ...filters, in_stock: !filters.in_stock }))]);
-  groups.splice(Math.min(2, groups.length), 0, range, stars, stock);
+  const more = [];
+  if (known.price || filters.price_min || filters.price_max) more.push(group("price", "Price", true, [priceRange(filters, change)]));
+  if (known.rating || filters.rating_min) more.push(group("rating", "Rating", true, ratings(filters, change)));
+  if (known.stock || filters.in_stock) more.push(group("stock", "Availability", true, [option("checkbox", "stock", "stock", "In stock only", null, filters.in_stock, () => change({ ...filters, in_stock: !filters.in_stock }))]));
+  groups.splice(Math.min(2, groups.length), 0, ...more);
   $("facets").replaceChildren(...groups);
   if (focused) $("facets").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
 }

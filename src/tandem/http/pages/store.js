@@ -11,6 +11,7 @@ const SORTS = ["relevance", "price_asc", "price_desc", "rating", "newest"];
 let state = fromAddress();
 let last = null; // the answer that is shown
 let asking = null;
+const known = { price: false, rating: false, stock: false }; // seen on any product so far
 
 // --- Address ------------------------------------------------------------------------------------
 
@@ -98,7 +99,8 @@ function render(answer) {
   notices(answer);
   const change = (filters) => go({ filters });
   renderChips(state.filters, change);
-  renderFacets(answer.facets, state.filters, change);
+  for (const { product } of answer.hits) for (const name in known) known[name] ||= product[name] !== null;
+  renderFacets(answer.facets, state.filters, known, change);
   const chosen = chosenCount(state.filters);
   $("clear-all").hidden = !chosen;
   $("filter-count").textContent = chosen ? ` (${chosen})` : "";
@@ -208,7 +210,7 @@ const box = searchBox({
 });
 $("sort").addEventListener("change", () => go({ sort: $("sort").value }));
 $("clear-all").addEventListener("click", () => go({ filters: emptyFilters() }));
-document.addEventListener("facets-again", () => last && renderFacets(last.facets, state.filters, (filters) => go({ filters })));
+document.addEventListener("facets-again", () => last && renderFacets(last.facets, state.filters, known, (filters) => go({ filters })));
 document.querySelector(".mark").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey) return;
   event.preventDefault();

@@ -1,0 +1,107 @@
+"""The pages in real headless Chromium on a real workspace with a simulated catalogue."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from test_browser import KEY, Page, option, pytestmark  # noqa: F401 - marks this module too
+from test_browser import chromium as chromium
+from test_browser import page as page
+
+from tandem.flows.import_ import create_workspace, import_simulated
+from tandem.flows.index import build_index
+from tandem.flows.workspace import Workspace, open_workspace
+from tandem.http.keys import AdminKey
+from tandem.http.server import configuration
+from tandem.http.settings import ServerSettings
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    if not os.environ.get("TANDEM_CHROMIUM"):
+        pytest.skip("no Chromium here")
+    layout = create_workspace(tmp_path_factory.mktemp("shop") / "ws", simulated=True)
+    import_simulated(layout, 400)
+    build_index(layout)
+    with open_workspace(layout.root) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def address(shop: Workspace) -> Iterator[str]:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY))
+    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_from_the_first_letter_to_the_product(page: Page, shop: Workspace) -> None:
+    page.searched("/")
+    assert "Simulated catalogue" in page.text(".banner")
+    page.keys("/")
+    page.keys("sho")
+    page.until(lambda: any("shoes" in o.text for o in page.all("#suggestions [role=option]")))
+    page.keys("es", Keys.ENTER)
+    page.until(lambda: "“shoes”" in page.count())
+    total = shop.search("shoes").total
+    assert page.count().startswith(f"{total} result")
+    brand = page.one("[data-facet='brand'] .option")
+    name, promised = brand.text.split("\n")
+    brand.click()
+    page.until(lambda: page.count().startswith(f"{promised} result"))
+    assert {b.text for b in page.all("#hits .brand")[: int(promised)]} == {name}
+    title = page.text("#hits h3")
+    page.one("#hits .card-link").click()
+    page.until(lambda: page.text(".product h1") == title)
+    page.driver.back()
+    page.until(lambda: page.count().startswith(f"{promised} result"))
+
+
+def test_every_count_of_a_facet_is_what_its_filter_finds(page: Page) -> None:
+    page.searched("/?q=shoes")
+    names = [o.text.split("\n") for o in page.all("[data-facet='colour'] .option")]
+    assert names
+    for name, promised in names:
+        option(page, "colour", name).click()
+        page.until(lambda n=promised: page.count().startswith(f"{n} result"))
+        option(page, "colour", name).click()
+        page.until(lambda: not page.all(".chip"))
+
+
+def test_why_this_result_is_a_sentence(page: Page) -> None:
+    page.searched("/?q=shoes")
+    page.one(".why button").click()
+    page.until(lambda: page.text(".why p").endswith("."))
+
+
+def test_workbench_on_the_workspace(page: Page, shop: Workspace) -> None:
+    page.open("/workbench?a=bm25&b=hybrid")
+    page.until(lambda: len(page.all("#rows .open")) > 10, 30)
+    page.until(lambda: page.all(".hit"))
+    query = page.one("#rows tr.current .open").text
+    page.js("document.querySelector('.hit').focus()")
+    product = str(page.one(".hit.at").get_attribute("data-id"))
+    verdict = shop.judgments(query).get(product)
+    page.keys("0" if verdict else "2")
+    page.until(lambda: page.one("#key-dialog").is_displayed())
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: shop.judgments(query).get(product) == (0 if verdict else 2))
+    label = "Irrelevant" if verdict else "Substitute"
+    page.until(
+        lambda: (
+            page.one(f".hit[data-id='{product}']").find_element(By.CLASS_NAME, "grade").text
+            == label
+        )
+    )
