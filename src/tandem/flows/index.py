@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.features.store import FeatureStoreBuilder
+from tandem.flows.embedding import CatalogEmbedder
 from tandem.flows.folding import fold_updates
 from tandem.flows.offering import FacetChoice
 from tandem.queries.analysis import Analyser
 from tandem.queries.model import QueryModelBuilder
-from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
+from tandem.retrieval.encoders import load_encoder
 from tandem.retrieval.engines.embedded import EmbeddedBuilder
 from tandem.storage.atomic import new_directory
 from tandem.storage.catalog import manifest as catalog_manifest
@@ -55,7 +56,8 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
         encoder = load_encoder(settings.encoder)
         name = layout.index.next_name()
         with new_directory(layout.index.root / name) as scratch:
-            facets = _build(layout, scratch, analyser, encoder, total, progress)
+            embedder = CatalogEmbedder(encoder, layout.index.live_path()) if encoder else None
+            facets = _build(layout, scratch, analyser, embedder, total, progress)
             (scratch / "manifest.json").write_text(
                 json.dumps(
                     {
@@ -97,7 +99,7 @@ def _build(
     layout: Layout,
     directory: Path,
     analyser: Analyser,
-    encoder: TextEncoder | None,
+    embedder: CatalogEmbedder | None,
     total: int,
     progress: Progress | None,
 ) -> list[str]:
@@ -106,11 +108,11 @@ def _build(
     queries = QueryModelBuilder(analyser, synonyms)
     store = FeatureStoreBuilder(directory / "features")
     facets = FacetChoice()
-    engine = EmbeddedBuilder(directory / "engine", encoder.dimension if encoder else None)
+    engine = EmbeddedBuilder(directory / "engine", embedder.dimension if embedder else None)
     done = 0
     for batch in read_products(layout, BATCH):
         analysed: list[AnalysedProduct] = [analyser.analyse(p) for p in batch]
-        vectors = encoder.encode([product_text(p) for p in batch]) if encoder else None
+        vectors = embedder.embed(batch) if embedder else None
         engine.add(analysed, vectors)
         store.add(analysed)
         facets.add(batch)
@@ -120,6 +122,8 @@ def _build(
         if progress:
             progress("index", done, total)
     engine.finish()
+    if embedder:
+        embedder.save(directory)
     store.finish()
     queries.finish(directory / "queries")
     return facets.finish()
