@@ -9,10 +9,10 @@ from pathlib import Path
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.search import Term
 from tandem.queries.analysis import Analyser
+from tandem.queries.intents import Key, key_of
 
 WEIGHT = 0.5
 MAX_WORDS = 4
-Phrase = tuple[str, ...]
 
 
 def parse(lines: Iterable[str], file: str) -> list[tuple[list[str], list[str]]]:
@@ -62,13 +62,16 @@ class Synonyms:
     def __init__(
         self, analyser: Analyser, rules: Sequence[tuple[Sequence[str], Sequence[str]]]
     ) -> None:
-        self._table: dict[Phrase, list[tuple[Term, ...]]] = {}
+        self._table: dict[Key, list[tuple[Term, ...]]] = {}
         for phrases, meant in rules:
             targets = [(m, analyser.query_terms(m)) for m in meant]
             for phrase in phrases:
-                key = tuple(t.forms[0] for t in analyser.query_terms(phrase))
+                key = key_of(analyser.query_terms(phrase))
                 known = self._table.setdefault(key, [])
                 known += [t for m, t in targets if m != phrase and t and t not in known]
+
+    def has(self, phrase: Sequence[Term]) -> bool:
+        return key_of(phrase) in self._table
 
     def expansions(self, terms: Sequence[Term]) -> list[tuple[str, tuple[Term, ...]]]:
         """For each phrase of the query with synonyms: the phrase, and the terms to search as well,
@@ -78,7 +81,7 @@ class Synonyms:
         for length in range(min(MAX_WORDS, len(terms)), 0, -1):
             for start in range(len(terms) - length + 1):
                 part = terms[start : start + length]
-                for target in self._table.get(tuple(t.forms[0] for t in part), ()):
+                for target in self._table.get(key_of(part), ()):
                     fresh = tuple(
                         t.model_copy(update={"weight": WEIGHT})
                         for t in target

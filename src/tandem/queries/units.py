@@ -12,7 +12,7 @@ _SPELLINGS: dict[str, str] = {
     "cm": "cm",
     "m": "m",
     "km": "km",
-    "inch": "in inch inches zoll pouce pouces pulgada pulgadas polegada polegadas inci pollici بوصه",
+    "inch": "in inch inches zoll pouce pouces pulgada pulgadas polegada polegadas inci بوصه",
     "ft": "ft feet foot",
     "ml": "ml",
     "cl": "cl",
@@ -45,4 +45,6 @@ UNITS: dict[str, str] = {word: unit for unit, words in _SPELLINGS.items() for wo
 MAX_UNIT = max(map(len, UNITS))
 
 # Words as well as units: these count as units only when written onto the number ('27in', '4k').
-AMBIGUOUS = frozenset("in go mo ko k p m feet foot pack pc pieces".split())
+AMBIGUOUS = frozenset(
+    {"in", "go", "mo", "ko", "k", "p", "m", "feet", "foot", "pack", "pc", "pieces"}
+)

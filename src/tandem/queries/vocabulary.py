@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from tandem.queries.analysis import is_cjk
+
 MIN_LENGTH = 4  # shorter words are near too many others
 MIN_FREQUENCY = 3
+LONG = 8  # words of this length may have two errors
 SURE = 0.8
 
 
@@ -30,34 +33,47 @@ class Vocabulary:
     """Folded surface words of titles, brands and categories, with their document frequency."""
 
     def __init__(self, frequency: Mapping[str, int]) -> None:
-        self.frequency = dict(frequency)
+        self.frequency = frequency
         self._correct = lru_cache(maxsize=20_000)(self._search)
 
     def __contains__(self, word: str) -> bool:
         return word in self.frequency
 
     @cached_property
-    def _by_length(self) -> dict[int, list[str]]:
-        groups: dict[int, list[str]] = defaultdict(list)
+    def _groups(self) -> dict[tuple[str, int], list[str]]:
+        """Words that may be meant, by first letter and length."""
+        groups: dict[tuple[str, int], list[str]] = defaultdict(list)
         for word, count in self.frequency.items():
-            if count >= MIN_FREQUENCY and word.isalpha() and len(word) >= MIN_LENGTH - 1:
-                groups[len(word)].append(word)
-        return groups
+            if count >= MIN_FREQUENCY and len(word) >= MIN_LENGTH and word.isalpha():
+                groups[word[0], len(word)].append(word)
+        return dict(groups)
 
     @cached_property
-    def ordered(self) -> list[str]:
-        """All words in order, for completion by prefix."""
+    def _letters(self) -> tuple[str, ...]:
+        return tuple(sorted({letter for letter, _ in self._groups}))
+
+    @cached_property
+    def _ordered(self) -> list[str]:
         return sorted(self.frequency)
 
-    def starting_with(self, prefix: str) -> list[str]:
-        low = bisect.bisect_left(self.ordered, prefix)
-        high = bisect.bisect_left(self.ordered, prefix + "\U0010ffff")
-        return self.ordered[low:high]
+    def is_common(self, word: str) -> bool:
+        """Known well enough to be part of a compound, or to be what was meant."""
+        return self.frequency.get(word, 0) >= MIN_FREQUENCY
+
+    def beginnings(self, letter: str, length: int) -> dict[str, int]:
+        """First `length` letters of the words that start with `letter`, by how often they occur."""
+        low = bisect.bisect_left(self._ordered, letter)
+        high = bisect.bisect_left(self._ordered, letter + "\U0010ffff", low)
+        starts: dict[str, int] = {}
+        for word in self._ordered[low:high]:
+            start = word[:length]
+            starts[start] = starts.get(start, 0) + self.frequency[word]
+        return starts
 
     def correct(self, word: str) -> Correction | None:
         """The known word that an unknown one was probably meant to be; None when it is known,
-        too short, has digits, or is near nothing."""
-        if word in self.frequency or len(word) < MIN_LENGTH or not word.isalpha():
+        too short, has digits, is Chinese, Japanese or Korean, or is near nothing."""
+        if word in self.frequency or len(word) < MIN_LENGTH or not word.isalpha() or is_cjk(word):
             return None
         return self._correct(word)
 
@@ -65,24 +81,39 @@ class Vocabulary:
         from rapidfuzz.distance import OSA
         from rapidfuzz.process import extract
 
-        reach = 1 if len(word) < 8 else 2
+        reach = 1 if len(word) < LONG else 2
         choices = [
             w
             for length in range(len(word) - reach, len(word) + reach + 1)
-            for w in self._by_length.get(length, ())
+            for w in self._groups.get((word[0], length), ())
         ]
-        near = extract(word, choices, scorer=OSA.distance, score_cutoff=reach, limit=50)
+        near = {
+            w: int(d)
+            for w, d, _ in extract(word, choices, scorer=OSA.distance, score_cutoff=reach, limit=50)
+        }
+        for other in self._with_another_first_letter(word):
+            near.setdefault(other, 1)
         if not near:
             return None
-        ranked = sorted(near, key=lambda n: (n[1], n[0][0] != word[0], -self.frequency[n[0]], n[0]))
-        best, distance = ranked[0][0], int(ranked[0][1])
-        rivals = [w for w, d, _ in ranked[1:] if d == distance and w[0] == best[0]]
-        ahead = self.frequency[best] / (
-            self.frequency[best] + sum(self.frequency[w] for w in rivals)
+        first = word[0]
+        ranked = sorted(near, key=lambda w: (near[w], w[0] != first, -self.frequency[w], w))
+        best = ranked[0]
+        rivals = sum(
+            self.frequency[w] for w in ranked[1:] if near[w] == near[best] and w[0] == best[0]
         )
-        certainty = (0.95 if distance == 1 else 0.85) * ahead
-        if best[0] != word[0]:
+        certainty = 0.95 if near[best] == 1 else 0.85
+        certainty *= self.frequency[best] / (self.frequency[best] + rivals)
+        if best[0] != first:
             certainty *= 0.8  # first letters are seldom wrong
-        if len(word) < 5:
+        if len(word) == MIN_LENGTH:
             certainty *= 0.8
         return Correction(best, round(certainty, 3))
+
+    def _with_another_first_letter(self, word: str) -> Iterator[str]:
+        """Known words that differ in the first letter only, by one edit."""
+        rest = word[1:]
+        candidates = [rest, word[1] + word[0] + word[2:]]
+        candidates += [letter + tail for letter in self._letters for tail in (rest, word)]
+        for other in candidates:
+            if self.is_common(other) and len(other) >= MIN_LENGTH:
+                yield other
