@@ -31,7 +31,7 @@ FIELD_WEIGHTS = {
     "title": 5.0,
     "brand": 2.0,
     "category": 3.0,
-    "attributes": 0.3,
+    "attributes": 1.0,
     "description": 0.5,
     "identifiers": 1.0,
 }

@@ -15,11 +15,13 @@ from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
+from tandem.ranking.classic import BM25F
 from tandem.ranking.learned import LearnedRanker, Manifest
 from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
 from tandem.retrieval.port import Snapshot
 
+RETRIEVED = 500
 RERANKED = 300
 
 
@@ -53,11 +55,11 @@ class View:
 
     def stages(self) -> dict[str, Stage]:
         """The systems that this view offers, by name; `ltr` only when a ranker is trained."""
-        lexical = Lexical(FIELD_WEIGHTS, k=1000)
-        systems: dict[str, Stage] = {"bm25": lexical}
+        words = Lexical(FIELD_WEIGHTS, k=RETRIEVED) >> BM25F()
+        systems: dict[str, Stage] = {"bm25": words}
         if self.encoder is not None:
-            systems["dense"] = Dense(k=1000)
-            systems["hybrid"] = Fusion((lexical, Dense(k=1000)))
+            systems["dense"] = Dense(k=RETRIEVED)
+            systems["hybrid"] = Fusion((words, Dense(k=RETRIEVED)))
         if self.ranker is not None:
             systems["ltr"] = candidates(self.encoder is not None) >> self.ranker
         return systems

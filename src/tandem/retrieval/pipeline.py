@@ -53,15 +53,15 @@ class QueryContext:
             self._embedded = True
         return self._vector
 
-    def evidence(self, candidates: Candidates) -> Evidence:
-        """What features are computed from."""
+    def evidence(self, candidates: Candidates, *, meaning: bool = True) -> Evidence:
+        """What features are computed from; without `meaning`, only what words tell."""
         return Evidence(
             understanding=self.understanding,
             candidates=candidates,
             store=self.store,
-            vector=self.vector,
-            vectors=self.snapshot.vectors(candidates.numbers),
-            categories=self.categories(self.understanding),
+            vector=self.vector if meaning else None,
+            vectors=self.snapshot.vectors(candidates.numbers) if meaning else None,
+            categories=self.categories(self.understanding) if meaning else None,
         )
 
     def timed(self, stage: str) -> _Timer:
