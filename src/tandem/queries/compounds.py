@@ -11,7 +11,7 @@ from tandem.queries.analysis import Analyser
 MIN_PART = 3
 MIN_JOINED = 6
 MIN_COUNT = 2
-WEIGHT = 0.4
+WEIGHT = 0.2
 Parts = tuple[str, str, int]
 
 

@@ -40,7 +40,7 @@ class QueryModelBuilder:
     def __init__(self, analyser: Analyser, synonyms: Path | None = None) -> None:
         """synonyms: a file in Solr's format; InvalidInput names the line that is wrong."""
         self._analyser = analyser
-        self._rules = synonym_rules.load(synonyms)
+        self._rules = synonym_rules.load(synonyms, analyser.languages)
         self._counted = CatalogueCounter(analyser)
 
     def add(self, analysed: AnalysedProduct) -> None:

@@ -11,14 +11,16 @@ from tandem.contracts.search import Term
 from tandem.queries.analysis import Analyser
 from tandem.queries.intents import Key, key_of
 
-WEIGHT = 0.5
+WEIGHT = 0.15  # of a whole phrase; more of it costs precision on judged queries than it finds
 MAX_WORDS = 4
+Rule = tuple[list[str], list[str]]
+"""Phrases, and what each of them is also called."""
 
 
-def parse(lines: Iterable[str], file: str) -> list[tuple[list[str], list[str]]]:
+def parse(lines: Iterable[str], file: str) -> list[Rule]:
     """Rules as (phrases, their synonyms). `a, b` makes each a synonym of the other; `a => b`
     only reads a as b. `#` starts a comment. InvalidInput names file and line."""
-    rules = []
+    rules: list[Rule] = []
     for number, line in enumerate(lines, start=1):
         text = line.split("#", 1)[0].strip()
         if not text:
@@ -42,10 +44,17 @@ def parse(lines: Iterable[str], file: str) -> list[tuple[list[str], list[str]]]:
     return rules
 
 
-def load(path: Path | None) -> list[tuple[list[str], list[str]]]:
-    """The built-in rules, and those of the shop's own file."""
-    built_in = resources.files("tandem.queries").joinpath("synonyms.txt").read_text("utf-8")
-    rules = parse(built_in.splitlines(), "built-in synonyms")
+def load(path: Path | None, languages: Sequence[str]) -> list[Rule]:
+    """The built-in rules of these languages, and those of the shop's own file.
+
+    Only of these: 'handy' is a phone in German, and just handy in English.
+    """
+    rules: list[Rule] = []
+    built_in = resources.files("tandem.queries").joinpath("commerce")
+    for language in languages:
+        file = built_in.joinpath(f"{language}.txt")
+        if file.is_file():
+            rules += parse(file.read_text("utf-8").splitlines(), f"built-in {language}.txt")
     if path is not None:
         try:
             rules += parse(path.read_text(encoding="utf-8").splitlines(), str(path))
@@ -75,7 +84,7 @@ class Synonyms:
 
     def expansions(self, terms: Sequence[Term]) -> list[tuple[str, tuple[Term, ...]]]:
         """For each phrase of the query with synonyms: the phrase, and the terms to search as well,
-        at half weight."""
+        together at `WEIGHT`."""
         have = {f for t in terms for f in t.forms}
         found = []
         for length in range(min(MAX_WORDS, len(terms)), 0, -1):
@@ -83,7 +92,7 @@ class Synonyms:
                 part = terms[start : start + length]
                 for target in self._table.get(key_of(part), ()):
                     fresh = tuple(
-                        t.model_copy(update={"weight": WEIGHT})
+                        t.model_copy(update={"weight": WEIGHT / len(target)})
                         for t in target
                         if not have & set(t.forms)
                     )
