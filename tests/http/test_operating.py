@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
+from pathlib import Path
 
 import pytest
 from small_shop import SmallShop
@@ -134,3 +136,18 @@ def test_openapi_shows_problems_examples_and_the_key(client: TestClient) -> None
     assert schema["components"]["schemas"]["SearchBody"]["examples"]
     assert schema["paths"]["/v1/products"]["put"]["security"] == [{"APIKeyHeader": []}]
     assert "security" not in search["get"]
+
+
+def test_every_route_setting_and_metric_is_documented(client: TestClient) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            route = f"{method.upper()} {path.replace('{product_id}', '{id}')}"
+            assert re.search(re.escape(route) + r"[`?]", text), route
+    for field in dataclasses.fields(ServerSettings):
+        assert f"`{field.name}`" in text, field.name
+    for name in re.findall(
+        r"# TYPE (tandem_\w+) (?:counter|histogram|gauge)", client.get("/metrics").text
+    ):
+        if not name.endswith("_created"):
+            assert name in text, name
