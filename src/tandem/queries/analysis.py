@@ -52,6 +52,8 @@ _PARTS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _ELISION = re.compile(r"^(?:[ldjmtscn]|qu|jusqu|dell|nell|sull|dall|all|un)'(?=[^\W\d_]{2})")
 _ARABIC_MARKS = re.compile("[\u0610-\u061a\u064b-\u065f\u0670\u0640]")
 _ARABIC_LETTERS = str.maketrans("أإآٱىة", "اااايه")
+# Article, with what is written onto it (light10, Larkey, Ballesteros & Connell 2007).
+_ARABIC_ARTICLE = re.compile("^(?:و?(?:ال|بال|كال|فال)|لل)(?=.{3})")
 _INCH = re.compile("(?<=\\d)\\s?(?:\"|''|”|″)")
 # Controls, and format characters that some editors leave in text (joiners stay: Indic needs them).
 _INVISIBLE = re.compile(
@@ -93,7 +95,11 @@ def _stemmer(language: str) -> Any:
 
 @lru_cache(maxsize=CACHED_WORDS)
 def stem(word: str, language: str) -> str:
-    """A folded word's stem; words of languages without a stemmer stay as they are."""
+    """A folded word's stem; words of languages without a stemmer stay as they are. Arabic words
+    are stemmed as Arabic wherever they stand, and without their article."""
+    if "\u0600" <= word[0] <= "\u06ff":
+        language = "ar"
+        word = _ARABIC_ARTICLE.sub("", word)
     if language not in STEMMERS or not word.isalpha():
         return word
     with _lock:  # Snowball's stemmers hold state

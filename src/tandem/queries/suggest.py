@@ -14,6 +14,7 @@ from tandem.queries.analysis import fold
 from tandem.queries.vocabulary import Vocabulary
 
 MIN_FUZZY = 4
+LIKELY = 5  # corrected beginnings that are completed
 
 
 class Completion(NamedTuple):
@@ -88,7 +89,12 @@ class Completions:
         from rapidfuzz.distance import OSA
         from rapidfuzz.process import extract
 
-        starts = self._vocabulary.beginnings(prefix[0], len(prefix))
-        near = extract(prefix, list(starts), scorer=OSA.distance, score_cutoff=1, limit=30)
-        ranked = sorted(near, key=lambda n: (n[1], -starts[n[0]], n[0]))
-        return tuple(start for start, _, _ in ranked[:3])
+        found: dict[str, tuple[int, int, str]] = {}
+        # A letter too many or too few shifts what was typed against what was meant.
+        for length in (len(prefix), len(prefix) + 1, len(prefix) - 1):
+            starts = self._vocabulary.beginnings(prefix[0], length)
+            for start, edits, _ in extract(
+                prefix, starts.keys(), scorer=OSA.distance, score_cutoff=1, limit=20
+            ):
+                found[start] = (int(edits), -starts[start], start)
+        return tuple(sorted(found, key=lambda s: found[s])[:LIKELY])

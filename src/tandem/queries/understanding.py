@@ -10,7 +10,7 @@ from tandem.queries.categories import CategoryModel
 from tandem.queries.compounds import MIN_PART, Compounds
 from tandem.queries.intents import Gazetteer, Measures
 from tandem.queries.languages import language_of
-from tandem.queries.negation import negations, triggers
+from tandem.queries.negation import Negated, negations, triggers
 from tandem.queries.prices import Price, price_of
 from tandem.queries.synonyms import Synonyms
 from tandem.queries.vocabulary import SURE, Vocabulary
@@ -52,7 +52,7 @@ class Reader:
         if language is None:
             language = language_of(text, self._analyser.languages)
         price = price_of(text)
-        if not price.text:
+        if not self._analyser.query_terms(price.text):
             price = Price(text)
         intents, filters = _price_intents(price, steps)
         whole, text = text, price.text
@@ -60,12 +60,15 @@ class Reader:
         if rewrite:
             text, corrected, suggestion = self._spell(whole, text, steps)
         negated = negations(text, self._negations)
+        typed = self._analyser.query_terms(negated.text, language)
+        if not typed:  # what is left has no words: then nothing was ruled out
+            negated = Negated(text)
+            typed = self._analyser.query_terms(text, language)
         if negated.ruled_out or negated.excluded:
             said = ", ".join(filter(None, (negated.ruled_out, *negated.excluded)))
             steps.append(
                 Step(name="negation", detail=f"rules out '{said}'", confidence=NEGATION_CONFIDENCE)
             )
-        typed = self._analyser.query_terms(negated.text, language)
         terms, expansions = self._compounds.joined(typed) if rewrite else (typed, ())
         if terms != typed:
             words = " ".join(t.text for t in terms)

@@ -7,7 +7,6 @@ hides what the shopper asked for, a missing one only fails to help.
 
 from __future__ import annotations
 
-import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ class Vocabulary:
     def __init__(self, frequency: Mapping[str, int]) -> None:
         self.frequency = frequency
         self._correct = lru_cache(maxsize=20_000)(self._search)
+        self.beginnings = lru_cache(maxsize=None)(self._beginnings)
 
     def __contains__(self, word: str) -> bool:
         return word in self.frequency
@@ -52,23 +52,19 @@ class Vocabulary:
     def _letters(self) -> tuple[str, ...]:
         return tuple(sorted({letter for letter, _ in self._groups}))
 
-    @cached_property
-    def _ordered(self) -> list[str]:
-        return sorted(self.frequency)
-
     def is_common(self, word: str) -> bool:
         """Known well enough to be part of a compound, or to be what was meant."""
         return self.frequency.get(word, 0) >= MIN_FREQUENCY
 
-    def beginnings(self, letter: str, length: int) -> dict[str, int]:
-        """First `length` letters of the words that start with `letter`, by how often they occur."""
-        low = bisect.bisect_left(self._ordered, letter)
-        high = bisect.bisect_left(self._ordered, letter + "\U0010ffff", low)
-        starts: dict[str, int] = {}
-        for word in self._ordered[low:high]:
-            start = word[:length]
-            starts[start] = starts.get(start, 0) + self.frequency[word]
-        return starts
+    def _beginnings(self, letter: str, length: int) -> dict[str, int]:
+        """First `length` letters of the common words that start with `letter`, by how often they
+        occur."""
+        starts: dict[str, int] = defaultdict(int)
+        for (first, size), words in self._groups.items():
+            if first == letter and size >= length:
+                for word in words:
+                    starts[word[:length]] += self.frequency[word]
+        return dict(starts)
 
     def correct(self, word: str) -> Correction | None:
         """The known word that an unknown one was probably meant to be; None when it is known,
