@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Search, recommendation and collaboration for creator commerce.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
 )
 importing = typer.Typer(no_args_is_help=True, help="Bring data in: catalogues and judgments.")
 train = typer.Typer(no_args_is_help=True, help="Train models.")
