@@ -32,7 +32,6 @@ from small_shop import SmallShop, made_up_products
 BROWSER, DRIVER = os.environ.get("TANDEM_CHROMIUM"), os.environ.get("TANDEM_CHROMEDRIVER")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),
     pytest.mark.skipif(
         not (BROWSER and DRIVER), reason="no Chromium here; run tests/with_browser.sh pytest …"
     ),
@@ -222,6 +221,16 @@ def test_counts_agree_with_what_a_filter_finds_and_filters_can_be_taken_back(pag
     assert page.one("[data-key='brand:Acme']").is_selected()
     page.one("#clear-all").click()
     page.until(lambda: page.count().startswith("12 results"))
+
+
+def test_two_quick_choices_both_count(page: Page) -> None:
+    page.searched("/?q=speaker")
+    page.js(
+        "for (const key of ['brand:Acme', 'brand:Delphi', 'color:Teal'])"
+        " document.querySelector(`[data-key='${key}']`).click()"
+    )
+    page.until(lambda: page.count().startswith("2 results"))
+    assert [c.text for c in page.all(".chip")] == ["Brand: Acme", "Brand: Delphi", "Color: Teal"]
 
 
 def test_price_rating_sort_and_pages_are_in_the_address(page: Page) -> None:

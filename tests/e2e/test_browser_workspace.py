@@ -28,7 +28,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     if not os.environ.get("TANDEM_CHROMIUM"):
         pytest.skip("no Chromium here")
     layout = create_workspace(tmp_path_factory.mktemp("shop") / "ws", simulated=True)
-    import_simulated(layout, 400)
+    import_simulated(layout, 250)
     build_index(layout)
     with open_workspace(layout.root) as shop:
         yield shop

@@ -65,13 +65,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     serving: Serving = app.state.serving
     app.state.stopping = False
     watch = asyncio.create_task(_watch(serving))
+    # The measures' library takes a second or two to import: not while somebody waits.
+    warm = asyncio.create_task(serving.slow.run(judging.warm_up))
     try:
         yield
     finally:
         app.state.stopping = True
         watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        for task in (watch, warm):
+            with contextlib.suppress(asyncio.CancelledError, Overloaded):
+                await task
         await asyncio.to_thread(serving.close)
 
 

@@ -48,20 +48,22 @@ export function renderChips(filters, change) {
   const chips = [];
   const chip = (text, after) => chips.push(h("button", { type: "button", class: "chip", "aria-label": `Remove filter ${text}`, onclick: () => change(after) }, h("span", { dir: "auto" }, text), icon(CROSS)));
   for (const [name, values] of Object.entries(filters.values)) {
-    for (const value of values) chip(`${label(name)}: ${shownValue(name, value)}`, toggled(filters, name, value));
+    for (const value of values) chip(`${label(name)}: ${shownValue(name, value)}`, (f) => toggled(f, name, value));
   }
   const priced = (amount) => money({ amount, currency: facts.currency });
   if (filters.price_min || filters.price_max) {
     const text = filters.price_min && filters.price_max ? `${priced(filters.price_min)} to ${priced(filters.price_max)}`
       : filters.price_min ? `From ${priced(filters.price_min)}` : `Up to ${priced(filters.price_max)}`;
-    chip(text, { ...filters, price_min: "", price_max: "" });
+    chip(text, (f) => ({ ...f, price_min: "", price_max: "" }));
   }
-  if (filters.rating_min) chip(`${filters.rating_min} stars and up`, { ...filters, rating_min: "" });
-  if (filters.in_stock) chip("In stock", { ...filters, in_stock: false });
+  if (filters.rating_min) chip(`${filters.rating_min} stars and up`, (f) => ({ ...f, rating_min: "" }));
+  if (filters.in_stock) chip("In stock", (f) => ({ ...f, in_stock: false }));
   $("chips").replaceChildren(...chips);
   $("chips").hidden = !chips.length;
 }
 
+// `change` takes a function from filters to filters: two quick choices both count, although the
+// second is made before the first has been answered.
 // `known` says what the catalogue knows of its products: no filter by what it never has.
 export function renderFacets(facets, filters, known, change) {
   const focused = document.activeElement?.closest("#facets [data-key]")?.dataset.key;
@@ -77,7 +79,7 @@ export function renderFacets(facets, filters, known, change) {
   const more = [];
   if (known.price || filters.price_min || filters.price_max) more.push(group("price", "Price", true, [priceRange(filters, change)]));
   if (known.rating || filters.rating_min) more.push(group("rating", "Rating", true, ratings(filters, change)));
-  if (known.stock || filters.in_stock) more.push(group("stock", "Availability", true, [option("checkbox", "stock", "stock", "In stock only", null, filters.in_stock, () => change({ ...filters, in_stock: !filters.in_stock }))]));
+  if (known.stock || filters.in_stock) more.push(group("stock", "Availability", true, [option("checkbox", "stock", "stock", "In stock only", null, filters.in_stock, () => change((f) => ({ ...f, in_stock: !f.in_stock })))]));
   groups.splice(Math.min(2, groups.length), 0, ...more);
   $("facets").replaceChildren(...groups);
   if (focused) $("facets").querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
@@ -105,7 +107,7 @@ function list(name, counts, chosen, filters, change) {
   const missing = chosen.filter((v) => !counts.some((c) => c.value === v)).map((value) => ({ value, count: 0 }));
   const all = [...missing, ...counts];
   const shown = expanded.has(name) ? all : all.filter((c, i) => i < FEW || chosen.includes(c.value));
-  const nodes = shown.map((c) => option("checkbox", `${name}:${c.value}`, name, shownValue(name, c.value), c.count, chosen.includes(c.value), () => change(toggled(filters, name, c.value))));
+  const nodes = shown.map((c) => option("checkbox", `${name}:${c.value}`, name, shownValue(name, c.value), c.count, chosen.includes(c.value), () => change((f) => toggled(f, name, c.value))));
   return withMore(name, all.length - shown.length, nodes);
 }
 
@@ -131,7 +133,7 @@ function tree(counts, chosen, filters, change) {
   const onWay = (path) => chosen.some((c) => c === path || c.startsWith(`${path} > `));
   const nodes = [];
   const visit = (path, depth) => {
-    nodes.push(option("checkbox", `category:${path}`, "category", ends(path), all.get(path), chosen.includes(path), () => change(toggled(filters, "category", path)), depth));
+    nodes.push(option("checkbox", `category:${path}`, "category", ends(path), all.get(path), chosen.includes(path), () => change((f) => toggled(f, "category", path)), depth));
     if (onWay(path) || roots.length === 1) for (const child of below(path)) visit(child, depth + 1);
   };
   const left = expanded.has("category") ? 0 : Math.max(0, roots.length - FEW);
@@ -146,7 +148,7 @@ function priceRange(filters, change) {
     input.value = filters[key];
     input.addEventListener("input", debounce(450, () => {
       const value = input.value.trim().replace(",", ".");
-      if (value === "" || /^\d{1,12}(\.\d{1,2})?$/.test(value)) change({ ...filters, [key]: value });
+      if (value === "" || /^\d{1,12}(\.\d{1,2})?$/.test(value)) change((f) => ({ ...f, [key]: value }));
     }));
     return input;
   };
@@ -158,6 +160,6 @@ function ratings(filters, change) {
     const stars = h("span", { class: "stars", "aria-hidden": "true" });
     stars.style.setProperty("--share", `${value * 20}%`);
     const text = value ? h("span", { class: "stars-row" }, stars, h("span", {}, "& up"), h("span", { class: "hidden" }, `${value} stars and up`)) : "Any rating";
-    return option("radio", `rating:${value}`, "rating", text, null, filters.rating_min === value, () => change({ ...filters, rating_min: value }));
+    return option("radio", `rating:${value}`, "rating", text, null, filters.rating_min === value, () => change((f) => ({ ...f, rating_min: value })));
   });
 }

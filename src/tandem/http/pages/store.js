@@ -97,7 +97,6 @@ function render(answer) {
   if (home) ideas($("ideas"), answer.facets);
   heading(answer, home);
   notices(answer);
-  const change = (filters) => go({ filters });
   renderChips(state.filters, change);
   for (const { product } of answer.hits) for (const name in known) known[name] ||= product[name] !== null;
   renderFacets(answer.facets, state.filters, known, change);
@@ -201,6 +200,8 @@ function pages(answer) {
   place.replaceChildren(...nodes);
 }
 
+const change = (update) => go({ filters: update(state.filters) });
+
 // --- Controls -----------------------------------------------------------------------------------
 
 const box = searchBox({
@@ -210,7 +211,7 @@ const box = searchBox({
 });
 $("sort").addEventListener("change", () => go({ sort: $("sort").value }));
 $("clear-all").addEventListener("click", () => go({ filters: emptyFilters() }));
-document.addEventListener("facets-again", () => last && renderFacets(last.facets, state.filters, known, (filters) => go({ filters })));
+document.addEventListener("facets-again", () => last && renderFacets(last.facets, state.filters, known, change));
 document.querySelector(".mark").addEventListener("click", (event) => {
   if (event.ctrlKey || event.metaKey) return;
   event.preventDefault();

@@ -135,6 +135,11 @@ async def compare(request: Request, body: CompareBody) -> Response:
     return json_response(answer.model_copy(update=trace))
 
 
+def warm_up() -> None:
+    """Import what measures need, which is done on first use."""
+    score({"q": ["p"]}, {"q": {"p": 1}}, parse_measures(["nDCG@10"]))
+
+
 def _judgments(shop: Shop, query: str) -> Mapping[str, int]:
     return shop.judgment_list().by_query.get(query, {})
 
