@@ -14,6 +14,7 @@ import typer
 
 from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
 from tandem.cli.console import err
+from tandem.cli.matching import match_app
 from tandem.contracts.errors import TandemError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ importing = typer.Typer(no_args_is_help=True, help="Bring data in: catalogues an
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
+app.add_typer(match_app, name="match")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)

@@ -65,7 +65,7 @@ def evaluate_command(
         print_json(result.to_json())
         return
     table = Table(box=None)
-    table.add_column("system")
+    table.add_column("system", no_wrap=True)
     for name in MEASURES:
         table.add_column(name, justify="right")
     for system, measures in result.systems.items():
