@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.contracts.product import TEXT_FIELDS, Product
-from tandem.queries.analysis import Analyser, fold, normalise
+from tandem.queries.analysis import Analyser
+from tandem.queries.normalise import fold, normalise
 
 MARKET = ("en", "es", "pt", "fr", "de", "id", "ar", "ja", "ko", "zh")
 SAMPLES = (

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Iterator
 from typing import TypeVar
 
 from tandem.contracts.product import AnalysedProduct, Product
-from tandem.queries.analysis import Analyser, fold, normalise
+from tandem.queries.analysis import Analyser
 from tandem.queries.categories import CategoryCounter
 from tandem.queries.intents import SEPARATOR, Entry, Gazetteer, Measures, key_of, quantity_of
+from tandem.queries.normalise import fold, normalise
 from tandem.queries.suggest import Completion
 
 MAX_WORDS = 500_000  # distinct surface words, terms and phrases kept while counting

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tandem.queries.analysis import fold
 from tandem.queries.negation import NEGATIONS
+from tandem.queries.normalise import fold
 from tandem.queries.stopwords import STOP_WORDS
 
 _SCRIPTS = (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tandem.queries.analysis import fold
+from tandem.queries.normalise import fold
 
 # 'no' and 'non' are left out on purpose: 'no 7 serum', 'non stick pan' rule nothing out. Triggers
 # count in a catalogue of their language only: 'sin' is an English word too.

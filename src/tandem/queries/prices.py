@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tandem.queries.analysis import fold
+from tandem.queries.normalise import fold
 
 # Not 'pounds': under 40 pounds is a weight more often than a price.
 CURRENCY = r"(?:€|\$|£|¥|₹|₩|eur|euros?|usd|dollars?|dolares|gbp|quid|reais|rp|idr|يورو|دولار)"

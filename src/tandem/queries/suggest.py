@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tandem.contracts.search import Suggestion
-from tandem.queries.analysis import fold
+from tandem.queries.normalise import fold
 from tandem.queries.vocabulary import Vocabulary
 
 MIN_FUZZY = 4

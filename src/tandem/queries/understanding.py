@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tandem.contracts.search import Filters, Intent, Step, Term, Understanding
-from tandem.queries.analysis import Analyser, fold, normalise
+from tandem.queries.analysis import Analyser
 from tandem.queries.categories import CategoryModel
 from tandem.queries.compounds import MIN_PART, Compounds
 from tandem.queries.intents import Gazetteer, Measures
 from tandem.queries.languages import language_of
 from tandem.queries.negation import Negated, negations, triggers
+from tandem.queries.normalise import fold, normalise
 from tandem.queries.prices import Price, price_of
 from tandem.queries.synonyms import Synonyms
 from tandem.queries.vocabulary import SURE, Vocabulary

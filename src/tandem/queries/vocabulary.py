@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from tandem.queries.analysis import is_cjk
+from tandem.queries.segmentation import is_cjk
 
 MIN_LENGTH = 4  # shorter words are near too many others
 MIN_FREQUENCY = 3
