@@ -53,7 +53,7 @@ def import_catalog_command(
         typer.Option(help="Column mapping: esci, icecat, tandem, or a TOML file. Default: detect."),
     ] = None,
     currency: Annotated[
-        str | None, typer.Option(help="ISO 4217 code for prices that name none.")
+        str | None, typer.Option(help="ISO 4217 code of what all prices are in. Default: detect.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first bad row.")] = False,
     merge: Annotated[

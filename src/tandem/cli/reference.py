@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 from tandem.cli.main import app
@@ -14,10 +14,10 @@ from tandem.features.declarations import FEATURES
 from tandem.storage.atomic import write_atomic
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
+def commands() -> Iterator[tuple[str, Any]]:
     """Every command with its full name, groups left out."""
 
-    def walk(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         children = getattr(command, "commands", None)
         if children is None:
             yield name, command
@@ -43,8 +43,10 @@ def cli_page() -> str:
         for parameter in command.params:
             if parameter.name == "help":
                 continue
-            label = ", ".join(parameter.opts) if parameter.opts[0].startswith("-") else (
-                str(parameter.name).upper()
+            label = (
+                ", ".join(parameter.opts)
+                if parameter.opts[0].startswith("-")
+                else (str(parameter.name).upper())
             )
             default = parameter.default
             shown = "" if default in (None, False, ()) or callable(default) else str(default)

@@ -35,8 +35,12 @@ class Candidates:
 
     def head(self, k: int) -> Candidates:
         """The best `k`."""
+        return self.at(slice(0, k))
+
+    def at(self, rows: slice | NDArray[np.int64]) -> Candidates:
+        """Those at the given positions, in that order."""
         return Candidates(
-            self.numbers[:k], self.scores[:k], {s: v[:k] for s, v in self.sources.items()}
+            self.numbers[rows], self.scores[rows], {s: v[rows] for s, v in self.sources.items()}
         )
 
     def rescored(self, scores: Floats) -> Candidates:

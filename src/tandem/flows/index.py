@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.features.store import FeatureStoreBuilder
 from tandem.flows.embedding import CatalogEmbedder
@@ -23,6 +25,7 @@ from tandem.storage.catalog import manifest as catalog_manifest
 from tandem.storage.catalog import read_products, updates_through
 from tandem.storage.layout import Layout
 
+FORMAT = 1  # raise it when a generation's files change, so that an old one is not misread
 BATCH = 2048
 KEEP_GENERATIONS = 3
 Progress = Callable[[str, int, int | None], None]
@@ -61,6 +64,7 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
             (scratch / "manifest.json").write_text(
                 json.dumps(
                     {
+                        "format": FORMAT,
                         "generation": name,
                         "products": total,
                         "languages": list(analyser.languages),
@@ -82,6 +86,23 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
         dimension=encoder.dimension if encoder else None,
         seconds=time.perf_counter() - started,
     )
+
+
+def index_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of an index generation. InvalidInput when this version cannot read it."""
+    try:
+        values: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"not an index generation: {error}", file=str(path), remedy="run: tandem index"
+        ) from None
+    if values.get("format") != FORMAT:
+        raise InvalidInput(
+            f"the index has format {values.get('format')}, this version reads {FORMAT}",
+            file=str(path),
+            remedy="build it again: tandem index",
+        )
+    return values
 
 
 def _languages(layout: Layout, total: int) -> Sequence[str]:

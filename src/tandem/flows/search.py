@@ -53,16 +53,16 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
     matching = matching_query(understanding)
     wanted = request.page * request.size
     if matching is None:
-        found = view.snapshot.browse(filters, request.sort, wanted)
-        applied = Applied(found, {})
+        pool = view.snapshot.browse(filters, request.sort, wanted)
+        applied = Applied(pool, {})
     elif request.sort is not Sort.RELEVANCE:
         with context.timed("lexical"):
-            found = view.snapshot.ordered(matching, filters, request.sort, wanted)
-        applied = Applied(found, {})
+            pool = view.snapshot.ordered(matching, filters, request.sort, wanted)
+        applied = Applied(pool, {})
     else:
-        found = _deep(stages[name], name, context, wanted)
+        pool = stages[name].run(context, None)
         with context.timed("business"):
-            applied = _business(view, understanding, filters, found)
+            applied = _business(view, understanding, filters, _deepened(pool, context, wanted))
     with context.timed("facets"):
         total = view.snapshot.matching(matching, filters)
         facets = (
@@ -71,7 +71,7 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
             else {}
         )
     with context.timed("fetch"):
-        hits = _hits(view, request, stages[name], context, found, applied)
+        hits = _hits(view, request, stages[name], context, pool, applied)
     context.timings_ms["total"] = (time.perf_counter() - started) * 1000
     return SearchResponse(
         query_id=uuid.uuid4().hex,
@@ -128,13 +128,12 @@ def _relax(
     return understanding, filters, None
 
 
-def _deep(stage: Stage, name: str, context: QueryContext, wanted: int) -> Candidates:
+def _deepened(found: Candidates, context: QueryContext, wanted: int) -> Candidates:
     """Ranked candidates, at least `wanted` where there are so many.
 
-    A learned ranker orders the head; a page beyond it goes on in first-stage order, so that paging
-    neither repeats nor loses a product.
+    A ranker orders the head; a page beyond it goes on in first-stage order, so that paging neither
+    repeats nor loses a product.
     """
-    found = stage.run(context, None)
     if len(found) >= wanted:
         return found
     tail = Lexical(FIELD_WEIGHTS, k=wanted + len(found)).run(context, None)
@@ -180,7 +179,7 @@ def _hits(
     request: SearchRequest,
     stage: Stage,
     context: QueryContext,
-    found: Candidates,
+    pool: Candidates,
     applied: Applied,
 ) -> tuple[Hit, ...]:
     start = (request.page - 1) * request.size
@@ -190,7 +189,7 @@ def _hits(
     products = view.snapshot.products(numbers)
     explanations: dict[int, Explanation] = {}
     if request.explain:
-        explanations = _explanations(stage, context, found, applied, window)
+        explanations = _explanations(stage, context, pool, applied, window)
     return tuple(
         Hit(
             position=start + i,
@@ -205,12 +204,13 @@ def _hits(
 
 
 def _explanations(
-    stage: Stage, context: QueryContext, found: Candidates, applied: Applied, window: slice
+    stage: Stage, context: QueryContext, pool: Candidates, applied: Applied, window: slice
 ) -> dict[int, Explanation]:
+    """Explanations of the products shown; features are computed over the pool that was ranked."""
     shown = applied.candidates.numbers[window]
     ranker = stage.second if isinstance(stage, Chain) else None
     contributions = (
-        ranker.contributions(context, found, shown) if isinstance(ranker, LearnedRanker) else {}
+        ranker.contributions(context, pool, shown) if isinstance(ranker, LearnedRanker) else {}
     )
     explained = {}
     for at, number in zip(range(*window.indices(len(applied.candidates))), shown, strict=False):

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,16 +25,21 @@ from tandem.contracts.search import (
     Suggestion,
 )
 from tandem.features.store import FeatureStore
+from tandem.flows.index import index_manifest
 from tandem.flows.search import answer
 from tandem.flows.view import View
-from tandem.flows.workbench import query_measures
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
-from tandem.ranking.learned import judgments_fingerprint, load_ranker
+from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.engines.embedded import EmbeddedEngine
 from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
-from tandem.storage.judgments import judgment_names, load_judgments, save_judgments
+from tandem.storage.judgments import (
+    judgment_names,
+    judgments_stamp,
+    load_judgments,
+    save_judgments,
+)
 from tandem.storage.layout import Layout
 from tandem.storage.updates import Update, UpdateJournal
 
@@ -56,7 +60,7 @@ class _Live:
                 remedy=f"build one with: tandem index -w {layout.root}",
             )
         self.name = path.name
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        manifest = index_manifest(path)
         self.queries = QueryModel.load(path / "queries")
         self.store = FeatureStore.open(path / "features")
         self.encoder = encoder_of(manifest["encoder"])
@@ -97,7 +101,8 @@ class Workspace:
         self.settings = layout.settings()
         self._writing = threading.Lock()
         self._encoders: dict[str, TextEncoder | None] = {}
-        self._measured: dict[tuple[object, ...], Mapping[str, Mapping[str, float]]] = {}
+        self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
+        self._judged: tuple[object, JudgmentList] | None = None
         self._journal = UpdateJournal(layout.updates)
         self._live = self._open_live()
         self._view = self._dressed(self._live.view())
@@ -226,8 +231,10 @@ class Workspace:
         path = self.layout.models.live_path()
         if path is None:
             return view
-        ranker, manifest = load_ranker(path)
-        return view.with_ranker(ranker, path.name, manifest)
+        if self._ranker is None or self._ranker[0] != path.name:
+            self._ranker = (path.name, *load_ranker(path))
+        name, ranker, manifest = self._ranker
+        return view.with_ranker(ranker, name, manifest)
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""
@@ -242,7 +249,11 @@ class Workspace:
         names = judgment_names(self.layout)
         if name is None and not names:
             return JudgmentList()
-        return load_judgments(self.layout, name or names[0])
+        chosen = name or names[0]
+        stamp = (chosen, judgments_stamp(self.layout, chosen))
+        if self._judged is None or self._judged[0] != stamp:
+            self._judged = (stamp, load_judgments(self.layout, chosen))
+        return self._judged[1]
 
     def judgment_queries(self, name: str | None = None) -> Sequence[str]:
         return self.judgment_list(name).queries
@@ -263,22 +274,6 @@ class Workspace:
             judged[query] = {**judged.get(query, {}), product_id: relevance}
             names = judgment_names(self.layout)
             save_judgments(self.layout, JudgmentList(judged, names[0] if names else "judgments"))
-
-    def query_measures(
-        self, rankers: Sequence[str], measure: str = "nDCG@10"
-    ) -> Mapping[str, Mapping[str, float]]:
-        """By ranker and judged query, the value of a measure; see `flows.workbench`."""
-        judgments = self.judgment_list()
-        key = (
-            self._view.generation,
-            self._view.model_generation,
-            judgments_fingerprint(judgments),
-            tuple(rankers),
-            measure,
-        )
-        if key not in self._measured:
-            self._measured = {key: query_measures(self, judgments, rankers, measure)}
-        return self._measured[key]
 
     # --- About --------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ class LearnedRanker(Stage):
     def features(self, context: QueryContext, candidates: Candidates) -> Floats:
         """(n, f) feature matrix of the candidates."""
         with context.timed("features"):
-            return compute_features(context.evidence(candidates), self.model.names)
+            return candidate_features(context, candidates, self.model.names)
 
     def contributions(
         self, context: QueryContext, candidates: Candidates, shown: Numbers
@@ -87,6 +87,18 @@ class LearnedRanker(Stage):
                 for i in order.tolist()
             )
         return explained
+
+
+def candidate_features(
+    context: QueryContext, candidates: Candidates, names: Sequence[str]
+) -> Floats:
+    """(n, f) feature matrix. It does not depend on the order in which the candidates come: ties
+    between them are always broken by product number."""
+    order = np.argsort(candidates.numbers)
+    features = compute_features(context.evidence(candidates.at(order)), names)
+    out = np.empty_like(features)
+    out[order] = features
+    return out
 
 
 def save_ranker(ranker: LearnedRanker, manifest: Manifest, directory: Path) -> None:
@@ -157,7 +169,7 @@ def judge_candidates(
             judged = judgments.by_query[query]
             ids = tuple(context.snapshot.ids(candidates.numbers))
             relevance = np.array([judged.get(i, 0) for i in ids], np.float32)
-            features = compute_features(context.evidence(candidates), names)
+            features = candidate_features(context, candidates, names)
             rows.append(JudgedCandidates(query, ids, features, relevance))
         if progress:
             progress(done, len(judgments.queries))

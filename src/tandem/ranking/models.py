@@ -7,7 +7,9 @@ pickle, and says how much each feature contributed to a score.
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -129,7 +131,9 @@ class LightGBMModel(RankingModel):
         "extra_trees": True,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": 2,
+        # The members of a bag train side by side instead: threads inside one small model spend
+        # their time waiting for each other, on a busy machine ten times longer than working.
+        "num_threads": 1,
         "verbosity": -1,
     }
 
@@ -142,18 +146,20 @@ class LightGBMModel(RankingModel):
     def fit(cls, data: TrainingSet, seed: int = 0) -> Self:
         import lightgbm
 
-        parameters = {**cls.parameters, **cls.objective}
-        boosters = []
-        for member in range(cls.bag):
+        target = cls.target(data)
+
+        def member(number: int) -> Any:
             dataset = lightgbm.Dataset(
                 data.features,
-                label=cls.target(data),
+                label=target,
                 group=data.groups,
                 feature_name=[f"f{i}" for i in range(len(data.names))],
             )
-            seeded = {**parameters, "seed": seed * 1000 + member}
-            boosters.append(lightgbm.train(seeded, dataset, cls.rounds))
-        return cls(data.names, tuple(boosters))
+            seeded = {**cls.parameters, **cls.objective, "seed": seed * 1000 + number}
+            return lightgbm.train(seeded, dataset, cls.rounds)
+
+        with ThreadPoolExecutor(max_workers=min(cls.bag, os.cpu_count() or 1)) as workers:
+            return cls(data.names, tuple(workers.map(member, range(cls.bag))))
 
     def score(self, features: Floats) -> Floats:
         total = np.zeros(len(features))

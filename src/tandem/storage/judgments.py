@@ -62,3 +62,12 @@ def judgment_names(layout: Layout) -> tuple[str, ...]:
     if not layout.judgments.is_dir():
         return ()
     return tuple(sorted(p.stem for p in layout.judgments.glob("*.parquet")))
+
+
+def judgments_stamp(layout: Layout, name: str) -> tuple[int, int, int] | None:
+    """What changes when a stored list changes; None when there is no such list."""
+    try:
+        stat = (layout.judgments / f"{name}.parquet").stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,31 @@
+"""What several test packages share: one small simulated shop, built once."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tandem.flows.import_ import create_workspace, import_simulated
+from tandem.flows.index import build_index
+from tandem.flows.train import train_ranker
+
+SIMULATED = 400
+
+
+@pytest.fixture(scope="session")
+def simulated_shop(tmp_path_factory) -> Path:
+    """A trained, indexed, evaluated workspace of simulated products. Read only: copy to change."""
+    path = tmp_path_factory.mktemp("simulated") / "shop"
+    layout = create_workspace(path, name="simulated", currency="EUR", simulated=True)
+    import_simulated(layout, SIMULATED)
+    build_index(layout)
+    train_ranker(layout, folds=2)
+    return path
+
+
+@pytest.fixture
+def shop_copy(simulated_shop, tmp_path) -> Path:
+    """A copy of the simulated shop that a test may change."""
+    return Path(shutil.copytree(simulated_shop, tmp_path / "shop"))
