@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.contracts.search import Term
+from tandem.queries.bounded import prune
 
 SMOOTHING = 0.1
-MAX_PAIRS = 3_000_000  # (word, category) pairs kept while counting; bounds memory
+MAX_PAIRS = 1_000_000  # (word, category) pairs kept while counting; bounds memory
 TOP = 10
 MIN_PROBABILITY = 0.02
 UNINFORMED = 50.0  # products that an unheard-of word is worth
@@ -35,7 +36,7 @@ class CategoryCounter:
         for term in set(terms):
             self._pairs[term, path] += weight
         if len(self._pairs) > MAX_PAIRS:
-            self._pairs = Counter({k: n for k, n in self._pairs.items() if n > 1})
+            prune(self._pairs, MAX_PAIRS // 2)  # well below, so that it is seldom due
 
     def finish(self) -> CategoryModel:
         paths = sorted(self._sizes)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Hashable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.queries.analysis import Analyser
+from tandem.queries.bounded import prune
 from tandem.queries.categories import CategoryCounter
 from tandem.queries.intents import SEPARATOR, Entry, Gazetteer, Measures, key_of, quantity_of
 from tandem.queries.normalise import fold, normalise
@@ -24,17 +24,6 @@ TITLES = 50_000  # product titles offered as completions: the most rated ones
 MAX_TITLE = 120
 ATTRIBUTE_SHARE = 0.7  # a word of a value is that attribute less surely than a brand is a brand
 _EDGES = ".,;:()[]{}!?\"'"
-K = TypeVar("K", bound=Hashable)
-
-
-def prune(counts: Counter[K], limit: int) -> None:
-    """Forget the rarest until at most `limit` are left (as in lossy counting, Manku & Motwani
-    2002): what is frequent stays, its count at worst a little low."""
-    floor = 1
-    while len(counts) > limit:
-        floor += 1
-        for key in [k for k, n in counts.items() if n < floor]:
-            del counts[key]
 
 
 def surface_words(text: str) -> list[str]:
@@ -90,6 +79,7 @@ class CatalogueCounter:
                 prune(counts, MAX_WORDS)
             prune(self._values, MAX_VALUES)
             prune(self._measured, MAX_VALUES)
+            prune(self._units, MAX_VALUES)
 
     def _measure(self, product: Product, numeric: set[str]) -> None:
         said = [q for t in numeric if (q := quantity_of(t))]

@@ -16,8 +16,6 @@ _TOKEN = re.compile(
     rf"[{CJK}ー]+|(?:(?![{CJK}])[^\W_])(?:(?![{CJK}])(?:[^\W_]|[\u0300-\u036f\u064b-\u0652\u0640]))*"
     rf"(?:(?:[-./'’&+]|(?<=\d),(?=\d))(?:(?![{CJK}])[^\W_])+)*"
 )
-# The same for text that is all ASCII, several times faster.
-_ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+(?:(?:[-./'&+]|(?<=\d),(?=\d))[A-Za-z0-9]+)*")
 _PARTS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 # Articles and the like that French and Italian write onto the next word.
 _ELISION = re.compile(r"^(?:[ldjmtscn]|qu|jusqu|dell|nell|sull|dall|all|un)'(?=[^\W\d_]{2})")
@@ -56,8 +54,7 @@ def fold(word: str) -> str:
 
 def tokens(text: str) -> list[str]:
     """Words as written, runs of Chinese, Japanese or Korean in one piece."""
-    text = normalise(text)
-    return (_ASCII_TOKEN if text.isascii() else _TOKEN).findall(text)
+    return _TOKEN.findall(normalise(text))
 
 
 def is_number(term: str) -> bool:
