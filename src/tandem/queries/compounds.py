@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.contracts.search import Term
@@ -12,25 +12,28 @@ MIN_PART = 3
 MIN_JOINED = 6
 MIN_COUNT = 2
 WEIGHT = 0.2
-Parts = tuple[str, str, int]
+Parts = tuple[str, str, int, int]
 
 
-def mine(words: Mapping[str, int], phrases: Mapping[str, int]) -> dict[str, Parts]:
-    """Compounds that titles write in both ways: joined word -> (first, second, titles with the
-    two apart). `words` and `phrases` count titles by folded word and by folded phrase."""
+def mine(
+    words: Mapping[str, int], phrases: Mapping[str, int], is_term: Callable[[str], bool]
+) -> dict[str, Parts]:
+    """Compounds that the catalogue writes in both ways: joined word -> (first, second, titles
+    with the two apart, titles with them as one).
+
+    words, phrases: titles by folded word and by folded phrase. is_term: whether any text field
+    has the word, by its stem, often enough.
+    """
     found: dict[str, Parts] = {}
-    for phrase, count in phrases.items():
+    for phrase, apart in phrases.items():
         first, _, second = phrase.partition(" ")
-        if count < MIN_COUNT or " " in second or min(len(first), len(second)) < MIN_PART:
-            continue
         joined = first + second
-        if (
-            words.get(joined, 0) >= MIN_COUNT
-            and joined.isalpha()
-            and len(joined) >= MIN_JOINED
-            and found.get(joined, ("", "", 0))[2] < count
-        ):
-            found[joined] = (first, second, count)
+        if apart < MIN_COUNT or min(len(first), len(second)) < MIN_PART:
+            continue
+        if len(joined) < MIN_JOINED or not joined.isalpha() or not is_term(joined):
+            continue
+        if joined not in found or found[joined][2] < apart:
+            found[joined] = (first, second, apart, words.get(joined, 0))
     return found
 
 
@@ -56,8 +59,7 @@ class Compounds:
                 more += self._apart(here)
                 at += 1
                 continue
-            as_one = max(self.terms.get(f, 0) for f in whole.forms)
-            as_two = self.mined.get(whole.text, ("", "", 0))[2]
+            _, _, as_two, as_one = self.mined.get(whole.text, ("", "", 0, 1))
             if as_two < as_one:
                 out.append(whole)
                 if as_two:

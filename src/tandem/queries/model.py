@@ -20,6 +20,7 @@ from tandem.queries.categories import CategoryModel, judged_weight
 from tandem.queries.compounds import Compounds
 from tandem.queries.counting import CatalogueCounter
 from tandem.queries.intents import Gazetteer, Measures
+from tandem.queries.stemming import stem
 from tandem.queries.suggest import Completions
 from tandem.queries.synonyms import Synonyms
 from tandem.queries.understanding import Reader
@@ -66,7 +67,7 @@ class QueryModelBuilder:
             "products": counted.products,
             "words": {w: n for w, n in counted.words.items() if n > 1 or w.isalpha()},
             "terms": {t: n for t, n in counted.terms.items() if n > 1},
-            "compounds": compounds.mine(counted.words, counted.phrases),
+            "compounds": compounds.mine(counted.words, counted.phrases, self._is_term),
             "gazetteer": counted.gazetteer().to_json(),
             "measures": counted.measures().to_json(),
             "synonyms": self._rules,
@@ -74,6 +75,10 @@ class QueryModelBuilder:
         }
         write_atomic(directory / STATE, orjson.dumps(state))
         return QueryModel.load(directory)
+
+    def _is_term(self, word: str) -> bool:
+        stems = {stem(word, language) for language in self._analyser.languages}
+        return any(self._counted.terms[s] >= compounds.MIN_COUNT for s in stems)
 
     def _learn(self, judgments: JudgmentList, categories_of: CategoriesOf) -> None:
         for query, judged in judgments.by_query.items():
