@@ -17,8 +17,10 @@ MAX_TEXT = 100_000
 MAX_ATTRIBUTES = 1_000
 
 ProductId = Annotated[str, StringConstraints(min_length=1, max_length=256, strip_whitespace=True)]
+Label = Annotated[str, StringConstraints(max_length=MAX_TITLE)]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-AttributeValue = bool | float | str
+# Finite, because JSON has no other numbers: a NaN would be written and could not be read again.
+AttributeValue = bool | Annotated[float, Field(allow_inf_nan=False)] | str
 
 
 class Money(BaseModel):
@@ -44,9 +46,9 @@ class Product(BaseModel):
     description: str = Field(default="", max_length=MAX_TEXT)
     brand: str | None = Field(default=None, max_length=MAX_TITLE)
     merchant: str | None = Field(default=None, max_length=MAX_TITLE)
-    category: tuple[str, ...] = ()
+    category: tuple[Label, ...] = ()
     attributes: dict[str, AttributeValue] = Field(default_factory=dict, max_length=MAX_ATTRIBUTES)
-    identifiers: tuple[str, ...] = ()
+    identifiers: tuple[Label, ...] = ()
     price: Money | None = None
     stock: int | None = Field(default=None, ge=0)
     rating: float | None = Field(default=None, ge=0, le=5, allow_inf_nan=False)

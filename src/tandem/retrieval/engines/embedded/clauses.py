@@ -9,8 +9,9 @@ from typing import Any
 import tantivy
 from tantivy import FieldType, Occur, Query
 
+from tandem.contracts.product import AttributeValue
 from tandem.contracts.search import Filters, Term
-from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, text_field
+from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, marked, text_field
 from tandem.retrieval.port import LexicalQuery
 
 MIN_FUZZY = 4  # shorter words have too many neighbours
@@ -79,31 +80,26 @@ def _phrase(schema: tantivy.Schema, query: LexicalQuery) -> Query | None:
 
 
 def conditions(
-    schema: tantivy.Schema, filters: Filters, known: Sequence[str] = ()
+    schema: tantivy.Schema, filters: Filters, facet: str | None = None
 ) -> list[tuple[Occur, Query]]:
-    """Filters as clauses that do not score; `known` leaves out a condition by facet name."""
+    """Filters as clauses that do not score, without the own condition of `facet`."""
     clauses: list[tuple[Occur, Query]] = []
     for name, field in EXACT.items():
         values = getattr(filters, name)
-        if values and name not in known:
+        if values and name != facet:
             query = Query.term_set_query(schema, field, list(values))
             clauses.append((Occur.Must, Query.const_score_query(query, 0.0)))
     for key, wanted in filters.attributes.items():
-        if wanted and key not in known:
-            path = attribute_path(key)
-            any_of = [
-                (Occur.Should, Query.term_query(schema, path, typed, index_option="basic"))
-                for value in wanted
-                for typed in _readings(value)
-            ]
-            query = Query.boolean_query(any_of)
+        # An attribute that is called like an exact field has no facet of its own.
+        if wanted and (key != facet or key in EXACT):
+            query = _attribute(schema, key, wanted)
             clauses.append((Occur.Must, Query.const_score_query(query, 0.0)))
     ranges = (
         ("price", filters.price_min, filters.price_max),
         ("rating", filters.rating_min, None),
     )
     for name, low, high in ranges:
-        if (low is not None or high is not None) and name not in known:
+        if low is not None or high is not None:
             query = Query.range_query(
                 schema,
                 name,
@@ -117,20 +113,36 @@ def conditions(
     return clauses
 
 
-def _readings(value: bool | float | str) -> list[bool | float | str]:
+def narrows(filters: Filters, facet: str) -> bool:
+    """Whether the filters hold a condition of the facet's own."""
+    return bool(getattr(filters, facet) if facet in EXACT else filters.attributes.get(facet))
+
+
+def _attribute(schema: tantivy.Schema, key: str, wanted: Sequence[AttributeValue]) -> Query:
+    values = [
+        marked(reading) if isinstance(reading, str) else reading
+        for value in wanted
+        for reading in readings(value)
+    ]
+    path = attribute_path(key)
+    any_of = [Query.term_query(schema, path, v, index_option="basic") for v in values]
+    return Query.boolean_query([(Occur.Should, query) for query in any_of])
+
+
+def readings(value: AttributeValue) -> list[AttributeValue]:
     """What a filter value may mean: a form or an address bar can only send text."""
     if isinstance(value, bool):
         return [value]
     if isinstance(value, int | float):
         return [float(value)]
-    readings: list[bool | float | str] = [value]
+    either: list[AttributeValue] = [value]
     if value.lower() in ("true", "false"):
-        readings.append(value.lower() == "true")
+        either.append(value.lower() == "true")
     try:
         number = float(value)
     except ValueError:
-        return readings
-    return [*readings, number] if isfinite(number) else readings
+        return either
+    return [*either, number] if isfinite(number) else either
 
 
 def combined(scored: Query | None, filters: list[tuple[Occur, Query]]) -> Query:

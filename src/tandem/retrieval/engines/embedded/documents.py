@@ -7,6 +7,7 @@ memory-mapped, so that a search touches only the products that it shows.
 from __future__ import annotations
 
 import mmap
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,8 +22,8 @@ class DocumentWriter:
         self._directory = directory
         self._handle = (directory / "products.jsonl").open("wb")
         self._ids = (directory / "ids.txt").open("wb")
-        self._lengths: list[int] = []
-        self._id_lengths: list[int] = []
+        self._lengths = array("q")
+        self._id_lengths = array("q")
 
     def add(self, products: Sequence[Product]) -> None:
         for product in products:

@@ -15,25 +15,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import tantivy
 from numpy.typing import NDArray
-from tantivy import Order, Query
+from tantivy import FieldType, Order, Query
 
 from tandem.contracts.candidates import Candidates, Floats, Numbers
+from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import AnalysedProduct, Product
 from tandem.contracts.search import FacetCount, Filters, Sort
 from tandem.features.filtering import column_mask
 from tandem.features.store import FeatureStore
-from tandem.retrieval.engines.embedded.clauses import combined, conditions, words
+from tandem.retrieval.engines.embedded.attributes import Attributes
+from tandem.retrieval.engines.embedded.clauses import combined, conditions, narrows, words
 from tandem.retrieval.engines.embedded.documents import Documents
-from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, document, schema
-from tandem.retrieval.engines.embedded.vectors import Vectors, best
+from tandem.retrieval.engines.embedded.schema import (
+    EXACT,
+    FORMAT,
+    MANIFEST,
+    MARK,
+    attribute_path,
+    document,
+    schema,
+)
+from tandem.retrieval.engines.embedded.vectors import GrowingRows, Vectors, best
 from tandem.retrieval.port import LexicalQuery
 from tandem.storage.updates import Update
 
 LIVE_HEAP = 32 << 20
 # Counting is exact as long as no facet has more distinct values than this.
-FACET_BUCKETS = 50_000
+FACET_BUCKETS = 1 << 20
+# Lexical hits fetched beyond k, first and at most, to order equal scores by product number.
+SPARE, MOST_TIES = 16, 4096
 ORDERS = {
     Sort.PRICE_ASC: ("price", Order.Asc),
     Sort.PRICE_DESC: ("price", Order.Desc),
@@ -51,6 +64,7 @@ class EmbeddedSnapshot:
         generation: str,
         searcher: tantivy.Searcher,
         documents: Documents,
+        attributes: Attributes,
         vectors: Vectors | None,
         store: FeatureStore,
         alive: NDArray[np.bool_],
@@ -61,6 +75,7 @@ class EmbeddedSnapshot:
         self._schema = schema()
         self._searcher = searcher
         self._documents = documents
+        self._attributes = attributes
         self._vectors = vectors
         self._store = store
         self._alive = alive
@@ -78,18 +93,26 @@ class EmbeddedSnapshot:
         return Candidates(found.numbers, found.scores, {"lexical": found.scores})
 
     def _query(
-        self, query: LexicalQuery | None, filters: Filters, known: tuple[str, ...] = ()
+        self, query: LexicalQuery | None, filters: Filters, facet: str | None = None
     ) -> Query:
         scored = None if query is None else words(self._schema, query)
-        return combined(scored, conditions(self._schema, filters, known))
+        return combined(scored, conditions(self._schema, filters, facet))
 
     def _search(self, query: Query, k: int) -> Candidates:
-        hits = self._searcher.search(query, max(k, 1), count=False).hits
+        """The best k. tantivy cuts among equal scores by where it stores a product, which differs
+        from build to build, so whatever ties with the last one is fetched and cut here."""
+        if k < 1:
+            return Candidates.empty()
+        wanted, most = k + SPARE, k + MOST_TIES
+        hits = self._searcher.search(query, wanted, count=False).hits
+        while len(hits) == wanted < most and hits[-1][0] == hits[k - 1][0]:
+            wanted = min(4 * wanted, most)
+            hits = self._searcher.search(query, wanted, count=False).hits
         if not hits:
             return Candidates.empty()
         numbers = self._numbers_at([address for _, address in hits])
         scores = np.fromiter((score for score, _ in hits), np.float32, len(hits))
-        order = np.lexsort((numbers, -scores))
+        order = np.lexsort((numbers, -scores))[:k]
         return Candidates(numbers[order], scores[order])
 
     def _numbers_at(self, addresses: list[Any]) -> Numbers:
@@ -102,9 +125,11 @@ class EmbeddedSnapshot:
     def ordered(
         self, query: LexicalQuery | None, filters: Filters, sort: Sort, k: int
     ) -> Candidates:
+        if k < 1:
+            return Candidates.empty()
         field, order = ORDERS[sort]
         result = self._searcher.search(
-            self._query(query, filters), max(k, 1), False, order_by_field=field, order=order
+            self._query(query, filters), k, False, order_by_field=field, order=order
         )
         if not result.hits:
             return Candidates.empty()
@@ -117,24 +142,20 @@ class EmbeddedSnapshot:
     def facets(
         self, query: LexicalQuery | None, filters: Filters, fields: Sequence[str], limit: int
     ) -> dict[str, tuple[FacetCount, ...]]:
-        counted = {}
-        for name in fields:
-            request = {
-                "f": {
-                    "terms": {
-                        "field": EXACT.get(name) or attribute_path(name),
-                        "size": limit,
-                        "segment_size": FACET_BUCKETS,
-                    }
-                }
-            }
-            result = self._searcher.aggregate(self._query(query, filters, (name,)), request)
-            counts = [
-                FacetCount(value=_facet_value(b), count=b["doc_count"])
-                for b in result["f"]["buckets"]
-            ]
-            counted[name] = tuple(sorted(counts, key=lambda c: (-c.count, str(c.value))))
-        return counted
+        # Facets with a condition of their own each see another set of products; the others share
+        # one pass.
+        own = {name for name in fields if narrows(filters, name)}
+        passes: list[tuple[str | None, list[str]]] = [(name, [name]) for name in own]
+        passes.append((None, [name for name in fields if name not in own]))
+        counted: dict[str, tuple[FacetCount, ...]] = {}
+        for facet, names in passes:
+            if names:
+                asked = self._query(query, filters, facet)
+                requests = {str(i): _counting(name, limit) for i, name in enumerate(names)}
+                result = self._searcher.aggregate(asked, requests)
+                for i, name in enumerate(names):
+                    counted[name] = _counts(name, result[str(i)]["buckets"])
+        return {name: counted[name] for name in fields}
 
     # --- Meaning ------------------------------------------------------------------------------
 
@@ -158,15 +179,25 @@ class EmbeddedSnapshot:
             return self._alive
         eligible = self._alive & column_mask(self._store, filters)
         if filters.attributes:
-            only = Filters(attributes=filters.attributes)
-            query = self._query(None, only)
-            matching = self.matching(None, only)
-            having = np.zeros_like(eligible)
-            if matching:
-                hits = self._searcher.search(query, matching, count=False).hits
-                having[self._numbers_at([address for _, address in hits])] = True
-            eligible &= having
+            base = len(self._documents)
+            eligible[:base] &= self._attributes.mask(filters.attributes, base)
+            eligible[base:] &= self._added_having(filters)
         return eligible
+
+    def _added_having(self, filters: Filters) -> NDArray[np.bool_]:
+        """(added,) True for products added by updates that have the attributes."""
+        base = len(self._documents)
+        having = np.zeros(self._alive.size - base, bool)
+        if having.size:
+            added = Query.range_query(
+                self._schema, "number", FieldType.Unsigned, lower_bound=base, upper_bound=None
+            )
+            query = combined(
+                added, conditions(self._schema, Filters(attributes=filters.attributes))
+            )
+            hits = self._searcher.search(query, having.size, count=False).hits
+            having[self._numbers_at([address for _, address in hits]) - base] = True
+        return having
 
     def satisfying(self, numbers: Numbers, filters: Filters) -> Numbers:
         return numbers[self._eligible(filters)[numbers]]
@@ -209,11 +240,24 @@ class EmbeddedSnapshot:
         return found
 
 
-def _facet_value(bucket: dict[str, Any]) -> bool | float | str:
+def _counting(facet: str, limit: int) -> dict[str, Any]:
+    field = EXACT.get(facet) or attribute_path(facet)
+    return {"terms": {"field": field, "size": limit, "segment_size": FACET_BUCKETS}}
+
+
+def _counts(facet: str, buckets: Sequence[dict[str, Any]]) -> tuple[FacetCount, ...]:
+    """Most frequent first, equal counts by value."""
+    counts = [FacetCount(value=_value(facet, b), count=b["doc_count"]) for b in buckets]
+    return tuple(sorted(counts, key=lambda c: (-c.count, str(c.value))))
+
+
+def _value(facet: str, bucket: dict[str, Any]) -> bool | float | str:
+    key = bucket["key"]
     if "key_as_string" in bucket:
-        return bool(bucket["key"])
-    value = bucket["key"]
-    return float(value) if isinstance(value, int) else value
+        return bool(key)
+    if isinstance(key, str):
+        return key if facet in EXACT else key.removeprefix(MARK)
+    return float(key)
 
 
 class EmbeddedEngine:
@@ -222,13 +266,14 @@ class EmbeddedEngine:
     def __init__(self, directory: Path, name: str) -> None:
         self._directory = directory
         self._name = name
+        dimension = _dimension(directory)
         self._documents = Documents(directory)
-        has_vectors = (directory / "vectors.npy").exists()
-        self._vectors = Vectors(directory) if has_vectors else None
+        self._attributes = Attributes(directory)
+        self._vectors = Vectors(directory) if dimension else None
         self._index = _opened(directory / "words")
         self._alive = np.ones(len(self._documents), bool)
         self._added: list[Product] = []
-        self._added_vectors: Floats | None = None
+        self._added_vectors = GrowingRows(dimension) if dimension else None
         self._clone: Path | None = None
         self._writer: tantivy.IndexWriter | None = None
 
@@ -244,11 +289,12 @@ class EmbeddedEngine:
             self._name,
             self._index.searcher(),
             self._documents,
+            self._attributes,
             self._vectors,
             store,
             self._alive,
-            self._added[:],
-            self._added_vectors,
+            self._added,
+            None if self._added_vectors is None else self._added_vectors.rows(),
         )
 
     def apply(
@@ -262,33 +308,33 @@ class EmbeddedEngine:
         analysed: the upserted products in order, numbered on from the last one. vectors: one row
         each, None in a generation without vectors.
         """
-        self._start_writing()
-        assert self._writer is not None
-        newest = len(self._alive)
+        if (vectors is None) != (self._added_vectors is None) and analysed:
+            raise ValueError("vectors are needed exactly when the generation has them")
+        writer = self._started()
         alive = np.concatenate([self._alive, np.ones(len(analysed), bool)])
-        products = iter(analysed)
-        latest: dict[str, int] = {}
-        known = dict(zip((u.product_id for u in updates), self._numbers(updates), strict=True))
-        for update in updates:
-            old = latest.get(update.product_id, known[update.product_id])
-            if old >= 0:
-                alive[old] = False
-            self._writer.delete_documents_by_term("id", update.product_id)
-            latest[update.product_id] = -1
-            if update.product is not None:
-                item = next(products)
-                self._writer.add_document(document(item, newest))
-                latest[update.product_id] = newest
-                self._added.append(item.product)
-                newest += 1
-        self._writer.commit()
+        numbered = iter(enumerate(analysed, start=len(self._alive)))
+        latest = dict(zip((u.product_id for u in updates), self._numbers(updates), strict=True))
+        try:
+            for update in updates:
+                if latest[update.product_id] >= 0:
+                    alive[latest[update.product_id]] = False
+                writer.delete_documents_by_term("id", update.product_id)
+                latest[update.product_id] = -1
+                if update.product is not None:
+                    number, item = next(numbered)
+                    writer.add_json(document(item, number))
+                    latest[update.product_id] = number
+            writer.commit()
+        except BaseException:
+            # A full disk, say. The updates are in the journal; the next call tries them again.
+            writer.rollback()
+            raise
         self._index.reload()
+        # Earlier snapshots share these rows and never look beyond their own number of products.
+        self._added += [item.product for item in analysed]
         self._alive = alive
-        if vectors is not None:
-            known_vectors = self._added_vectors
-            self._added_vectors = (
-                vectors if known_vectors is None else np.concatenate([known_vectors, vectors])
-            )
+        if self._added_vectors is not None and vectors is not None:
+            self._added_vectors.extend(vectors)
 
     def _numbers(self, updates: Sequence[Update]) -> list[int]:
         """Live numbers of the updated ids before the update; -1 where there is none."""
@@ -301,21 +347,15 @@ class EmbeddedEngine:
             numbers.append(int(at))
         return numbers
 
-    def _start_writing(self) -> None:
-        if self._writer is not None:
-            return
-        parent = self._directory.parent.parent
-        self._clone = Path(tempfile.mkdtemp(dir=parent, prefix=f".live-{os.getpid()}-"))
-        for file in (self._directory / "words").iterdir():
-            target = self._clone / file.name
-            if file.name.startswith(".tantivy") or file.suffix == ".lock":
-                continue
-            if file.suffix == ".json":
-                shutil.copyfile(file, target)
-            else:
-                os.link(file, target)
-        self._index = _opened(self._clone)
-        self._writer = self._index.writer(LIVE_HEAP, 1)
+    def _started(self) -> tantivy.IndexWriter:
+        """The writer of this engine's own clone, made when it is first needed."""
+        if self._writer is None:
+            parent = self._directory.parent.parent
+            self._clone = Path(tempfile.mkdtemp(dir=parent, prefix=f".live-{os.getpid()}-"))
+            _clone(self._directory / "words", self._clone)
+            self._index = _opened(self._clone)
+            self._writer = self._index.writer(LIVE_HEAP, 1)
+        return self._writer
 
     def close(self) -> None:
         """Let go of the clone. Snapshots handed out before stay usable until they are dropped."""
@@ -325,6 +365,35 @@ class EmbeddedEngine:
         if self._clone is not None:
             shutil.rmtree(self._clone, ignore_errors=True)
             self._clone = None
+
+
+def _dimension(directory: Path) -> int | None:
+    """Of the generation's vectors, None without; refuses files that this code would misread."""
+    path = directory / MANIFEST
+    manifest = orjson.loads(path.read_bytes()) if path.exists() else {"format": 1}
+    if manifest["format"] != FORMAT:
+        raise InvalidInput(
+            f"index format {manifest['format']}, expected {FORMAT}",
+            file=str(directory),
+            remedy="rebuild the index with: tandem index",
+        )
+    dimension: int | None = manifest["dimension"]
+    return dimension
+
+
+def _clone(source: Path, target: Path) -> None:
+    """Segment files never change, so a link is as good as a copy; the lists of them do."""
+    for file in source.iterdir():
+        if file.suffix == ".lock" or file.name.startswith(".tantivy"):
+            continue
+        try:
+            if file.suffix == ".json":
+                shutil.copyfile(file, target / file.name)
+            else:
+                os.link(file, target / file.name)
+        except OSError:
+            # Not every file system has hard links.
+            shutil.copyfile(file, target / file.name)
 
 
 def _opened(path: Path) -> tantivy.Index:

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import tantivy
 
-from tandem.contracts.product import TEXT_FIELDS, AnalysedProduct
+from tandem.contracts.product import TEXT_FIELDS, AnalysedProduct, Product
 from tandem.features.store import CATEGORY_SEPARATOR
+
+# Raised whenever files of an older format would be read wrongly.
+FORMAT = 2
+MANIFEST = "engine.json"
 
 # Facets and filters by exact value. `category` holds every prefix of the path.
 EXACT = {
@@ -20,7 +25,9 @@ EXACT = {
     "category": "exact_category",
     "language": "exact_language",
 }
-MAX_KEY = 200  # longer attribute names are not filterable
+# Begins every attribute name and text in the index; see `marked`.
+MARK = "="
+MAX_KEY = 256  # longer attribute names are not filterable
 MAX_VALUE = 1000  # tantivy refuses terms of more than 65,530 bytes; no facet value is so long
 
 
@@ -46,40 +53,56 @@ def schema() -> tantivy.Schema:
 
 def attribute_path(key: str) -> str:
     """The path of an attribute inside the JSON field; dots in names are literal."""
-    return "attributes." + key.replace("\\", "\\\\").replace(".", "\\.")
+    return "attributes." + marked(key).replace("\\", "\\\\").replace(".", "\\.")
 
 
-def document(analysed: AnalysedProduct, number: int) -> tantivy.Document:
+def marked(text: str) -> str:
+    """Attribute names and texts as they are indexed. The mark keeps tantivy from reading a text as
+    a date, and an empty name from ending the path."""
+    return MARK + text
+
+
+def document(analysed: AnalysedProduct, number: int) -> str:
+    """A product as a tantivy document in JSON, half the cost of building one call by call."""
     product = analysed.product
-    doc = tantivy.Document()
-    doc.add_unsigned("number", number)
-    doc.add_text("id", product.id)
+    doc: dict[str, Any] = {"number": number, "id": product.id}
     for name in TEXT_FIELDS:
         terms = analysed.terms.get(name, ())
         if terms:
-            doc.add_text(text_field(name), " ".join(terms))
+            doc[text_field(name)] = " ".join(terms)
     for value, name in (
         (product.brand, "brand"),
         (product.merchant, "merchant"),
         (product.language, "language"),
     ):
         if value:
-            doc.add_text(EXACT[name], value)
-    for depth in range(1, len(product.category) + 1):
-        doc.add_text(EXACT["category"], CATEGORY_SEPARATOR.join(product.category[:depth]))
-    attributes: dict[str, Any] = {
+            doc[EXACT[name]] = value
+    if product.category:
+        doc[EXACT["category"]] = [
+            CATEGORY_SEPARATOR.join(product.category[:depth])
+            for depth in range(1, len(product.category) + 1)
+        ]
+    attributes = indexed_attributes(product)
+    if attributes:
+        doc["attributes"] = {
+            marked(key): marked(value) if isinstance(value, str) else value
+            for key, value in attributes.items()
+        }
+    if product.price is not None:
+        doc["price"] = float(product.price.amount)
+    if product.rating is not None:
+        doc["rating"] = product.rating
+    if product.created is not None:
+        doc["created"] = product.created.timestamp()
+    if product.stock == 0:
+        doc["sold_out"] = True
+    return orjson.dumps(doc).decode()
+
+
+def indexed_attributes(product: Product) -> dict[str, bool | float | str]:
+    """The attributes that can be filtered by and counted; numbers are all floats."""
+    return {
         key: float(value) if isinstance(value, int) and not isinstance(value, bool) else value
         for key, value in product.attributes.items()
         if len(key) <= MAX_KEY and not (isinstance(value, str) and len(value) > MAX_VALUE)
     }
-    if attributes:
-        doc.add_json("attributes", attributes)
-    if product.price is not None:
-        doc.add_float("price", float(product.price.amount))
-    if product.rating is not None:
-        doc.add_float("rating", product.rating)
-    if product.created is not None:
-        doc.add_float("created", product.created.timestamp())
-    if product.stock == 0:
-        doc.add_boolean("sold_out", True)
-    return doc

@@ -1,7 +1,15 @@
-"""Nearest neighbours: exact where few are eligible, HNSW where many are.
+"""Nearest neighbours, by what is cheapest at the recall that is asked for.
 
-Under a filter that lets few products through, graph search loses recall (it walks through nodes
-that it may not return), so those are compared one by one; see docs/adr/0003.
+- A small catalogue is compared whole, in float32.
+- A large one is walked through as a graph (HNSW, Malkov & Yashunin 2018; codes of 8 bits per
+  dimension) when all or most products are eligible.
+- Under a filter that lets fewer through, a graph walk loses recall: it spends its steps on nodes
+  that it may not return. There the codes of eligible products are scanned, of all of them when
+  they are few, else of those in the clusters nearest to the query (as IVF does, but the clusters
+  are lists of numbers over the graph's own codes).
+
+Codes only choose whom to compare: scores are inner products with the stored float16 vectors. See
+docs/adr/0003 for measurements.
 """
 
 from __future__ import annotations
@@ -14,22 +22,31 @@ from numpy.typing import NDArray
 
 from tandem.contracts.candidates import Floats, Numbers
 
-# Up to this many eligible vectors are compared exactly (about 5 ms for 384 dimensions).
-EXACT_LIMIT = 50_000
+WHOLE = 50_000  # up to so many vectors, no graph is built
+SCANNED = 20_000  # codes compared under a filter
+WALKED = 0.6  # of all products: with so many eligible, the graph is walked
+REFINED = 1.5  # candidates compared again in float16, as a multiple of what is asked for
 NEIGHBOURS = 32
 EF_CONSTRUCTION = 80
 EF_SEARCH = 128
+BUILD_THREADS = 2
+SAMPLED = 64  # vectors per cluster that clusters are learned from
 
 
-def _faiss() -> Any:
-    """faiss, imported late (it is heavy) and untyped (its stubs lag behind its wrappers)."""
+def _faiss(threads: int) -> Any:
+    """faiss, imported late (it is heavy) and untyped (its stubs lag behind its wrappers).
+
+    threads: what this thread's next calls may use. One query is one thread's work, because many
+    queries run side by side.
+    """
     import faiss
 
+    faiss.omp_set_num_threads(threads)
     return faiss
 
 
 class VectorWriter:
-    """Streams vectors to disk as float16, then builds the graph when there are many."""
+    """Streams vectors to disk as float16, then builds graph and clusters when there are many."""
 
     def __init__(self, directory: Path, dimension: int) -> None:
         self._directory, self._dimension = directory, dimension
@@ -46,16 +63,17 @@ class VectorWriter:
         shape = (self._count, self._dimension)
         out = np.lib.format.open_memmap(self._directory / "vectors.npy", "w+", np.float16, shape)
         source = np.memmap(raw, np.float16, "r", shape=shape) if self._count else out
-        for start in range(0, self._count, EXACT_LIMIT):
-            out[start : start + EXACT_LIMIT] = source[start : start + EXACT_LIMIT]
+        for start in range(0, self._count, WHOLE):
+            out[start : start + WHOLE] = source[start : start + WHOLE]
         out.flush()
-        if self._count > EXACT_LIMIT:
+        if self._count > WHOLE:
             self._graph(source)
+            self._clusters(source)
         del source
         raw.unlink()
 
     def _graph(self, vectors: NDArray[np.float16]) -> None:
-        faiss = _faiss()
+        faiss = _faiss(BUILD_THREADS)
         index = faiss.IndexHNSWSQ(
             self._dimension,
             faiss.ScalarQuantizer.QT_8bit,
@@ -63,10 +81,26 @@ class VectorWriter:
             faiss.METRIC_INNER_PRODUCT,
         )
         index.hnsw.efConstruction = EF_CONSTRUCTION
-        index.train(np.asarray(vectors[:EXACT_LIMIT], np.float32))
-        for start in range(0, len(vectors), EXACT_LIMIT):
-            index.add(np.asarray(vectors[start : start + EXACT_LIMIT], np.float32))
+        index.train(np.asarray(vectors[:WHOLE], np.float32))
+        for start in range(0, len(vectors), WHOLE):
+            index.add(np.asarray(vectors[start : start + WHOLE], np.float32))
         faiss.write_index(index, str(self._directory / "hnsw.faiss"))
+
+    def _clusters(self, vectors: NDArray[np.float16]) -> None:
+        faiss = _faiss(BUILD_THREADS)
+        clusters = int(len(vectors) ** 0.5)
+        step = max(1, len(vectors) // (clusters * SAMPLED))
+        learner = faiss.Kmeans(self._dimension, clusters, niter=6, spherical=True, seed=1)
+        learner.train(np.asarray(vectors[::step], np.float32))
+        nearest = np.empty(len(vectors), np.int32)
+        for start in range(0, len(vectors), WHOLE):
+            block = np.asarray(vectors[start : start + WHOLE], np.float32)
+            nearest[start : start + WHOLE] = learner.assign(block)[1]
+        ends = np.cumsum(np.bincount(nearest, minlength=clusters))
+        np.save(self._directory / "cluster_centres.npy", learner.centroids)
+        np.save(self._directory / "cluster_offsets.npy", np.concatenate([[0], ends]))
+        members = np.argsort(nearest, kind="stable").astype(np.int32)
+        np.save(self._directory / "cluster_members.npy", members)
 
 
 class Vectors:
@@ -74,14 +108,9 @@ class Vectors:
 
     def __init__(self, directory: Path) -> None:
         self.matrix: NDArray[Any] = np.load(directory / "vectors.npy", mmap_mode="r")
-        self._index: Any = None
         graph = directory / "hnsw.faiss"
-        if graph.exists():
-            faiss = _faiss()
-            # One query is one thread's work; many queries run side by side.
-            faiss.omp_set_num_threads(1)
-            self._index = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP)
-        else:
+        self._large = _Large(directory, graph) if graph.exists() else None
+        if self._large is None:
             # Few enough to compare all: hold them as float32, ready for one matrix product.
             self.matrix = np.asarray(self.matrix, np.float32)
 
@@ -97,23 +126,80 @@ class Vectors:
     ) -> tuple[Numbers, Floats]:
         """The k nearest among eligible, best first; ties by number."""
         count = int(eligible.sum())
-        if count == 0:
+        if count == 0 or k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        if self._index is None or count <= EXACT_LIMIT:
+        wanted = int(k * REFINED)
+        if self._large is None or count <= wanted:
             numbers = np.flatnonzero(eligible)
-            rows = self.matrix if count == len(self.matrix) else self.matrix[numbers]
-            scores = np.asarray(rows, np.float32) @ vector
-            return best(numbers, scores, k)
-        faiss = _faiss()
-        everything = count == eligible.size
+            rows = self.matrix if count == len(self.matrix) else self.take(numbers)
+            return best(numbers, rows @ vector, k)
+        numbers = self._large.near(vector, wanted, eligible, count)
+        return best(numbers, self.take(numbers) @ vector, k)
+
+
+class _Large:
+    """Graph, codes and clusters of a large catalogue, memory-mapped."""
+
+    def __init__(self, directory: Path, graph: Path) -> None:
+        faiss = _faiss(1)
+        self._graph: Any = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC)
+        self._codes: Any = faiss.downcast_index(self._graph.storage)
+        self._centres: Floats = np.load(directory / "cluster_centres.npy")
+        self._offsets: list[int] = np.load(directory / "cluster_offsets.npy").tolist()
+        self._members: NDArray[np.int32] = np.load(directory / "cluster_members.npy", mmap_mode="r")
+
+    def near(self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int) -> Numbers:
+        """About the k nearest of the eligible (there are `count`), in no particular order."""
+        faiss = _faiss(1)
+        share = count / eligible.size
+        walk = share >= WALKED
+        if not walk and count > SCANNED:
+            eligible = self._clustered(vector, eligible)
         bitmap = np.packbits(eligible, bitorder="little")
-        selector = None if everything else faiss.IDSelectorBitmap(bitmap)
-        # The fewer are eligible, the further the graph has to be walked to meet k of them.
-        ef = max(EF_SEARCH, int(min(4, eligible.size / count) * max(k, EF_SEARCH)))
-        parameters = faiss.SearchParametersHNSW(efSearch=max(ef, k), sel=selector)
-        scores, numbers = self._index.search(vector[None, :], k, params=parameters)
-        found = numbers[0] >= 0
-        return best(numbers[0][found].astype(np.int64), scores[0][found], k)
+        selector = None if share == 1 else faiss.IDSelectorBitmap(bitmap)
+        if walk:
+            # The fewer are eligible, the further the walk has to go to meet k of them.
+            ef = int(max(k, EF_SEARCH) / share**1.5)
+            parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
+            found = self._graph.search(vector[None, :], k, params=parameters)[1][0]
+        else:
+            parameters = faiss.SearchParameters(sel=selector)
+            found = self._codes.search(vector[None, :], k, params=parameters)[1][0]
+        numbers: Numbers = found[found >= 0].astype(np.int64)
+        return numbers
+
+    def _clustered(self, vector: Floats, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Only the eligible of the nearest clusters, until there are `SCANNED`."""
+        near, total = np.zeros_like(eligible), 0
+        for cluster in np.argsort(-(self._centres @ vector), kind="stable").tolist():
+            members = self._members[self._offsets[cluster] : self._offsets[cluster + 1]]
+            members = members[eligible[members]]
+            near[members] = True
+            total += members.size
+            if total >= SCANNED:
+                break
+        return near
+
+
+class GrowingRows:
+    """Vectors of products added by updates. Rows handed out never change while more are added."""
+
+    def __init__(self, dimension: int) -> None:
+        self._buffer = np.empty((0, dimension), np.float32)
+        self._count = 0
+
+    def extend(self, rows: Floats) -> None:
+        needed = self._count + len(rows)
+        if needed > len(self._buffer):
+            grown = np.empty((max(needed, 2 * len(self._buffer)), rows.shape[1]), np.float32)
+            grown[: self._count] = self.rows()
+            self._buffer = grown
+        self._buffer[self._count : needed] = rows
+        self._count = needed
+
+    def rows(self) -> Floats:
+        """(count, dimension)."""
+        return self._buffer[: self._count]
 
 
 def best(numbers: Numbers, scores: Floats, k: int) -> tuple[Numbers, Floats]:
