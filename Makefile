@@ -28,7 +28,8 @@ lint: setup ## style, types and import rules
 test: lint ## lint, then the whole test suite with coverage
 	bash tests/with_browser.sh $(BIN)/pytest -n 2 --cov --cov-report=term
 
-bench: setup ## benchmarks; results are written to benchmarks/results/
+bench: setup ## benchmarks at 10k, 100k and 1M products; results go to benchmarks/results/
+	-$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/bench.txt
 	$(BIN)/python -m benchmarks.run
 
 docs: setup ## regenerate the reference pages from the code
@@ -37,6 +38,9 @@ docs: setup ## regenerate the reference pages from the code
 lock: ## resolve pyproject.toml into requirements/lock.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements/lock.txt
+	$(BIN)/uv pip compile pyproject.toml --group bench --universal --python-version 3.11 \
+		--constraint requirements/lock.txt \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements/bench.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache htmlcov

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks.run`. Everything here runs on simulated products."""
