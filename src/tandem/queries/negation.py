@@ -22,6 +22,9 @@ NEGATIONS: dict[str, tuple[str, ...]] = {
     "nl": ("zonder", "behalve"),
     "ru": ("без",),
 }
+# After these, 'not' denies a verb and rules nothing out: 'gift not included', but
+# 'the one for whom food is not enough'.
+_VERBS = frozenset("is are was be am do does did can could will would should may might or if".split())
 _MINUS = re.compile(r"(?:^|(?<=\s))-(?=[^\W\d_])(\S+)")
 # Japanese and Korean rule out what stands before, Chinese what follows, often without a space.
 _EAST_BEFORE = re.compile(
@@ -52,7 +55,10 @@ def negations(text: str, words_of_negation: frozenset[str]) -> Negated:
         return Negated(text)
     words = rest.split()
     for i, word in enumerate(words):
-        if fold(word.strip(".,;")) in words_of_negation:
+        trigger = fold(word.strip(".,;"))
+        if trigger == "not" and i and fold(words[i - 1]) in _VERBS:
+            continue
+        if trigger in words_of_negation:
             ruled_out = [w for w in words[i + 1 :] if fold(w) not in words_of_negation]
             if i and ruled_out:
                 return Negated(" ".join(words[:i]), " ".join(ruled_out), excluded)

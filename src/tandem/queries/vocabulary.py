@@ -16,6 +16,7 @@ from tandem.queries.segmentation import is_cjk
 
 MIN_LENGTH = 4  # shorter words are near too many others
 MIN_FREQUENCY = 3
+MAX_MEANT = 60_000  # words that an unknown one may be read as: the commonest; bounds the time
 LONG = 8  # words of this length may have two errors
 SURE = 0.8
 
@@ -42,10 +43,16 @@ class Vocabulary:
     @cached_property
     def _groups(self) -> dict[tuple[str, int], list[str]]:
         """Words that may be meant, by first letter and length."""
+        meant = [
+            w
+            for w, n in self.frequency.items()
+            if n >= MIN_FREQUENCY and len(w) >= MIN_LENGTH and w.isalpha()
+        ]
+        if len(meant) > MAX_MEANT:
+            meant = sorted(meant, key=lambda w: (-self.frequency[w], w))[:MAX_MEANT]
         groups: dict[tuple[str, int], list[str]] = defaultdict(list)
-        for word, count in self.frequency.items():
-            if count >= MIN_FREQUENCY and len(word) >= MIN_LENGTH and word.isalpha():
-                groups[word[0], len(word)].append(word)
+        for word in meant:
+            groups[word[0], len(word)].append(word)
         return dict(groups)
 
     @cached_property
