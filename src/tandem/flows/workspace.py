@@ -293,6 +293,8 @@ class Workspace:
             "languages": list(view.queries.analyser.languages),
             "rankers": list(view.stages()),
             "default_ranker": view.default_system(),
+            "ltr_learned_from": len(view.manifest.trained_on) if view.manifest else 0,
+            "ltr_cross_validated": view.manifest.metrics if view.manifest else {},
             "facets": list(self._live.facets),
         }
 

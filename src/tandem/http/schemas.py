@@ -239,6 +239,12 @@ class StatusResponse(Traced):
     products: int
     rankers: list[str]
     default_ranker: str | None = None
+    ltr_learned_from: int = Field(
+        default=0, description="Judged queries that the learned ranker has seen"
+    )
+    ltr_cross_validated: dict[str, Any] = Field(
+        default_factory=dict, description="Its measures on queries that it had not seen"
+    )
     facets: list[str]
 
 

@@ -24,12 +24,22 @@ async function loadQueries() {
     const answer = await call("GET", `/v1/judgments/queries?rankers=${names.map(encodeURIComponent).join(",")}&measure=${encodeURIComponent(MEASURE)}`);
     rows.list = answer.queries.map((x) => ({ q: x.q, judged: x.judged, a: x.measures[ranker("a")], b: x.measures[ranker("b")] }));
     renderRows();
+    renderSeen(names);
     if (!rows.list.length && !view) $("sides").replaceChildren();
     if (!view && !new URLSearchParams(location.search).get("q") && sorted()[0]) compare(sorted()[0].q, { replace: true });
   } catch (error) {
     $("rows").replaceChildren();
     $("queries-count").textContent = `${error.message}. ${error.remedy || ""}`;
   }
+}
+
+// A ranker looks better than it is on queries that it has learned from: say so, beside the honest figure.
+function renderSeen(names) {
+  const seen = names.includes("ltr") && facts.ltr_learned_from > 0 && rows.list.length > 0;
+  $("queries-seen").hidden = !seen;
+  if (!seen) return;
+  const honest = facts.ltr_cross_validated[MEASURE]?.mean;
+  $("queries-seen").textContent = `ltr has learned from ${facts.ltr_learned_from} judged queries, so it does too well on them.` + (honest ? ` On queries it had not seen it has ${number(honest)}.` : "");
 }
 
 const delta = (row) => (row.a === null || row.b === null ? null : row.b - row.a);

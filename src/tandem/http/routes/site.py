@@ -96,6 +96,8 @@ def _facts(status: Mapping[str, Any]) -> dict[str, str]:
         "rankers": list(status["rankers"]),
         "default_ranker": status.get("default_ranker"),
         "facets": list(status.get("facets", ())),
+        "ltr_learned_from": status.get("ltr_learned_from", 0),
+        "ltr_cross_validated": status.get("ltr_cross_validated", {}),
     }
     # A data block: the browser runs nothing in it, and `<` cannot close it.
     data = orjson.dumps(facts).decode().replace("<", "\\u003c")
