@@ -34,6 +34,8 @@ MARKET = ("en", "es", "pt", "fr", "de", "id", "ar", "it")
         ("끈 없는 신발", "신발", "끈"),
         ("饼干 不含糖", "饼干", "糖"),
         ("no 7 serum", "no 7 serum", ""),
+        ("food that is not enough", "food that is not enough", ""),
+        ("gift not included batteries", "gift", "included batteries"),
         ("non stick pan", "non stick pan", ""),
         ("without", "without", ""),
         ("without straw", "without straw", ""),
