@@ -11,19 +11,20 @@ import fcntl
 import logging
 import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import orjson
+from pydantic import ValidationError
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
 from tandem.storage.atomic import fsync_directory, write_atomic
 
 log = logging.getLogger(__name__)
-Operation = Literal["upsert", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class UpdateJournal:
             return []
         with self._path.open("rb") as handle:
             self._read(handle, repair=False)
-        return [u for u in self._entries if u.sequence > sequence]
+        return self._entries[bisect_right(self._entries, sequence, key=lambda u: u.sequence) :]
 
     def last_sequence(self) -> int:
         self.since(0)
@@ -148,13 +149,26 @@ class UpdateJournal:
         start = 0
         while start < len(data):
             end = data.find(b"\n", start)
-            update = _parse(data[start:end]) if end >= 0 else None
+            update = self._parsed(data[start:end]) if end >= 0 else None
             if update is None:
                 self._damaged(handle, data, start, end, repair)
                 break
             self._entries.append(update)
             start = end + 1
         self._offset += start
+
+    def _parsed(self, line: bytes) -> Update | None:
+        try:
+            return _parse(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise InvalidInput(
+                f"a product that this version does not accept: {first['msg']}",
+                file=str(self._path),
+                line=len(self._entries) + 1,
+                field=".".join(map(str, first["loc"])),
+                remedy="take the line out, then send the corrected product again",
+            ) from None
 
     def _damaged(self, handle: BinaryIO, data: bytes, start: int, end: int, repair: bool) -> None:
         if end >= 0 and end + 1 < len(data):

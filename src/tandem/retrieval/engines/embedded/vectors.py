@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tandem.contracts.candidates import Floats, Numbers
 
 WHOLE = 50_000  # up to so many vectors, no graph is built
-SCANNED = 20_000  # codes compared under a filter
+SCANNED = 12_000  # codes compared under a filter, at least while there are so many
 WALKED = 0.6  # of all products: with so many eligible, the graph is walked
 REFINED = 1.5  # candidates compared again in float16, as a multiple of what is asked for
 NEIGHBOURS = 32
