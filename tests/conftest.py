@@ -10,8 +10,10 @@ import pytest
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.train import train_ranker
+from tandem.storage.judgments import load_judgments, save_judgments
 
 SIMULATED = 400
+QUERIES = 24
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,8 @@ def simulated_shop(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("simulated") / "shop"
     layout = create_workspace(path, name="simulated", currency="EUR", simulated=True)
     import_simulated(layout, SIMULATED)
+    judged = load_judgments(layout, "simulated")
+    save_judgments(layout, judged.subset(judged.queries[:QUERIES]), "simulated")
     build_index(layout)
     train_ranker(layout, folds=2)
     return path

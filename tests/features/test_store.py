@@ -113,6 +113,16 @@ def test_positions_counts_and_bm25_by_hand(tmp_path):
     assert e.bm25["title"][0] == 0
 
 
+def test_a_form_that_two_terms_share_counts_for_both(tmp_path):
+    store = build(tmp_path, [analysed(0, "laserprinter toner"), analysed(1, "toner")])
+    terms = tuple(Term(text=w, forms=(w, "laserprinter")) for w in ("laser", "printer"))
+    understanding = Understanding(raw="laser printer", text="laser printer", terms=terms)
+    found = Candidates(np.array([1, 0], np.int64), np.zeros(2, np.float32))
+    m = Evidence(understanding, found, store).matches["title"]
+    assert m.counts.tolist() == [[0, 0], [1, 1]]
+    assert m.position.tolist() == [0, 0]
+
+
 def test_no_candidates_and_no_terms(tmp_path):
     store = build(tmp_path, [analysed(0, "lamp")])
     for e in (evidence(store, [], "lamp"), evidence(store, [0]), evidence(store, [])):

@@ -53,11 +53,12 @@ class Matches:
 
 
 def _forms(terms: tuple[Term, ...]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """All forms' hashes, sorted, and which term each belongs to (the first, when shared)."""
+    """All forms' hashes, sorted, and which term each belongs to. A form that two terms share
+    ('laserprinter' of laser and of printer) is there twice."""
     owner = np.repeat(np.arange(len(terms)), [len(t.forms) for t in terms])
     values = hashes(form for t in terms for form in t.forms)
-    unique, first = np.unique(values, return_index=True)
-    return unique, owner[first]
+    order = np.argsort(values, kind="stable")
+    return values[order], owner[order]
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,13 @@ class Evidence:
         if forms.size == 0 or terms.size == 0:
             none = np.empty(0, np.int64)
             return Matches(np.zeros((self.n, width), np.float32), lengths, none, none, none)
-        at = np.minimum(np.searchsorted(forms, terms), forms.size - 1)
-        hit = np.flatnonzero(forms[at] == terms)
-        row, term = owner[hit], owner_term[at[hit]]
+        first = np.searchsorted(forms, terms)
+        hit = np.flatnonzero(forms[np.minimum(first, forms.size - 1)] == terms)
+        first, shared = first[hit], np.searchsorted(forms, terms[hit], "right") - first[hit]
+        if (shared > 1).any():
+            step = np.arange(int(shared.sum())) - np.repeat(np.cumsum(shared) - shared, shared)
+            hit, first = np.repeat(hit, shared), np.repeat(first, shared) + step
+        row, term = owner[hit], owner_term[first]
         flat = np.bincount(row * width + term, minlength=self.n * width)
         counts = flat.reshape(self.n, width).astype(np.float32)
         # `gather` may interleave rows of base and updates; positions are relative to the run of

@@ -25,8 +25,8 @@ NEGATIONS: dict[str, tuple[str, ...]] = {
 # After these, 'not' denies a verb and rules nothing out: 'gift not included', but
 # 'the one for whom food is not enough'.
 _VERBS = frozenset(
-    ("is", "are", "was", "be", "am", "do", "does", "did", "can", "could", "will", "would")
-    + ("should", "may", "might", "or", "if")
+    {"is", "are", "was", "be", "am", "do", "does", "did", "can", "could", "will", "would"}
+    | {"should", "may", "might", "or", "if"}
 )
 _MINUS = re.compile(r"(?:^|(?<=\s))-(?=[^\W\d_])(\S+)")
 # Japanese and Korean rule out what stands before, Chinese what follows, often without a space.
