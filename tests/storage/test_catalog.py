@@ -190,12 +190,6 @@ def test_an_empty_catalogue_is_refused(layout: Layout) -> None:
     assert not layout.catalog.root.exists()
 
 
-def test_numbers_that_are_none_are_refused(layout: Layout) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        write_generation(layout, [product("a", attributes={"w": float("nan")})], {})
-    assert caught.value.field == "attributes.w"
-
-
 def test_the_manifest_tells_where_it_came_from(layout: Layout) -> None:
     written = write_generation(layout, [product("a")], {"files": ["a.csv"]})
     assert manifest(layout) == written

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import isfinite
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -324,13 +323,6 @@ _DIGEST_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 def _encode(product: Product) -> tuple[tuple[Any, ...], int]:
     """One row in schema order, and roughly how many bytes it takes."""
-    for name, value in product.attributes.items():
-        if isinstance(value, float) and not isfinite(value):
-            raise InvalidInput(
-                f"product {product.id}: not a finite number",
-                field=f"attributes.{name}",
-                remedy="leave the attribute out where it is unknown",
-            )
     price = product.price
     attributes = orjson.dumps(product.attributes).decode()
     # The standard library's JSON keeps integers of any size, and escapes what UTF-8 cannot hold.

@@ -68,7 +68,7 @@ def _read(value: Any, kind: str) -> AttributeValue | None:
             return str(value)
         try:
             number = float(value)
-        except OverflowError:
+        except (OverflowError, ValueError):  # a huge whole number; a signalling NaN
             return None
         return number if kind in ("number", "any") and isfinite(number) else None
     return value if isinstance(value, str) and kind in ("text", "any") else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from tandem.ingest.mapping import Draft
 from tandem.ingest.problem import Problem
 
@@ -14,7 +16,7 @@ def check_text(draft: Draft) -> Problem | None:
         value = draft.get(field)
         if value is None or isinstance(value, str):
             continue
-        if value != value:
+        if _is_nan(value):
             del draft[field]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             draft[field] = str(value)
@@ -26,3 +28,8 @@ def check_text(draft: Draft) -> Problem | None:
                 "check which column the mapping takes it from",
             )
     return None
+
+
+def _is_nan(value: object) -> bool:
+    """True for float and decimal NaN; a signalling decimal NaN cannot even be compared."""
+    return value.is_nan() if isinstance(value, Decimal) else value != value
