@@ -14,6 +14,7 @@ from tandem.flows.view import RERANKED
 from tandem.flows.workspace import Workspace
 from tandem.retrieval.engines.embedded.clauses import words
 from tandem.retrieval.engines.embedded.schema import schema
+from tandem.retrieval.engines.embedded.vectors import EF_SEARCH
 from tandem.retrieval.pipeline import Lexical
 
 K = RERANKED
@@ -71,9 +72,10 @@ def _bare_faiss(snapshot: Any, vectors: Sequence[Any]) -> Callable[[int], Any]:
     import faiss
 
     held = snapshot._vectors
-    if held._index is not None:
-        parameters = faiss.SearchParametersHNSW(efSearch=max(K, 128))
-        return lambda i: held._index.search(vectors[i][None, :], K, params=parameters)
+    if held._large is not None:
+        graph = held._large._graph
+        parameters = faiss.SearchParametersHNSW(efSearch=max(K, EF_SEARCH))
+        return lambda i: graph.search(vectors[i][None, :], K, params=parameters)
     flat = faiss.IndexFlatIP(held.matrix.shape[1])
     flat.add(np.ascontiguousarray(held.matrix, np.float32))
     return lambda i: flat.search(vectors[i][None, :], K)

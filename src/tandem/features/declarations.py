@@ -334,7 +334,6 @@ def category_intent(e: Evidence) -> Floats:
 # 1971); candidates like them are probably relevant as well (score diffusion, Diaz 2005).
 
 _COMPANY = "it is like the products that match best"
-TEMPERATURE = 0.1
 
 
 def _to_best(likeness: Floats, e: Evidence, k: int) -> Floats:
@@ -343,14 +342,6 @@ def _to_best(likeness: Floats, e: Evidence, k: int) -> Floats:
     guess = e.first_guess[best]
     weight = np.exp(guess - guess.max(initial=0))
     return np.asarray(likeness[:, best] @ (weight / weight.sum()), np.float32)
-
-
-def _diffused(likeness: Floats, e: Evidence) -> tuple[Floats, Floats]:
-    """(first guess averaged over a product's neighbourhood, log density of it)."""
-    weight = np.exp((likeness - 1) / TEMPERATURE)
-    np.fill_diagonal(weight, 0)
-    density = weight.sum(1) + 1e-9
-    return np.asarray((weight @ e.first_guess) / density), np.log(density)
 
 
 @feature("like_best_10", _COMPANY)
@@ -373,18 +364,19 @@ def neighbours(e: Evidence) -> Floats:
     others = e.likeness.copy()
     np.fill_diagonal(others, -2)
     k = min(10, e.n - 1)
-    nearest = np.argpartition(-others, k - 1, axis=1)[:, :k]
-    return _mean(e.first_guess[nearest])
+    # Who is at least as near as the k-th nearest: one partition of values, quicker than of places.
+    near = others >= np.partition(others, e.n - k, axis=1)[:, e.n - k, None]
+    return np.asarray((near @ e.first_guess) / near.sum(1), np.float32)
 
 
 @feature("diffused", _COMPANY)
 def diffused(e: Evidence) -> Floats:
-    return _unknown(e) if e.likeness is None else _diffused(e.likeness, e)[0]
+    return _unknown(e) if e.diffused_likeness is None else e.diffused_likeness[0]
 
 
 @feature("density", "many candidates are like it")
 def density(e: Evidence) -> Floats:
-    return _unknown(e) if e.likeness is None else _diffused(e.likeness, e)[1]
+    return _unknown(e) if e.diffused_likeness is None else e.diffused_likeness[1]
 
 
 _KIND = "it is of the kind of thing that was asked for"
@@ -403,12 +395,12 @@ def kind_best_30(e: Evidence) -> Floats:
 
 @feature("kind_diffused", _KIND, _KIND_LACKS)
 def kind_diffused(e: Evidence) -> Floats:
-    return _diffused(e.kinship, e)[0]
+    return e.diffused_kinship[0]
 
 
 @feature("kind_density", "many candidates are of its kind")
 def kind_density(e: Evidence) -> Floats:
-    return _diffused(e.kinship, e)[1]
+    return e.diffused_kinship[1]
 
 
 @feature(

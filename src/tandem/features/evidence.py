@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tandem.contracts.candidates import Candidates, Floats
 from tandem.contracts.product import TEXT_FIELDS
 from tandem.contracts.search import Term, Understanding
-from tandem.features.store import SCHEMA, Columns, FeatureStore, hashes
+from tandem.features.store import SCHEMA, Columns, FeatureStore, FieldStatistics, hashes
 
 # BM25 constants as in Robertson & Zaragoza (2009); short fields repeat terms seldom, so length
 # normalisation is weaker there.
@@ -123,14 +123,16 @@ class Evidence:
         position = hit - np.maximum.accumulate(run_start)[hit]
         return Matches(counts, lengths, row, term, position)
 
+    @cached_property
+    def _idf(self) -> dict[tuple[str, tuple[Term, ...]], Floats]:
+        return {}
+
     def idf(self, field: str, terms: tuple[Term, ...]) -> Floats:
         """(t,) BM25 idf in one field; a term's frequency is its most frequent form's."""
-        statistics = self.store.statistics[field]
-        df = np.array(
-            [max(statistics.df(hashes(t.forms)), default=0) for t in terms], np.float64
-        ).reshape(len(terms))
-        n = statistics.documents
-        return np.log1p((n - df + 0.5) / (df + 0.5)).astype(np.float32)
+        known = self._idf.get((field, terms))
+        if known is None:
+            known = self._idf[field, terms] = _rarity(self.store.statistics[field], terms)
+        return known
 
     @cached_property
     def importance(self) -> Floats:
@@ -239,6 +241,16 @@ class Evidence:
         return np.asarray(self.vectors @ self.vectors.T, np.float32)
 
     @cached_property
+    def diffused_likeness(self) -> tuple[Floats, Floats] | None:
+        """Diffusion over likeness, or None without embeddings."""
+        return None if self.likeness is None else diffused(self.likeness, self.first_guess)
+
+    @cached_property
+    def diffused_kinship(self) -> tuple[Floats, Floats]:
+        """Diffusion over kinship."""
+        return diffused(self.kinship, self.first_guess)
+
+    @cached_property
     def kinship(self) -> Floats:
         """(n, n) cosine of schema terms (tf-idf) among candidates: are they of one kind?"""
         terms, owner, _ = self.store.gather(SCHEMA, self.candidates.numbers)
@@ -250,6 +262,30 @@ class Evidence:
         norm = np.linalg.norm(table, axis=1, keepdims=True)
         table /= np.maximum(norm, 1e-9)
         return np.asarray(table @ table.T, np.float32)
+
+
+TEMPERATURE = 0.1
+
+
+def diffused(similarity: Floats, guess: Floats) -> tuple[Floats, Floats]:
+    """Score diffusion (Diaz 2005): guesses averaged over neighbourhoods, and their log density.
+
+    similarity: (n, n), at most 1. guess: (n,). Returns (n,) and (n,); a product is no neighbour
+    of its own.
+    """
+    weight = np.exp((similarity - 1) / TEMPERATURE)
+    np.fill_diagonal(weight, 0)
+    density = weight.sum(1) + 1e-9
+    return np.asarray((weight @ guess) / density), np.log(density)
+
+
+def _rarity(statistics: FieldStatistics, terms: tuple[Term, ...]) -> Floats:
+    """(t,) log(1 + (N - df + ½) / (df + ½)), as Lucene computes idf for BM25."""
+    owner = np.repeat(np.arange(len(terms)), [len(t.forms) for t in terms])
+    df = np.zeros(len(terms))
+    np.maximum.at(df, owner, statistics.df(hashes(form for t in terms for form in t.forms)))
+    n = statistics.documents
+    return np.log1p((n - df + 0.5) / (df + 0.5)).astype(np.float32)
 
 
 def standardised(values: Floats) -> Floats:

@@ -46,9 +46,10 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
     understanding = view.understand(request)
     understood = time.perf_counter()
     filters = merge(request.filters, understanding.filters)
-    understanding, filters, relaxed = _relax(view, request, understanding, filters)
+    understanding, filters, total, relaxed = _relax(view, request, understanding, filters)
     context = view.context(understanding, filters)
     context.timings_ms["understand"] = (understood - started) * 1000
+    context.timings_ms["match"] = (time.perf_counter() - understood) * 1000
 
     matching = matching_query(understanding)
     wanted = request.page * request.size
@@ -64,7 +65,6 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
         with context.timed("business"):
             applied = _business(view, understanding, filters, _deepened(pool, context, wanted))
     with context.timed("facets"):
-        total = view.snapshot.matching(matching, filters)
         facets = (
             view.snapshot.facets(matching, filters, request.facets, FACET_VALUES)
             if request.facets
@@ -116,16 +116,19 @@ def merge(asked: Filters, understood: Filters) -> Filters:
 
 def _relax(
     view: View, request: SearchRequest, understanding: Understanding, filters: Filters
-) -> tuple[Understanding, Filters, str | None]:
-    """The query as it is when something matches, else the first weaker one that does."""
-    if not understanding.terms or view.snapshot.matching(matching_query(understanding), filters):
-        return understanding, filters, None
+) -> tuple[Understanding, Filters, int, str | None]:
+    """The query as it is when something matches, else the first weaker one that does; with the
+    number of matches, and a sentence where the query was weakened."""
+    total = view.snapshot.matching(matching_query(understanding), filters)
+    if total or not understanding.terms:
+        return understanding, filters, total, None
     for weaker, said in view.queries.relaxations(understanding):
         looser = merge(request.filters, weaker.filters)
         query = matching_query(weaker)
-        if query is not None and view.snapshot.matching(query, looser):
-            return weaker, looser, said
-    return understanding, filters, None
+        found = 0 if query is None else view.snapshot.matching(query, looser)
+        if found:
+            return weaker, looser, found, said
+    return understanding, filters, 0, None
 
 
 def _deepened(found: Candidates, context: QueryContext, wanted: int) -> Candidates:

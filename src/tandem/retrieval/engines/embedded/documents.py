@@ -47,8 +47,8 @@ class Documents:
     """Read side; safe for many threads."""
 
     def __init__(self, directory: Path) -> None:
-        self._offsets = np.load(directory / "offsets.npy", mmap_mode="r")
-        self._id_offsets = np.load(directory / "id_offsets.npy", mmap_mode="r")
+        self._offsets = np.asarray(np.load(directory / "offsets.npy", mmap_mode="r"))
+        self._id_offsets = np.asarray(np.load(directory / "id_offsets.npy", mmap_mode="r"))
         self._products = _mapped(directory / "products.jsonl")
         self._ids = _mapped(directory / "ids.txt")
 

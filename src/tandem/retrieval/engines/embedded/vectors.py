@@ -107,7 +107,7 @@ class Vectors:
     """The vectors of one generation; read only, safe for many threads."""
 
     def __init__(self, directory: Path) -> None:
-        self.matrix: NDArray[Any] = np.load(directory / "vectors.npy", mmap_mode="r")
+        self.matrix: NDArray[Any] = np.asarray(np.load(directory / "vectors.npy", mmap_mode="r"))
         graph = directory / "hnsw.faiss"
         self._large = _Large(directory, graph) if graph.exists() else None
         if self._large is None:
@@ -146,7 +146,8 @@ class _Large:
         self._codes: Any = faiss.downcast_index(self._graph.storage)
         self._centres: Floats = np.load(directory / "cluster_centres.npy")
         self._offsets: list[int] = np.load(directory / "cluster_offsets.npy").tolist()
-        self._members: NDArray[np.int32] = np.load(directory / "cluster_members.npy", mmap_mode="r")
+        members = np.load(directory / "cluster_members.npy", mmap_mode="r")
+        self._members: NDArray[np.int32] = np.asarray(members)
 
     def near(self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int) -> Numbers:
         """About the k nearest of the eligible (there are `count`), in no particular order."""
