@@ -234,6 +234,19 @@ def test_training_twice_gives_the_same_model(shop_copy):
         assert file.read_bytes() == (second / file.name).read_bytes()
 
 
+def test_the_kind_of_model_can_be_chosen_by_nested_cross_validation(shop_copy, monkeypatch):
+    from tandem.flows import train
+    from tandem.ranking.models import MODELS
+
+    quick = {k: MODELS[k] for k in ("linear", "gain-regression")}
+    monkeypatch.setattr(train, "MODELS", quick)
+    report = train_ranker(Layout.open(shop_copy), kind="auto", folds=2)
+    assert report.manifest.model in quick
+    assert "cross-validation" in report.evaluation.protocol
+    with pytest.raises(InvalidInput, match="unknown ranking model"):
+        train_ranker(Layout.open(shop_copy), kind="oracle", folds=2)
+
+
 def test_nothing_to_open_says_what_to_do(tmp_path):
     with pytest.raises(NotFound, match="tandem init"):
         tandem.open(tmp_path)

@@ -22,7 +22,11 @@ def train_ranker_command(
         str | None, typer.Option(help="Judgment list to learn from; default: the first.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="gain-regression, lambdamart, yetirank or linear.")
+        str,
+        typer.Option(
+            help="gain-regression, lambdamart, yetirank, linear; or auto, to choose among them by "
+            "nested cross-validation."
+        ),
     ] = "gain-regression",
     folds: Annotated[int, typer.Option(min=2, max=20, help="Cross-validation folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Same data, same seed: same model.")] = 7,
@@ -44,7 +48,7 @@ def train_ranker_command(
         print_json(
             {
                 "generation": report.generation,
-                "model": model,
+                "model": report.manifest.model,
                 "queries": report.manifest.queries,
                 "pairs": report.manifest.pairs,
                 "seconds": report.seconds,
@@ -54,7 +58,7 @@ def train_ranker_command(
         return
     out.print(table(report.evaluation))
     out.print(
-        f"Trained '{model}' on {report.manifest.queries:,} queries "
+        f"Trained '{report.manifest.model}' on {report.manifest.queries:,} queries "
         f"({report.manifest.pairs:,} pairs) in {report.seconds:.1f} s; live as {report.generation}."
     )
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.run import Run, ScoredProduct
-from tandem.experiments.folds import query_folds
-from tandem.experiments.offline import Evaluation, evaluate
+from tandem.experiments.folds import Fit, Selecting, cross_validate, query_folds, select
+from tandem.experiments.offline import Evaluation, System
 from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
 from tandem.flows.view import View, candidates
@@ -29,12 +29,15 @@ from tandem.ranking.learned import (
     judgments_fingerprint,
     save_ranker,
 )
-from tandem.ranking.models import DEFAULT_MODEL
+from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
 from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "P@10")
+CHOSEN_BY = "nDCG@10"
 DEPTH = 100
+AUTO = "auto"  # choose the kind of model by inner cross-validation
+INNER_FOLDS = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def train_ranker(
     """Train on a judgment list, cross-validate by query, publish and switch.
 
     The published model learns from all judged queries; the reported figures come from models that
-    did not see the query they rank.
+    did not see the query they rank. With kind `auto` the kind of model is chosen by inner
+    cross-validation, and the figures are those of the nested one.
     """
     started = time.perf_counter()
     with Workspace(layout) as shop:
@@ -71,10 +75,21 @@ def train_ranker(
             )
         view = shop.view
         rows = _judged(shop, judgments, progress)
+        others = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
+        learning = _Learning({r.query: r for r in rows}, seed)
+        parts = query_folds(judgments.queries, folds, seed=seed)
+        fit = learning.fit_of(kind)
+        if kind == AUTO:
+            kind = select(learning.fits(), judgments, CHOSEN_BY, INNER_FOLDS, seed=seed).chosen
         ranker = fit_ranker(rows, LTR_FEATURES, kind, seed)
-        out_of_fold = _out_of_fold(rows, kind, folds, seed, progress)
-        runs = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
-        evaluation = evaluate([*runs, out_of_fold], judgments, MEASURES, baseline=0)
+        evaluation = cross_validate(
+            {"ltr": _counted(fit, len(parts), progress)},
+            judgments,
+            MEASURES,
+            parts,
+            beside=others,
+        )
+        evaluation["ltr"]  # raises what a fold has failed of
     manifest = Manifest(
         model=kind,
         features=tuple(LTR_FEATURES),
@@ -113,30 +128,58 @@ def _judged(
     )
 
 
-def _out_of_fold(
-    rows: Sequence[JudgedCandidates],
-    kind: str,
-    folds: int,
-    seed: int,
-    progress: Progress | None,
-) -> Run:
-    """Every query ranked by a model trained on the other folds."""
-    by_query = {r.query: r for r in rows}
-    rankings: dict[str, Sequence[ScoredProduct]] = {}
-    parts = query_folds(list(by_query), folds=folds, seed=seed)
-    for done, fold in enumerate(parts, start=1):
-        ranker = fit_ranker([by_query[q] for q in fold.train], LTR_FEATURES, kind, seed)
-        for query in fold.test:
-            rankings[query] = _ranked(ranker, by_query[query])
+@dataclass(frozen=True)
+class _Ranked:
+    """A ranker over candidates whose features are known already."""
+
+    ranker: LearnedRanker
+    rows: Mapping[str, JudgedCandidates]
+    name: str = "ltr"
+
+    def rank(self, queries: Sequence[str], k: int) -> Run:
+        return Run(self.name, {q: self._one(self.rows[q], k) for q in queries if q in self.rows})
+
+    def _one(self, row: JudgedCandidates, k: int) -> list[ScoredProduct]:
+        scores = self.ranker.model.score(row.features)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return [ScoredProduct(row.ids[i], float(scores[i])) for i in order.tolist()]
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """Ways to learn a ranker from some of the judged queries."""
+
+    rows: Mapping[str, JudgedCandidates]
+    seed: int
+
+    def fit_of(self, kind: str) -> Fit:
+        if kind == AUTO:
+            return Selecting(self.fits(), CHOSEN_BY, INNER_FOLDS, self.seed)
+        model_class(kind)  # an unknown kind is told before anything is measured
+
+        def fit(judgments: JudgmentList) -> _Ranked:
+            known = [self.rows[q] for q in judgments.queries if q in self.rows]
+            return _Ranked(fit_ranker(known, LTR_FEATURES, kind, self.seed), self.rows)
+
+        return fit
+
+    def fits(self) -> dict[str, Fit]:
+        return {kind: self.fit_of(kind) for kind in MODELS}
+
+
+def _counted(fit: Fit, folds: int, progress: Progress | None) -> Fit:
+    """The same fit, telling how many folds are done."""
+    done = 0
+
+    def counted(judgments: JudgmentList) -> System:
+        nonlocal done
+        system = fit(judgments)
+        done += 1
         if progress:
-            progress("cross-validate", done, len(parts))
-    return Run("ltr", rankings)
+            progress("cross-validate", done, folds)
+        return system
 
-
-def _ranked(ranker: LearnedRanker, row: JudgedCandidates) -> list[ScoredProduct]:
-    scores = ranker.model.score(row.features)
-    order = np.argsort(-scores, kind="stable")[:DEPTH]
-    return [ScoredProduct(row.ids[i], float(scores[i])) for i in order.tolist()]
+    return counted
 
 
 def publish(
