@@ -234,6 +234,15 @@ def test_training_twice_gives_the_same_model(shop_copy):
         assert file.read_bytes() == (second / file.name).read_bytes()
 
 
+def test_training_mends_a_ranker_that_cannot_be_read(shop_copy):
+    layout = Layout.open(shop_copy)
+    (layout.models.live_path() / "lessons.json").write_text("{")
+    with pytest.raises(InvalidInput, match="train ranker"):
+        tandem.open(shop_copy)
+    train_ranker(layout, folds=2)
+    tandem.open(shop_copy).close()
+
+
 def test_the_kind_of_model_can_be_chosen_by_nested_cross_validation(shop_copy, monkeypatch):
     from tandem.flows import train
     from tandem.ranking.models import MODELS

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tandem.contracts.product import Product
 from tandem.contracts.search import Filters, Understanding
+from tandem.queries.categories import Lesson, Lessons, lesson
 from tandem.queries.model import QueryModel
 from tandem.queries.negation import negations, triggers
 from tandem.queries.prices import price_of
@@ -150,32 +150,22 @@ def test_category_distribution(model: QueryModel) -> None:
     assert model.category_distribution(model.understand("qwertyuiop")) == {}
 
 
-def test_judgments_teach_the_category_classifier(tmp_path: object, build: object) -> None:
-    from pathlib import Path
+def test_judged_queries_teach_the_classifier(model: QueryModel) -> None:
+    u = model.understand("qwertyuiop", rewrite=False)
+    assert model.category_distribution(u) == {}
+    path = next(iter(model.category_distribution(model.understand("laser printer"))))
+    taught = lesson(u.terms, {"a": 3, "b": 2, "c": 0}, [path, path, "Nowhere"])
+    assert taught is not None
+    assert taught.weight == 2
+    lessons = Lessons([taught])
+    assert next(iter(model.category_distribution(u, lessons))) == path
+    assert model.category_distribution(u, lessons.without(u.terms)) == {}
+    again = Lessons.from_json(lessons.to_json())
+    assert model.category_distribution(u, again) == model.category_distribution(u, lessons)
 
-    from tandem.contracts.judgment import Judgment, JudgmentList
-    from tandem.queries.analysis import Analyser
-    from tandem.queries.model import QueryModelBuilder
 
-    assert isinstance(tmp_path, Path)
-    products = [
-        Product(id=f"{c}{i}", title=f"{t} {i}", category=(c,))
-        for i in range(3)
-        for c, t in (("Audio", "speaker"), ("Video", "projector"))
-    ]
-    judged = JudgmentList.of([Judgment("home cinema", "Video1", 3), Judgment("home", "Video2", 3)])
-    found = []
-    for judgments in (None, judged):
-        analyser = Analyser()
-        builder = QueryModelBuilder(analyser)
-        for product in products:
-            builder.add(analyser.analyse(product))
-        model = builder.finish(
-            tmp_path / str(judgments is None),
-            judgments,
-            lambda ids: dict.fromkeys(ids, "Video"),
-        )
-        found.append(model.category_distribution(model.understand("home", rewrite=False)))
-    untaught, taught = found
-    assert untaught == {}
-    assert max(taught, key=lambda c: taught[c]) == "Video"
+def test_a_lesson_of_a_category_that_is_gone_teaches_nothing(model: QueryModel) -> None:
+    u = model.understand("laser printer")
+    gone = Lessons([Lesson(("laser",), "No > Such", 10)])
+    assert model.category_distribution(u, gone) == model.category_distribution(u)
+    assert lesson(u.terms, {"a": 3}, []) is None

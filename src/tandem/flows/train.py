@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ import numpy as np
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.run import Run, ScoredProduct
+from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.experiments.folds import Fit, Selecting, cross_validate, query_folds, select
 from tandem.experiments.offline import Evaluation, System
 from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace
+from tandem.queries.categories import Lessons, lesson
 from tandem.ranking.learned import (
     JudgedCandidates,
     LearnedRanker,
@@ -30,6 +33,7 @@ from tandem.ranking.learned import (
     save_ranker,
 )
 from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
+from tandem.retrieval.pipeline import QueryContext
 from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
 
@@ -38,6 +42,8 @@ CHOSEN_BY = "nDCG@10"
 DEPTH = 100
 AUTO = "auto"  # choose the kind of model by inner cross-validation
 INNER_FOLDS = 4
+RELEVANT = 2  # products of at least this relevance say what category a query means
+MAX_QUERY = 512
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def train_ranker(
     cross-validation, and the figures are those of the nested one.
     """
     started = time.perf_counter()
-    with Workspace(layout) as shop:
+    with Workspace(layout, ranked=False) as shop:
         judgments = shop.judgment_list(name)
         if len(judgments) == 0:
             raise InvalidInput(
@@ -74,14 +80,15 @@ def train_ranker(
                 remedy=f"import some with: tandem import judgments FILE -w {layout.root}",
             )
         view = shop.view
-        rows = _judged(shop, judgments, progress)
+        lessons = _lessons(view, judgments)
+        rows = _judged(shop, judgments, lessons, progress)
         others = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
         learning = _Learning({r.query: r for r in rows}, seed)
         parts = query_folds(judgments.queries, folds, seed=seed)
         fit = learning.fit_of(kind)
         if kind == AUTO:
             kind = select(learning.fits(), judgments, CHOSEN_BY, INNER_FOLDS, seed=seed).chosen
-        ranker = fit_ranker(rows, LTR_FEATURES, kind, seed)
+        ranker = fit_ranker(rows, LTR_FEATURES, kind, seed, lessons)
         evaluation = cross_validate(
             {"ltr": _counted(fit, len(parts), progress)},
             judgments,
@@ -116,14 +123,42 @@ def _dense(view: View) -> Sequence[str]:
     return ("dense", "hybrid") if view.encoder is not None else ()
 
 
+def _lessons(view: View, judgments: JudgmentList) -> Lessons:
+    """The category that each judged query's relevant products are of."""
+    found = []
+    for query, judged in judgments.by_query.items():
+        relevant = [p for p, relevance in judged.items() if relevance >= RELEVANT]
+        numbers = view.snapshot.numbers(relevant)
+        codes = view.store.columns(numbers[numbers >= 0]).category
+        paths = [view.store.names.category[code] for code in codes.tolist() if code >= 0]
+        found.append(lesson(_understood(view, query).terms, judged, paths))
+    return Lessons(x for x in found if x)
+
+
+def _understood(view: View, query: str) -> Understanding:
+    return view.understand(SearchRequest(q=query[:MAX_QUERY]))
+
+
 def _judged(
-    shop: Workspace, judgments: JudgmentList, progress: Progress | None
+    shop: Workspace, judgments: JudgmentList, lessons: Lessons, progress: Progress | None
 ) -> list[JudgedCandidates]:
+    """Candidates with features. A query's own lesson is left out of its features, because a
+    shopper's query, too, is one that nobody has judged."""
+    view = shop.view
+
+    def unseen(query: str) -> QueryContext:
+        understanding = _understood(view, query)
+        others = lessons.without(understanding.terms)
+        context = view.context(understanding, Filters())
+        return replace(
+            context, categories=partial(view.queries.category_distribution, lessons=others)
+        )
+
     return judge_candidates(
-        candidates(shop.view.encoder is not None),
+        candidates(view.encoder is not None),
         LTR_FEATURES,
         judgments,
-        shop.context,
+        unseen,
         (lambda done, total: progress("features", done, total)) if progress else None,
     )
 

@@ -13,6 +13,7 @@ from tandem.contracts.candidates import Floats
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
+from tandem.queries.categories import NO_LESSONS
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.classic import BM25F
@@ -44,13 +45,14 @@ class View:
 
     def context(self, understanding: Understanding, filters: Filters) -> QueryContext:
         """What stages need to answer one query in this view."""
+        lessons = self.ranker.lessons if self.ranker else NO_LESSONS
         return QueryContext(
             understanding=understanding,
             filters=filters,
             snapshot=self.snapshot,
             store=self.store,
             embed=partial(_embed, self.encoder),
-            categories=self.queries.category_distribution,
+            categories=partial(self.queries.category_distribution, lessons=lessons),
         )
 
     def stages(self) -> dict[str, Stage]:

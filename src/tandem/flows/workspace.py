@@ -96,8 +96,10 @@ class _Live:
 class Workspace:
     """A shop's workspace. Safe for many threads; close it when done (or use `with`)."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, ranked: bool = True) -> None:
+        """ranked: with the live ranker. Without, a ranker that cannot be read is no hindrance."""
         self.layout = layout
+        self._ranked = ranked
         self.settings = layout.settings()
         self._writing = threading.Lock()
         self._encoders: dict[str, TextEncoder | None] = {}
@@ -229,7 +231,7 @@ class Workspace:
         """The view with the live ranker and the shop's rules."""
         view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
         path = self.layout.models.live_path()
-        if path is None:
+        if path is None or not self._ranked:
             return view
         if self._ranker is None or self._ranker[0] != path.name:
             self._ranker = (path.name, *load_ranker(path))

@@ -1,14 +1,17 @@
 """The query-category classifier: multinomial naive Bayes over titles and judged queries.
 
 P(category | words) from how often words occur in products of a category (Manning, Raghavan &
-Schütze 2008, ch. 13), with judged queries counted as further, heavier documents.
+Schütze 2008, ch. 13), with judged queries counted as further, heavier documents. The catalogue's
+counts belong to an index generation, the lessons of judged queries to a trained ranker.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,61 @@ MIN_PROBABILITY = 0.02
 UNINFORMED = 50.0  # products that an unheard-of word is worth
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A judged query whose relevant products are mostly of one category."""
+
+    forms: tuple[str, ...]
+    path: str
+    weight: int
+
+
+class Lessons:
+    """What judged queries teach the classifier, beside the catalogue."""
+
+    def __init__(self, lessons: Iterable[Lesson] = ()) -> None:
+        self._lessons = tuple(lessons)
+        self.sizes: Counter[str] = Counter()
+        self.counts: dict[str, Counter[str]] = {}
+        for lesson in self._lessons:
+            self.sizes[lesson.path] += lesson.weight
+            for form in set(lesson.forms):
+                self.counts.setdefault(form, Counter())[lesson.path] += lesson.weight
+
+    def __len__(self) -> int:
+        return len(self._lessons)
+
+    def without(self, terms: Sequence[Term]) -> Lessons:
+        """All lessons but those of the same words: what would be known had they not been judged."""
+        own = set(_forms(terms))
+        return Lessons(x for x in self._lessons if set(x.forms) != own)
+
+    def to_json(self) -> list[list[Any]]:
+        return [[list(x.forms), x.path, x.weight] for x in self._lessons]
+
+    @classmethod
+    def from_json(cls, values: Iterable[Sequence[Any]]) -> Lessons:
+        return cls(Lesson(tuple(forms), path, weight) for forms, path, weight in values)
+
+
+def lesson(terms: Sequence[Term], judged: Mapping[str, int], paths: Sequence[str]) -> Lesson | None:
+    """What one judged query teaches, or None when its relevant products have no category.
+
+    judged: relevance by product. paths: the category paths of the relevant products.
+    """
+    if not paths or not terms:
+        return None
+    (path, _), *_ = Counter(paths).most_common(1)
+    return Lesson(_forms(terms), path, judged_weight(judged))
+
+
+def _forms(terms: Sequence[Term]) -> tuple[str, ...]:
+    return tuple(form for term in terms for form in term.forms)
+
+
+NO_LESSONS = Lessons()
+
+
 class CategoryCounter:
     """Counts words by category, one product at a time."""
 
@@ -30,11 +88,11 @@ class CategoryCounter:
         self._pairs: Counter[tuple[str, str]] = Counter()
         self._sizes: Counter[str] = Counter()
 
-    def add(self, path: str, terms: Sequence[str], weight: int = 1) -> None:
-        """Count a product's (or a judged query's) terms for its category path."""
-        self._sizes[path] += weight
+    def add(self, path: str, terms: Sequence[str]) -> None:
+        """Count a product's terms for its category path."""
+        self._sizes[path] += 1
         for term in set(terms):
-            self._pairs[term, path] += weight
+            self._pairs[term, path] += 1
         if len(self._pairs) > MAX_PAIRS:
             prune(self._pairs, MAX_PAIRS // 2)  # well below, so that it is seldom due
 
@@ -71,21 +129,28 @@ class CategoryModel:
         self.paths = list(paths)
         self._words = list(words)
         self._row = {w: i for i, w in enumerate(words)}
+        self._column = {p: i for i, p in enumerate(paths)}
         self._sizes, self._starts, self._columns, self._counts = sizes, starts, columns, counts
 
-    def distribution(self, terms: Sequence[Term]) -> dict[str, float]:
+    def distribution(
+        self, terms: Sequence[Term], lessons: Lessons = NO_LESSONS
+    ) -> dict[str, float]:
         """P(category | terms), the ten likeliest; empty when no term is known."""
-        score = np.log(self._sizes + SMOOTHING)
+        sizes = self._with(self._sizes, lessons.sizes)
+        score = np.log(sizes + SMOOTHING)
         known = False
         for term in terms:
             row = next((self._row[f] for f in term.forms if f in self._row), None)
-            if row is None:
+            taught = next((lessons.counts[f] for f in term.forms if f in lessons.counts), None)
+            if row is None and taught is None:
                 continue
             known = True
             counts = np.zeros(len(self.paths))
-            span = slice(self._starts[row], self._starts[row + 1])
-            counts[self._columns[span]] = self._counts[span]
-            score += np.log((counts + SMOOTHING) / (self._sizes + UNINFORMED))
+            if row is not None:
+                span = slice(self._starts[row], self._starts[row + 1])
+                counts[self._columns[span]] = self._counts[span]
+            counts = self._with(counts, taught or {})
+            score += np.log((counts + SMOOTHING) / (sizes + UNINFORMED))
         if not known:
             return {}
         likelihood = np.exp(score - score.max())
@@ -96,6 +161,17 @@ class CategoryModel:
             for i in best.tolist()
             if likelihood[i] >= MIN_PROBABILITY
         }
+
+    def _with(self, values: NDArray[np.float64], more: Mapping[str, int]) -> NDArray[np.float64]:
+        """(paths,) values with more counts by path; paths that the catalogue has no more are
+        passed over."""
+        known = [(self._column[p], n) for p, n in more.items() if p in self._column]
+        if not known:
+            return values
+        total = values.copy()
+        for column, count in known:
+            total[column] += count
+        return total
 
     def save(self, path: Path) -> None:
         np.savez(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import orjson
 
-from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.product import AnalysedProduct
 from tandem.contracts.search import Suggestion, Term, Understanding
 from tandem.queries import compounds, relaxation
 from tandem.queries import synonyms as synonym_rules
 from tandem.queries.analysis import Analyser
-from tandem.queries.categories import CategoryModel, judged_weight
+from tandem.queries.categories import NO_LESSONS, CategoryModel, Lessons
 from tandem.queries.compounds import Compounds
 from tandem.queries.counting import CatalogueCounter
 from tandem.queries.intents import Gazetteer, Measures
@@ -31,8 +29,6 @@ STATE = "queries.json"
 CATEGORIES = "categories.npz"
 REMEMBERED = 10_000  # queries whose understanding is kept
 MAX_PREFIX = 100
-CategoriesOf = Callable[[Sequence[str]], Mapping[str, str]]
-"""From product ids to the category paths of those that have one."""
 
 
 class QueryModelBuilder:
@@ -47,20 +43,10 @@ class QueryModelBuilder:
     def add(self, analysed: AnalysedProduct) -> None:
         self._counted.add(analysed)
 
-    def finish(
-        self,
-        directory: Path,
-        judgments: JudgmentList | None = None,
-        categories_of: CategoriesOf | None = None,
-    ) -> QueryModel:
-        """Write the model into `directory` and return it.
-
-        judgments with categories_of also teach the category classifier what judged queries mean.
-        """
+    def finish(self, directory: Path) -> QueryModel:
+        """Write the model into `directory` and return it."""
         directory.mkdir(parents=True, exist_ok=True)
         counted = self._counted
-        if judgments is not None and categories_of is not None:
-            self._learn(judgments, categories_of)
         counted.categories.finish().save(directory / CATEGORIES)
         state = {
             "languages": list(self._analyser.languages),
@@ -79,14 +65,6 @@ class QueryModelBuilder:
     def _is_term(self, word: str) -> bool:
         stems = {stem(word, language) for language in self._analyser.languages}
         return any(self._counted.terms[s] >= compounds.MIN_COUNT for s in stems)
-
-    def _learn(self, judgments: JudgmentList, categories_of: CategoriesOf) -> None:
-        for query, judged in judgments.by_query.items():
-            paths = Counter(categories_of([p for p, r in judged.items() if r >= 2]).values())
-            if paths:
-                terms = [f for t in self._analyser.query_terms(query) for f in t.forms]
-                (path, _), *_ = paths.most_common(1)
-                self._counted.categories.add(path, terms, judged_weight(judged))
 
 
 class QueryModel:
@@ -147,6 +125,11 @@ class QueryModel:
         """Completions of what is being typed; the catalogue's phrases, in any language."""
         return self._completions.suggest(prefix[:MAX_PREFIX], limit)
 
-    def category_distribution(self, u: Understanding) -> dict[str, float]:
-        """P(category path | query); empty when nothing is known about the words."""
-        return self._categories.distribution(u.terms) if u.terms else {}
+    def category_distribution(
+        self, u: Understanding, lessons: Lessons = NO_LESSONS
+    ) -> dict[str, float]:
+        """P(category path | query); empty when nothing is known about the words.
+
+        lessons: what judged queries have taught, beside the catalogue.
+        """
+        return self._categories.distribution(u.terms, lessons) if u.terms else {}

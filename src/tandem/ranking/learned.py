@@ -17,10 +17,12 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.search import Contribution
 from tandem.features.declarations import compute_features
+from tandem.queries.categories import NO_LESSONS, Lessons
 from tandem.ranking.models import DEFAULT_MODEL, RankingModel, TrainingSet, model_class
 from tandem.retrieval.pipeline import QueryContext, Stage
 
 MANIFEST = "manifest.json"
+LESSONS = "lessons.json"
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,14 @@ class Manifest:
 
 @dataclass(frozen=True)
 class LearnedRanker(Stage):
-    """Reorders candidates by a trained model."""
+    """Reorders candidates by a trained model.
+
+    lessons: what its judged queries teach about categories; the view that serves it reads them.
+    """
 
     model: RankingModel
     name: str = "ltr"
+    lessons: Lessons = NO_LESSONS
 
     def run(self, context: QueryContext, candidates: Candidates | None) -> Candidates:
         if candidates is None:
@@ -105,6 +111,7 @@ def save_ranker(ranker: LearnedRanker, manifest: Manifest, directory: Path) -> N
     """Write a ranker into an (unpublished) generation directory."""
     directory.mkdir(parents=True, exist_ok=True)
     ranker.model.save(directory)
+    (directory / LESSONS).write_text(json.dumps(ranker.lessons.to_json()), encoding="utf-8")
     text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
     (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
@@ -125,7 +132,15 @@ def load_manifest(directory: Path) -> Manifest:
 def load_ranker(directory: Path) -> tuple[LearnedRanker, Manifest]:
     manifest = load_manifest(directory)
     model = model_class(manifest.model).load(directory, manifest.features)
-    return LearnedRanker(model), manifest
+    try:
+        lessons = Lessons.from_json(json.loads((directory / LESSONS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"the ranker's lessons cannot be read: {error}",
+            file=str(directory / LESSONS),
+            remedy="roll back to an older model, or run: tandem train ranker",
+        ) from None
+    return LearnedRanker(model, lessons=lessons), manifest
 
 
 def judgments_fingerprint(judgments: JudgmentList) -> str:
@@ -197,6 +212,8 @@ def fit_ranker(
     names: Sequence[str],
     kind: str = DEFAULT_MODEL,
     seed: int = 7,
+    lessons: Lessons = NO_LESSONS,
 ) -> LearnedRanker:
     """Train a ranker of a kind on judged candidates."""
-    return LearnedRanker(model_class(kind).fit(training_set(rows, names), seed))
+    model = model_class(kind).fit(training_set(rows, names), seed)
+    return LearnedRanker(model, lessons=lessons)

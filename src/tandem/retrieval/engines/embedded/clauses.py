@@ -11,7 +11,14 @@ from tantivy import FieldType, Occur, Query
 
 from tandem.contracts.product import AttributeValue
 from tandem.contracts.search import Filters, Term
-from tandem.retrieval.engines.embedded.schema import EXACT, attribute_path, marked, text_field
+from tandem.features.evidence import FIELD_WEIGHTS
+from tandem.retrieval.engines.embedded.schema import (
+    EXACT,
+    POOLED,
+    attribute_path,
+    marked,
+    text_field,
+)
 from tandem.retrieval.port import LexicalQuery
 
 MIN_FUZZY = 4  # shorter words have too many neighbours
@@ -23,7 +30,7 @@ def words(schema: tantivy.Schema, query: LexicalQuery) -> Query:
     When any term will do, everything is one flat union of term queries, which tantivy can cut
     short (block-max WAND); forms of a term then add up, where otherwise the best one counts.
     """
-    fields = {text_field(name): boost for name, boost in query.field_boosts.items() if boost > 0}
+    fields = _fields(query)
     if query.minimum_match <= 1 and not query.fuzzy:
         clauses = [
             (Occur.Should, _boosted(Query.term_query(schema, f, form), boost * t.weight))
@@ -47,6 +54,13 @@ def words(schema: tantivy.Schema, query: LexicalQuery) -> Query:
         for form in term.forms:
             parts += [(Occur.MustNot, Query.term_query(schema, f, form)) for f in fields]
     return scored if len(parts) == 1 else Query.boolean_query(parts)
+
+
+def _fields(query: LexicalQuery) -> dict[str, float]:
+    """The fields to search, with boosts: the pooled one for the boosts that it was made of."""
+    if query.field_boosts == FIELD_WEIGHTS:
+        return {POOLED: 1.0}
+    return {text_field(name): boost for name, boost in query.field_boosts.items() if boost > 0}
 
 
 def _boosted(query: Query, boost: float) -> Query:
