@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import JsonOption, out, print_json
@@ -34,7 +35,9 @@ def doctor(
         for title in ("", "what", "how it is", "what to do"):
             table.add_column(title)
         for check in checks:
-            table.add_row(MARKS[check.state], check.name, check.detail, check.remedy)
+            table.add_row(
+                MARKS[check.state], *map(escape, (check.name, check.detail, check.remedy))
+            )
         out.print(table)
     if any(c.state == "fail" for c in checks):
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from tandem.cli.console import (
     DEFAULT_WORKSPACE,
@@ -53,7 +54,7 @@ def evaluate_command(
         return
     out.print(table(result))
     for warning in result.warnings:
-        err.print(f"[yellow]Note:[/] {warning}")
+        err.print(f"[yellow]Note:[/] {escape(warning)}")
 
 
 def _split(text: str) -> list[str]:

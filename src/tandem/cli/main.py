@@ -9,8 +9,8 @@ import sys
 # all cores by itself only gets in the way of the others. Set before NumPy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import click
 import typer
+from typer.exceptions import Abort, Exit, TyperException
 
 from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
 from tandem.cli.console import err
@@ -48,24 +48,44 @@ def main() -> None:
     5 an optional dependency is missing, 130 interrupted."""
     try:
         app(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
+    except Exit as exit_:
         sys.exit(exit_.exit_code)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        message = error.format_message()
+        if message.startswith("Usage:"):  # a group without a command: its help, and no error
+            err.print(message, markup=False, highlight=False, soft_wrap=True)
+        else:
+            _fail(message, f"see: {' '.join(['tandem', *_command()])} --help")
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt):
         err.print("[yellow]Interrupted; the workspace is as it was before this step.[/]")
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except TandemError as error:
-        err.print("[bold red]Error[/]", end=" ")
-        err.print(error.message, markup=False, highlight=False, soft_wrap=True)
-        if error.remedy:
-            err.print("[bold]Remedy[/]", end=" ")
-            err.print(error.remedy, markup=False, highlight=False, soft_wrap=True)
+        _fail(error.message, error.remedy)
         sys.exit(error.exit_code)
+
+
+def _fail(message: str, remedy: str) -> None:
+    err.print("[bold red]Error[/]", end=" ")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)
+    if remedy:
+        err.print("[bold]Remedy[/]", end=" ")
+        err.print(remedy, markup=False, highlight=False, soft_wrap=True)
+
+
+def _command() -> list[str]:
+    """The words of the command line that name a command: `import`, `catalog`."""
+    names: list[str] = []
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    for word in sys.argv[1:]:
+        if word not in commands:
+            break
+        names.append(word)
+        commands = getattr(commands[word], "commands", {})
+    return names
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
@@ -59,11 +60,11 @@ def _show(response: SearchResponse) -> None:
         out.print("[black on yellow] SIMULATED CATALOGUE [/] These products are not real.")
     understanding = response.understanding
     if understanding.corrected:
-        out.print(f"Showing results for [bold]{understanding.corrected}[/]")
+        out.print(f"Showing results for [bold]{escape(understanding.corrected)}[/]")
     elif understanding.suggestion:
-        out.print(f"Did you mean [bold]{understanding.suggestion}[/]?")
+        out.print(f"Did you mean [bold]{escape(understanding.suggestion)}[/]?")
     if response.relaxed:
-        out.print(f"[yellow]{response.relaxed}[/]")
+        out.print(f"[yellow]{escape(response.relaxed)}[/]")
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right", style="dim")
     table.add_column("product", overflow="fold", ratio=1)
@@ -74,13 +75,13 @@ def _show(response: SearchResponse) -> None:
         price = hit.product.price
         table.add_row(
             str(hit.position),
-            hit.product.title,
-            hit.product.brand or "",
+            escape(hit.product.title),
+            escape(hit.product.brand or ""),
             f"{price.amount:,.2f} {price.currency}" if price else "",
             f"{hit.score:.3f}",
         )
         if hit.explanation:
-            table.add_row("", f"[dim]{hit.explanation.sentence}[/]", "", "", "")
+            table.add_row("", f"[dim]{escape(hit.explanation.sentence)}[/]", "", "", "")
     out.print(table)
     related = f" and {response.related:,} related" if response.related else ""
     out.print(

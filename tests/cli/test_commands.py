@@ -1,0 +1,185 @@
+"""The command line as its users meet it: exit codes, JSON shapes, plain words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tandem
+from tandem.cli import main as entry
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `tandem ARGS`; returns (exit code, standard output, standard error)."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tandem", *map(str, args)])
+        try:
+            entry.main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    # Consoles are made at import and would hold the test runner's streams.
+    from rich.console import Console
+
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("tandem.cli"):
+            for name, stderr in (("out", False), ("err", True)):
+                if isinstance(getattr(module, name, None), Console):
+                    monkeypatch.setattr(module, name, Console(stderr=stderr, width=200))
+    return call
+
+
+ROWS = [
+    {"id": "a", "title": "Red bluetooth speaker", "price": "19.90", "currency": "EUR"},
+    {"id": "b", "title": "Blue [USB-C] cable [/] 2 m", "price": "4.50", "currency": "EUR"},
+    {"id": "c", "title": "Green tea", "price": "NaN", "currency": "EUR"},
+]
+
+
+@pytest.fixture
+def catalogue(tmp_path) -> Path:
+    path = tmp_path / "products.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_from_nothing_to_a_search(run, catalogue, tmp_path):
+    shop = tmp_path / "shop"
+    code, out, _ = run("init", shop, "--encoder", "none", "--json")
+    assert (code, json.loads(out)) == (0, {"workspace": str(shop)})
+    code, out, _ = run("import", "catalog", catalogue, "-w", shop, "--mapping", "tandem", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["products"] == 2
+    assert report["quarantined"] == 1
+    code, out, _ = run("index", "-w", shop, "--json")
+    assert (code, json.loads(out)["products"]) == (0, 2)
+    code, out, _ = run("search", "usb cable", "-w", shop, "--json")
+    found = json.loads(out)
+    assert [h["product"]["id"] for h in found["hits"]] == ["b"]
+    assert found["timings_ms"]["total"] > 0
+    code, out, _ = run("search", "usb cable", "-w", shop, "--explain")
+    assert code == 0
+    assert "Blue [USB-C] cable [/] 2 m" in out
+
+
+def test_a_strict_import_fails_and_changes_nothing(run, catalogue, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    code, _, err = run("import", "catalog", catalogue, "-w", shop, "--strict")
+    assert code == 2
+    assert "products.jsonl:3" in err
+    assert "Remedy" in err
+    assert not list((shop / "catalog").glob("g*"))
+
+
+def test_evaluate_prints_the_agreed_shape(run, shop_copy, tmp_path):
+    with tandem.open(shop_copy) as shop:
+        queries = shop.judgment_queries()[:6]
+        judged = shop.judgment_list()
+    file = tmp_path / "judgments.csv"
+    lines = ["query,product_id,label"]
+    for query in queries:
+        lines += [f'"{query}",{p},{"ICSE"[r]}' for p, r in judged.by_query[query].items()]
+    lines.append('"never seen before",no-such-product,E')
+    file.write_text("\n".join(lines) + "\n")
+    code, out, _ = run(
+        "evaluate",
+        *("-w", shop_copy, "--judgments", file, "--systems", "bm25,dense,hybrid,ltr"),
+        *("--measures", "nDCG@10,R@100", "--json"),
+    )
+    result = json.loads(out)
+    assert code == 0
+    assert set(result["systems"]) == {"bm25", "dense", "hybrid", "ltr"}
+    for estimates in result["systems"].values():
+        assert set(estimates) == {"nDCG@10", "R@100"}
+        for e in estimates.values():
+            assert e["low"] <= e["mean"] <= e["high"]
+    assert result["queries"] == 7
+    assert 0 <= result["coverage"] <= 1
+
+
+def test_training_reports_out_of_fold_figures(run, shop_copy):
+    code, out, _ = run("train", "ranker", "-w", shop_copy, "--folds", 2, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["model"] == "gain-regression"
+    assert report["cross_validated"]["systems"]["ltr"]["nDCG@10"]["mean"] > 0
+    code, out, _ = run("rollback", "models", "-w", shop_copy)
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("search", "x", "-w", "{tmp}/none"), 3, "tandem init"),
+        (("search",), 2, "tandem search --help"),
+        (("import", "catalog", "{tmp}/none.jsonl", "-w", "{shop}"), 2, "none.jsonl"),
+        (("evaluate", "-w", "{shop}", "--systems", "oracle"), 2, "oracle"),
+        (("evaluate", "-w", "{shop}", "--measures", "nice@10"), 2, "nice@10"),
+        (("train", "ranker", "-w", "{shop}", "--model", "oracle"), 2, "gain-regression"),
+        (("search", "x", "-w", "{shop}", "--ranker", "oracle"), 2, "bm25"),
+        (("rollback", "index", "-w", "{shop}"), 3, ""),
+    ],
+)
+def test_what_goes_wrong_is_said_with_a_remedy(
+    run, simulated_shop, tmp_path, arguments, code, says
+):
+    filled = [a.format(tmp=tmp_path, shop=simulated_shop) for a in arguments]
+    found, _, err = run(*filled)
+    assert found == code, err
+    assert says in err
+    assert "Traceback" not in err
+
+
+def test_simulated_results_say_so(run, simulated_shop):
+    _, out, _ = run("search", "", "-w", simulated_shop)
+    assert "SIMULATED" in out
+
+
+def test_doctor_shows_remedies_literally(run, simulated_shop):
+    code, out, _ = run("doctor", "-w", simulated_shop)
+    assert code == 0
+    checks = json.loads(run("doctor", "-w", simulated_shop, "--json")[1])["checks"]
+    assert {"workspace", "search"} <= {c["name"] for c in checks}
+    for check in checks:
+        if check["remedy"]:
+            assert check["remedy"].split("[")[0].strip() in out
+            assert ("[" in check["remedy"]) <= ("[" in out)
+
+
+def test_every_command_has_an_example(run):
+    def walk(command, path):
+        children = getattr(command, "commands", {})
+        for name, child in children.items():
+            yield from walk(child, (*path, name))
+        if not children:
+            yield path, command
+
+    import typer
+
+    for path, command in walk(typer.main.get_command(entry.app), ()):
+        assert "Example" in (command.help or ""), path
+
+
+def test_no_arguments_show_the_help(run):
+    code, out, err = run()
+    assert code in (0, 2)
+    assert "evaluate" in out + err
+
+
+def test_the_module_runs_as_a_program():
+    done = subprocess.run(
+        [sys.executable, "-m", "tandem.cli.main", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "Commands" in done.stdout
