@@ -59,11 +59,13 @@ def main() -> None:
                 here["search"] = engines.measure(opened, built.queries, options.quick)
                 save(results, options.out)
                 here["recall"] = engines.recall(opened, built.queries)
+                ours = engines.titles(opened, built.queries, options.quick)
             here["serving_memory_mb"] = peak_mb()
             save(results, options.out)
             if size <= options.peers_up_to:
                 titles = [p.title for b in read_products(built.layout, 5000) for p in b]
-                here["peers"] = peers.run(folder, titles, built.queries, options.quick)
+                others = peers.run(folder, titles, built.queries, options.quick)
+                here["peers"] = {"Tandem, titles only": ours, **others}
             save(results, options.out)
             console.print(tables(results, size))
     results["http"] = over_http(options.quick)

@@ -1,0 +1,24 @@
+"""The benchmarks run and tell what they promise; how fast anything is, they say elsewhere."""
+
+from __future__ import annotations
+
+from benchmarks import engines, run, shop
+
+from tandem.flows.workspace import Workspace
+
+
+def test_a_small_benchmark_measures_every_kind_of_search(tmp_path):
+    with shop.simulated_encoder():
+        built = shop.build(tmp_path, 300)
+        shop.adopt(built.layout, shop.train(built.layout))
+        with Workspace(built.layout) as opened:
+            rows = engines.measure(opened, built.queries[:20], quick=True)
+            recall = engines.recall(opened, built.queries[:5])
+    assert {"tantivy alone", "faiss alone", "search: all of it, with facets"} <= set(rows)
+    assert all(row["p50_ms"] <= row["p99_ms"] for row in rows.values())
+    assert rows["first stage: words"]["times_bare"] > 0
+    assert all(share == 1 for share in recall.values()), "few products are compared exactly"
+    table = run.markdown(
+        {"machine": "m", "data": "d", "sizes": {"300": {"build": built.row, "search": rows}}}
+    )
+    assert "| search: bm25 |" in table
