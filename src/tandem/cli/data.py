@@ -122,6 +122,33 @@ def import_judgments_command(
         )
 
 
+def import_queries_command(
+    file: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Import what shoppers have asked: `query`, and `count` if a row stands for many.
+
+    Spelling and completion learn from it at the next `tandem index`. Texts that were asked fewer
+    than three times, or that look personal, are not kept.
+
+    Example: `tandem import queries queries.csv -w shop`
+    """
+    from tandem.flows.import_ import import_queries
+    from tandem.storage.layout import Layout
+
+    report = import_queries(Layout.open(workspace), file)
+    if json_:
+        print_json(asdict(report))
+        return
+    out.print(f"Imported [bold]{report.queries:,}[/] queries, asked {report.asked:,} times.")
+    out.print(
+        f"Not kept: {report.rare:,} asked too seldom, {report.personal:,} that look personal, "
+        f"{report.too_long:,} too long."
+    )
+    out.print(f"Next: tandem index -w {workspace}")
+
+
 def index(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:
     """Build an index generation from the catalogue and switch to it.
 

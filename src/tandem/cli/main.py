@@ -24,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-importing = typer.Typer(no_args_is_help=True, help="Bring data in: catalogues and judgments.")
+importing = typer.Typer(
+    no_args_is_help=True, help="Bring data in: catalogues, judgments and queries."
+)
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
@@ -33,6 +35,7 @@ app.add_typer(match_app, name="match")
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)
 importing.command("judgments")(data.import_judgments_command)
+importing.command("queries")(data.import_queries_command)
 train.command("ranker")(training.train_ranker_command)
 app.command("index")(data.index)
 app.command("search")(searching.search)

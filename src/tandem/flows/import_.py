@@ -21,12 +21,14 @@ from tandem.ingest.door import Door
 from tandem.ingest.judgments import read_judgments
 from tandem.ingest.mapping import ColumnMapping, find_mapping
 from tandem.ingest.problem import Rejected
+from tandem.ingest.query_log import read_query_log
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.judgments import simulated_judgments
 from tandem.storage.atomic import fsync_directory
 from tandem.storage.catalog import CatalogWriter, read_ids
 from tandem.storage.judgments import save_judgments
 from tandem.storage.layout import Layout, Settings
+from tandem.storage.query_log import save_query_log
 from tandem.storage.updates import UpdateJournal
 
 Mode = Literal["replace", "merge"]
@@ -170,6 +172,34 @@ def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> Jud
         queries=len(judgments.queries),
         judgments=len(judgments),
         unknown_products=unknown,
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True)
+class QueryLogReport:
+    """What a query log brought, and how many texts were left out and why."""
+
+    queries: int
+    asked: int
+    rare: int
+    personal: int
+    too_long: int
+    seconds: float
+
+
+def import_queries(layout: Layout, file: Path) -> QueryLogReport:
+    """Store what shoppers have asked, in place of an older log; `tandem index` learns from it."""
+    started = time.monotonic()
+    read = read_query_log(Path(file))
+    with layout.writing():
+        save_query_log(layout, read.queries)
+    return QueryLogReport(
+        queries=len(read.queries),
+        asked=sum(entry.asked for entry in read.queries),
+        rare=read.rare,
+        personal=read.personal,
+        too_long=read.too_long,
         seconds=time.monotonic() - started,
     )
 

@@ -24,6 +24,7 @@ from tandem.storage.atomic import new_directory
 from tandem.storage.catalog import manifest as catalog_manifest
 from tandem.storage.catalog import read_products, updates_through
 from tandem.storage.layout import Layout
+from tandem.storage.query_log import load_query_log
 
 FORMAT = 1  # raise it when a generation's files change, so that an old one is not misread
 BATCH = 2048
@@ -146,6 +147,7 @@ def _build(
     if embedder:
         embedder.save(directory)
     store.finish()
+    queries.learn(load_query_log(layout))
     queries.finish(directory / "queries")
     return facets.finish()
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tandem.contracts.product import AnalysedProduct, Product
+from tandem.queries.abbreviations import MIN_PRODUCTS, abbreviations
 from tandem.queries.analysis import Analyser
 from tandem.queries.bounded import prune
 from tandem.queries.categories import CategoryCounter
@@ -20,6 +21,7 @@ MAX_VALUE_WORDS = 3
 MAX_PHRASE_WORDS = 3
 MIN_PHRASE = 3  # products that a phrase must be in to be suggested or named
 COMPLETIONS = 200_000
+ASKED = 5.0  # a query that was asked weighs as much in completion as a phrase of so many products
 TITLES = 50_000  # product titles offered as completions: the most rated ones
 MAX_TITLE = 120
 ATTRIBUTE_SHARE = 0.7  # a word of a value is that attribute less surely than a brand is a brand
@@ -42,6 +44,8 @@ class CatalogueCounter:
         self.phrases: Counter[str] = Counter()
         self.brands: Counter[str] = Counter()
         self.paths: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
+        self.abbreviations: Counter[tuple[str, str]] = Counter()
         self.categories = CategoryCounter()
         self._values: Counter[tuple[str, str]] = Counter()
         self._measured: Counter[tuple[str, str, str]] = Counter()
@@ -72,11 +76,15 @@ class CatalogueCounter:
                 self._values[name, "true"] += 1
             elif isinstance(value, str) and len(value.split()) <= MAX_VALUE_WORDS:
                 self._values[name, value] += 1
+        self.abbreviations.update(
+            {*abbreviations(product.title), *abbreviations(product.description or "")}
+        )
         self._measure(product, {t for t in analysed.terms.get("title", ()) if t[0].isdigit()})
         self._keep_title(product)
         if self.products % 10_000 == 0:
             for counts in (self.words, self.terms, self.phrases, self.brands, self.paths):
                 prune(counts, MAX_WORDS)
+            prune(self.abbreviations, MAX_VALUES)
             prune(self._values, MAX_VALUES)
             prune(self._measured, MAX_VALUES)
             prune(self._units, MAX_VALUES)
@@ -102,6 +110,18 @@ class CatalogueCounter:
                 heapq.heappush(self._titles, item)
             else:
                 heapq.heappushpop(self._titles, item)
+
+    def spelt_out(self) -> list[tuple[str, str]]:
+        """Abbreviations with what enough products spell them out as, sorted."""
+        return sorted(pair for pair, n in self.abbreviations.items() if n >= MIN_PRODUCTS)
+
+    def learn(self, query: str, asked: int) -> None:
+        """Count a query that shoppers have asked. Only words that the catalogue has become
+        likelier: one that it lacks may be a common slip of the pen."""
+        for word in set(surface_words(query)):
+            if word in self.words:
+                self.words[word] += asked
+        self.queries[" ".join(query.split())] += asked
 
     def measures(self) -> Measures:
         return Measures({k: n for k, n in self._measured.items() if n > 1}, self._units)
@@ -147,6 +167,9 @@ class CatalogueCounter:
                 continue
             # A longer phrase says more than its frequency shows beside a single word's.
             offer(phrase, "query", count * (1 + 0.5 * (len(words) - 1)))
+        for query, asked in self.queries.items():
+            if all(word in self.words for word in surface_words(query)):
+                offer(query, "query", ASKED * asked)
         for brand, count in self.brands.items():
             offer(brand, "brand", 2.0 * count)
         for path, count in self.paths.items():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 import orjson
 
 from tandem.contracts.product import AnalysedProduct
+from tandem.contracts.query_log import QueryCount
 from tandem.contracts.search import Suggestion, Term, Understanding
 from tandem.queries import compounds, relaxation
 from tandem.queries import synonyms as synonym_rules
@@ -43,11 +44,17 @@ class QueryModelBuilder:
     def add(self, analysed: AnalysedProduct) -> None:
         self._counted.add(analysed)
 
+    def learn(self, log: Iterable[QueryCount]) -> None:
+        """Learn from what shoppers have asked; to be called when all products are added."""
+        for entry in log:
+            self._counted.learn(entry.query, entry.asked)
+
     def finish(self, directory: Path) -> QueryModel:
         """Write the model into `directory` and return it."""
         directory.mkdir(parents=True, exist_ok=True)
         counted = self._counted
         counted.categories.finish().save(directory / CATEGORIES)
+        mined = [([short, long], [short, long]) for short, long in counted.spelt_out()]
         state = {
             "languages": list(self._analyser.languages),
             "products": counted.products,
@@ -56,7 +63,7 @@ class QueryModelBuilder:
             "compounds": compounds.mine(counted.words, counted.phrases, self._is_term),
             "gazetteer": counted.gazetteer().to_json(),
             "measures": counted.measures().to_json(),
-            "synonyms": self._rules,
+            "synonyms": [*self._rules, *mined],
             "completions": sorted(map(list, counted.completions())),
         }
         write_atomic(directory / STATE, orjson.dumps(state))

@@ -196,6 +196,11 @@ class Layout:
         return self.root / "reports"
 
     @property
+    def query_log(self) -> Path:
+        """What shoppers have asked, with counts."""
+        return self.root / "queries" / "log.parquet"
+
+    @property
     def synonyms_file(self) -> Path:
         """Curated synonyms, one rule a line (Solr format), edited by hand."""
         return self.root / "synonyms.txt"
