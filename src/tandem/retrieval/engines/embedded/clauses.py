@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
+from dataclasses import replace
+from itertools import combinations
+from math import comb, isfinite
 from typing import Any
 
 import tantivy
@@ -21,6 +23,7 @@ from tandem.retrieval.engines.embedded.schema import (
 )
 from tandem.retrieval.port import LexicalQuery
 
+MAX_CONJUNCTIONS = 6
 MIN_FUZZY = 4  # shorter words have too many neighbours
 
 
@@ -51,9 +54,34 @@ def words(schema: tantivy.Schema, query: LexicalQuery) -> Query:
     if phrase is not None:
         parts.append((Occur.Should, phrase))
     for term in query.excluded:
-        for form in term.forms:
-            parts += [(Occur.MustNot, Query.term_query(schema, f, form)) for f in fields]
+        parts += [(Occur.MustNot, clause) for clause in _each(schema, term, fields)]
     return scored if len(parts) == 1 else Query.boolean_query(parts)
+
+
+def condition(schema: tantivy.Schema, query: LexicalQuery) -> Query:
+    """The products that `words` finds, without scores, as counting and sorting need them.
+
+    "All but one of these" is asked as a union of conjunctions where they are few: tantivy skips
+    through those, while it walks through every posting of a union that counts its matches.
+    """
+    n, required = len(query.terms), query.minimum_match
+    if required <= 1 or query.fuzzy or comb(n, required) > MAX_CONJUNCTIONS:
+        scored = words(schema, replace(query, phrase_boost=0.0))
+    else:
+        fields = _fields(query)
+        terms = [(Occur.Must, _any_form(schema, t, fields, 0)) for t in query.terms]
+        ways = [Query.boolean_query(list(some)) for some in combinations(terms, required)]
+        scored = Query.boolean_query([(Occur.Should, way) for way in ways])
+        excluded = [
+            (Occur.MustNot, c) for term in query.excluded for c in _each(schema, term, fields)
+        ]
+        if excluded:
+            scored = Query.boolean_query([(Occur.Must, scored), *excluded])
+    return Query.const_score_query(scored, 1.0)
+
+
+def _each(schema: tantivy.Schema, term: Term, fields: dict[str, float]) -> list[Query]:
+    return [Query.term_query(schema, f, form) for form in term.forms for f in fields]
 
 
 def _fields(query: LexicalQuery) -> dict[str, float]:

@@ -27,7 +27,13 @@ from tandem.contracts.search import FacetCount, Filters, Sort
 from tandem.features.filtering import column_mask
 from tandem.features.store import FeatureStore
 from tandem.retrieval.engines.embedded.attributes import Attributes
-from tandem.retrieval.engines.embedded.clauses import combined, conditions, narrows, words
+from tandem.retrieval.engines.embedded.clauses import (
+    combined,
+    condition,
+    conditions,
+    narrows,
+    words,
+)
 from tandem.retrieval.engines.embedded.documents import Documents
 from tandem.retrieval.engines.embedded.schema import (
     EXACT,
@@ -45,8 +51,8 @@ from tandem.storage.updates import Update
 LIVE_HEAP = 32 << 20
 # Counting is exact as long as no facet has more distinct values than this.
 FACET_BUCKETS = 1 << 20
-# Lexical hits fetched beyond k, first and at most, to order equal scores by product number.
-SPARE, MOST_TIES = 16, 4096
+# Lexical hits fetched beyond k, to order equal scores by product number.
+TIES = 64
 ORDERS = {
     Sort.PRICE_ASC: ("price", Order.Asc),
     Sort.PRICE_DESC: ("price", Order.Desc),
@@ -89,25 +95,23 @@ class EmbeddedSnapshot:
     # --- Words --------------------------------------------------------------------------------
 
     def lexical(self, query: LexicalQuery, k: int, filters: Filters) -> Candidates:
-        found = self._search(self._query(query, filters), k)
+        scored = combined(words(self._schema, query), conditions(self._schema, filters))
+        found = self._search(scored, k)
         return Candidates(found.numbers, found.scores, {"lexical": found.scores})
 
-    def _query(
-        self, query: LexicalQuery | None, filters: Filters, facet: str | None = None
-    ) -> Query:
-        scored = None if query is None else words(self._schema, query)
-        return combined(scored, conditions(self._schema, filters, facet))
+    def _set(self, query: LexicalQuery | None, filters: Filters, facet: str | None = None) -> Query:
+        """The products that match, without scores."""
+        matching = None if query is None else condition(self._schema, query)
+        return combined(matching, conditions(self._schema, filters, facet))
 
     def _search(self, query: Query, k: int) -> Candidates:
         """The best k. tantivy cuts among equal scores by where it stores a product, which differs
-        from build to build, so whatever ties with the last one is fetched and cut here."""
+        from build to build, so a few more are fetched and cut by number here. Which of the equals
+        stay when there are more than that is left to tantivy: it would take a search through all
+        of them to tell."""
         if k < 1:
             return Candidates.empty()
-        wanted, most = k + SPARE, k + MOST_TIES
-        hits = self._searcher.search(query, wanted, count=False).hits
-        while len(hits) == wanted < most and hits[-1][0] == hits[k - 1][0]:
-            wanted = min(4 * wanted, most)
-            hits = self._searcher.search(query, wanted, count=False).hits
+        hits = self._searcher.search(query, k + TIES, count=False).hits
         if not hits:
             return Candidates.empty()
         numbers = self._numbers_at([address for _, address in hits])
@@ -119,7 +123,7 @@ class EmbeddedSnapshot:
         return np.asarray(self._searcher.fast_field_values("number", addresses), np.int64)
 
     def matching(self, query: LexicalQuery | None, filters: Filters) -> int:
-        result: Any = self._searcher.search(self._query(query, filters), 1, count=True)
+        result: Any = self._searcher.search(self._set(query, filters), 1, count=True)
         return int(result.count)
 
     def ordered(
@@ -129,7 +133,7 @@ class EmbeddedSnapshot:
             return Candidates.empty()
         field, order = ORDERS[sort]
         result = self._searcher.search(
-            self._query(query, filters), k, False, order_by_field=field, order=order
+            self._set(query, filters), k, False, order_by_field=field, order=order
         )
         if not result.hits:
             return Candidates.empty()
@@ -150,7 +154,7 @@ class EmbeddedSnapshot:
         counted: dict[str, tuple[FacetCount, ...]] = {}
         for facet, names in passes:
             if names:
-                asked = self._query(query, filters, facet)
+                asked = self._set(query, filters, facet)
                 requests = {str(i): _counting(name, limit) for i, name in enumerate(names)}
                 result = self._searcher.aggregate(asked, requests)
                 for i, name in enumerate(names):
