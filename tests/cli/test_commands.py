@@ -183,3 +183,18 @@ def test_the_module_runs_as_a_program():
     )
     assert done.returncode == 0
     assert "Commands" in done.stdout
+
+
+def test_keys_are_rotated_and_retired(run, catalogue, tmp_path, monkeypatch):
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEYS", str(tmp_path / "keys"))
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    code, printed, _ = run("events", "rotate-key", "-w", shop, "--json")
+    assert code == 0
+    assert json.loads(printed) == {"current": "k2", "keys": ["k1", "k2"]}
+    code, _, error = run("events", "retire-key", "k2", "-w", shop, "--yes")
+    assert code == 4
+    assert "Remedy" in error
+    code, printed, _ = run("events", "retire-key", "k1", "-w", shop, "--yes", "--json")
+    assert code == 0
+    assert json.loads(printed)["keys"] == ["k2"]

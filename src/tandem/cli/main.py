@@ -14,6 +14,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
 from tandem.cli.console import err
+from tandem.cli.events import events_app
 from tandem.cli.matching import match_app
 from tandem.contracts.errors import TandemError
 
@@ -31,6 +32,7 @@ train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
+app.add_typer(events_app, name="events")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)

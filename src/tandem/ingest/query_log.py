@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.query_log import QueryCount
+from tandem.governance.personal import find_personal
 from tandem.ingest.problem import shorten
 from tandem.ingest.readers import BadRow, RowFile
 
@@ -37,7 +38,8 @@ def read_query_log(path: Path) -> ReadLog:
 
     Left out are texts asked fewer than MIN_ASKED times, longer than MAX_QUERY characters, with an
     @, or with nine digits and more in a row (phone and card numbers; article numbers go as well,
-    which costs nothing, as nobody needs them completed). Raises InvalidInput with file, line,
+    which costs nothing, as nobody needs them completed), or with anything else that
+    `tandem.governance.personal` takes for personal data. Raises InvalidInput with file, line,
     field and remedy for the first row that is not in order.
     """
     asked: Counter[str] = Counter()
@@ -60,7 +62,7 @@ def read_query_log(path: Path) -> ReadLog:
         asked[" ".join(query.lower().split())] += _count(plain[name], path, row.line) if name else 1
     asked.pop("", None)
     rare = [q for q, n in asked.items() if n < MIN_ASKED]
-    personal = [q for q in asked if _PERSONAL.search(q)]
+    personal = [q for q in asked if _PERSONAL.search(q) or find_personal(q)]
     long = [q for q in asked if len(q) > MAX_QUERY]
     for query in {*rare, *personal, *long}:
         del asked[query]

@@ -7,6 +7,7 @@
     index/<generation>/      one immutable index generation
     index/updates.jsonl      upserts and deletes since the generation was built (journal)
     models/<generation>/     one immutable trained ranker
+    events/                  journal and daily Parquet partitions of what shoppers did
     reports/                 evaluation and training reports
     <kind>/LIVE              names the live generation of catalog, index or models
 
@@ -190,6 +191,10 @@ class Layout:
     @property
     def models(self) -> Generations:
         return Generations(self.root / "models")
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events"
 
     @property
     def reports(self) -> Path:

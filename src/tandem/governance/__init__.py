@@ -1,0 +1,1 @@
+"""What may be known about people: pseudonyms, masking of personal data, admission of events."""

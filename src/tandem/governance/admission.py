@@ -1,0 +1,234 @@
+"""The door for events: identifiers become pseudonyms, personal data is masked, clocks are judged.
+
+What comes out is an `AdmittedEvent`, the only thing that storage takes. Nothing is dropped
+silently: a record is admitted, or refused with a reason; everything that a rule did to it is in
+its row and in the counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from tandem.contracts.events import (
+    QUERY_ACTION,
+    AdmittedEvent,
+    EventRecord,
+    QueryRecord,
+    Traffic,
+)
+from tandem.governance.personal import mask
+from tandem.governance.pseudonyms import Pseudonyms
+
+SECOND = 1_000_000  # of microseconds
+# A sender's clock that differs from ours by more is corrected by the difference.
+SKEW = 60 * SECOND
+# What happens later than this after it was received did not happen.
+FUTURE = 5 * 60 * SECOND
+LATE = 24 * 3600 * SECOND
+# Actions that a person does one at a time; more of them in one minute is no person's doing.
+ONE_AT_A_TIME = frozenset({QUERY_ACTION, "click", "add_to_cart", "remove_from_cart"})
+MOST_A_MINUTE = 120
+MOST_CLIENTS = 50_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# The earliest time that a shop's log can hold; what lies before is a broken clock or a 0.
+EARLIEST = 315_532_800 * SECOND  # 1980-01-01
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that is not admitted. `index` is its place in what was sent."""
+
+    index: int
+    code: str
+    field: str | None
+    reason: str
+    remedy: str
+
+
+@dataclass
+class Admitted:
+    """What became of some records: rows to store, refusals, and how many each rule touched.
+
+    counts: `shifted` (clock corrected), `late` (over a day before it was received),
+        `out_of_order` (before an earlier record of the same client), `masked`, `bot_agent`,
+        `bot_rate`, `internal`.
+    """
+
+    rows: list[AdmittedEvent] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Admission:
+    """Admits records under one ring of keys. One instance is used by one thread at a time.
+
+    oldest: how long ago a record may have happened; None for files, which hold history.
+    """
+
+    def __init__(self, pseudonyms: Pseudonyms, *, oldest: timedelta | None = None) -> None:
+        self._pseudonyms = pseudonyms
+        self._oldest = None if oldest is None else oldest // _MICROSECOND
+        self._rates = _Rates()
+
+    def admit(
+        self,
+        records: Iterable[tuple[int, QueryRecord | EventRecord]],
+        *,
+        received: datetime,
+        sent: datetime | None = None,
+    ) -> Admitted:
+        """Admit (index, record) pairs that came together.
+
+        received: when they came, by our clock. sent: when they left, by the sender's; it tells
+        how far that clock is off.
+        """
+        now = microseconds(received)
+        offset = 0 if sent is None else now - microseconds(sent)
+        shift = offset if abs(offset) > SKEW else 0
+        done = Admitted()
+        latest: dict[str, int] = {}
+        for index, record in records:
+            happened = microseconds(record.timestamp) + shift
+            refusal = self._refusal(index, happened, now)
+            if refusal is not None:
+                done.refusals.append(refusal)
+                done.counts[refusal.code] += 1
+                continue
+            row = self._row(record, happened, now, shift)
+            done.rows.append(row)
+            self._count(done.counts, row, latest)
+        return done
+
+    def _refusal(self, index: int, happened: int, now: int) -> Refusal | None:
+        if happened > now + FUTURE:
+            return Refusal(
+                index,
+                "in_future",
+                "timestamp",
+                "lies in the future",
+                "set the sender's clock, or send sent_at with the batch so that it is corrected",
+            )
+        if self._oldest is not None and happened < now - self._oldest:
+            days = self._oldest // (24 * 3600 * SECOND)
+            return Refusal(
+                index,
+                "too_old",
+                "timestamp",
+                f"lies more than {days} days back",
+                "import history from a file: tandem import events",
+            )
+        if happened < EARLIEST:
+            return Refusal(
+                index, "too_old", "timestamp", "lies before 1980", "check the unit of the time"
+            )
+        return None
+
+    def _row(
+        self, record: QueryRecord | EventRecord, happened: int, now: int, shift: int
+    ) -> AdmittedEvent:
+        of = self._pseudonyms.of
+        query = record if isinstance(record, QueryRecord) else None
+        event = record if isinstance(record, EventRecord) else None
+        action = QUERY_ACTION if event is None else event.action_name
+        client = of("client", record.client_id)
+        text, masked = (None, ()) if record.user_query is None else mask(record.user_query)
+        amount = None if event is None else event.amount
+        watch = None if event is None else event.watch
+        shown: tuple[str, ...] = ()
+        if query is not None:
+            shown = query.object_ids
+        elif watch is not None:
+            shown = watch.product_ids
+        return {
+            "event_key": self._pseudonyms.event_key(record.event_id),
+            "action_name": action,
+            "timestamp": happened,
+            "received": now,
+            "client": client,
+            "session": None if record.session_id is None else of("session", record.session_id),
+            "user": None if record.user_id is None else of("user", record.user_id),
+            "query_id": record.query_id,
+            "user_query": text,
+            "masked": masked,
+            "language": record.language,
+            "object_id": None if event is None else event.object_id,
+            "position": None if event is None else event.position,
+            "quantity": None if event is None else event.quantity,
+            "amount": None if amount is None else str(amount.amount),
+            "currency": None if amount is None else amount.currency,
+            "order": None
+            if event is None or event.order_id is None
+            else of("order", event.order_id),
+            "total": None if query is None else query.total,
+            "object_ids": shown,
+            "content": None if watch is None else watch.content,
+            "creator_id": None if watch is None else watch.creator_id,
+            "seconds": None if watch is None else watch.seconds,
+            "duration": None if watch is None else watch.duration,
+            "traffic": self._traffic(record, action, client, happened),
+            "clock": "shifted" if shift else "kept",
+        }
+
+    def _traffic(
+        self, record: QueryRecord | EventRecord, action: str, client: str, happened: int
+    ) -> Traffic:
+        """The first rule that fits: declared internal, an agent known as a bot, too many actions
+        in one minute. Marked, not dropped: readers choose."""
+        too_fast = action in ONE_AT_A_TIME and self._rates.exceeded(client, happened)
+        if record.internal:
+            return "internal"
+        if record.user_agent is not None and is_bot(record.user_agent):
+            return "bot_agent"
+        return "bot_rate" if too_fast else "shopper"
+
+    @staticmethod
+    def _count(counts: Counter[str], row: AdmittedEvent, latest: dict[str, int]) -> None:
+        happened, client = row["timestamp"], row["client"]
+        if row["clock"] == "shifted":
+            counts["shifted"] += 1
+        if happened < row["received"] - LATE:
+            counts["late"] += 1
+        if happened < latest.get(client, happened):
+            counts["out_of_order"] += 1
+        else:
+            latest[client] = happened
+        if row["masked"]:
+            counts["masked"] += 1
+        if row["traffic"] != "shopper":
+            counts[row["traffic"]] += 1
+
+
+class _Rates:
+    """Actions by client and minute, for the clients seen last."""
+
+    def __init__(self) -> None:
+        self._counts: OrderedDict[str, tuple[int, int]] = OrderedDict()
+
+    def exceeded(self, client: str, happened: int) -> bool:
+        minute = happened // (60 * SECOND)
+        known, count = self._counts.get(client, (minute, 0))
+        count = count + 1 if known == minute else 1
+        self._counts[client] = (minute, count)
+        self._counts.move_to_end(client)
+        if len(self._counts) > MOST_CLIENTS:
+            self._counts.popitem(last=False)
+        return count > MOST_A_MINUTE
+
+
+@lru_cache(maxsize=4_096)
+def is_bot(user_agent: str) -> bool:
+    """Whether an agent is none, or one of those that `crawler-user-agents` lists."""
+    from crawleruseragents import is_crawler
+
+    return not user_agent.strip() or bool(is_crawler(user_agent))
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds from 1970 in UTC to an aware moment, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
