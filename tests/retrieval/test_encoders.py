@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_bert import vectors, write_small_model
 
+from small_bert import vectors, write_small_model
 from tandem.contracts.errors import MissingExtra, NotFound
 from tandem.contracts.product import Product
 from tandem.retrieval.encoders import DEFAULT_ENCODER, graph, load_encoder, loading, product_text

@@ -1,8 +1,8 @@
-"""`tandem train ranker`."""
+"""`tandem train ranker`, `tandem train encoder`, `tandem train cross-encoder`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,24 @@ from tandem.cli.console import (
     print_json,
     progress_bars,
 )
+
+if TYPE_CHECKING:
+    from tandem.flows.finetune import FinetuneReport
+
+JudgmentsOption = Annotated[
+    str | None, typer.Option(help="Judgment list to learn from; default: the first.")
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(help="Encoder to start from; default: the workspace's, before any fine-tuning."),
+]
+EpochsOption = Annotated[int, typer.Option(min=1, max=100, help="Passes over the judgments.")]
+RateOption = Annotated[float, typer.Option(min=0, help="Highest learning rate.")]
+FoldsOption = Annotated[
+    int,
+    typer.Option(min=2, max=20, help="Cross-validation folds; each trains the model once more."),
+]
+SeedOption = Annotated[int, typer.Option(help="Same data, seed and machine: same model.")]
 
 
 def train_ranker_command(
@@ -57,8 +75,106 @@ def train_ranker_command(
         )
         return
     out.print(table(report.evaluation))
+    for warning in report.evaluation.warnings:
+        out.print(f"[yellow]{warning}[/]")
     out.print(
         f"Trained '{report.manifest.model}' on {report.manifest.queries:,} queries "
         f"({report.manifest.pairs:,} pairs) in {report.seconds:.1f} s; live as {report.generation}."
     )
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")
+
+
+def train_encoder_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    judgments: JudgmentsOption = None,
+    base: BaseOption = None,
+    epochs: EpochsOption = 2,
+    rate: RateOption = 3e-5,
+    folds: FoldsOption = 3,
+    seed: SeedOption = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Fine-tune the text encoder on judgments, measure it by cross-validation, and name it in
+    tandem.toml; the next `tandem index` embeds with it. Needs the neural extra; takes minutes.
+
+    Example: `tandem train encoder -w shop && tandem index -w shop`
+    """
+    from tandem.finetuning.bert import Schedule
+    from tandem.flows.finetune import train_encoder
+    from tandem.storage.layout import Layout
+
+    schedule = Schedule(epochs, rate, seed)
+    with progress_bars(quiet=json_) as bars:
+        report = train_encoder(
+            Layout.open(workspace),
+            judgments,
+            base=base,
+            schedule=schedule,
+            folds=folds,
+            progress=bars,
+        )
+    _show(report, json_, folds)
+    if not json_:
+        out.print(f"Named in tandem.toml; embed with it: tandem index -w {workspace}")
+
+
+def train_cross_encoder_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    judgments: JudgmentsOption = None,
+    base: BaseOption = None,
+    epochs: EpochsOption = 2,
+    rate: RateOption = 5e-5,
+    folds: FoldsOption = 3,
+    seed: SeedOption = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Fine-tune a cross-encoder on judgments, measure it by cross-validation, and make it live as
+    the ranker `cross`. Needs the neural extra; takes minutes.
+
+    Example: `tandem train cross-encoder -w shop --epochs 3`
+    """
+    from tandem.finetuning.bert import Schedule
+    from tandem.flows.finetune import train_cross_encoder
+    from tandem.storage.layout import Layout
+
+    schedule = Schedule(epochs, rate, seed)
+    with progress_bars(quiet=json_) as bars:
+        report = train_cross_encoder(
+            Layout.open(workspace),
+            judgments,
+            base=base,
+            schedule=schedule,
+            folds=folds,
+            progress=bars,
+        )
+    _show(report, json_, folds)
+    if not json_:
+        out.print(f"Try it: tandem search 'words' -w {workspace} --ranker cross")
+
+
+def _show(report: FinetuneReport, json_: bool, folds: int) -> None:
+    from tandem.reports.evaluation import table
+
+    manifest = report.manifest
+    if json_:
+        print_json(
+            {
+                "generation": report.generation,
+                "kind": manifest.kind,
+                "base": manifest.base,
+                "queries": manifest.queries,
+                "pairs": manifest.pairs,
+                "training": manifest.training,
+                "seconds": report.seconds,
+                "cross_validated": report.evaluation.to_json(),
+            }
+        )
+        return
+    out.print(table(report.evaluation))
+    out.print(
+        f"Fine-tuned '{manifest.base}' as {manifest.kind} on {manifest.queries:,} queries "
+        f"({manifest.pairs:,} pairs) in {report.seconds / 60:.1f} min: {report.generation}."
+    )
+    out.print(
+        f"[dim]Each query above was answered by a model that never saw it ({folds} folds).[/]"
+    )

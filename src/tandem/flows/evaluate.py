@@ -70,16 +70,15 @@ def _run(
 
 
 def _seen(shop: Workspace, judged: JudgmentList, systems: Sequence[str]) -> list[str]:
-    manifest = shop.view.manifest
-    if manifest is None or "ltr" not in systems:
-        return []
-    overlap = len(set(manifest.trained_on) & set(judged.queries))
-    if not overlap:
-        return []
-    return [
-        f"'ltr' learned from {overlap} of these {len(judged.queries)} queries, so its figures here "
-        "are too good; the cross-validated ones stand in the model's evaluation.json"
-    ]
+    warnings = []
+    for system in systems:
+        overlap = len(shop.view.learned_from(system) & set(judged.queries))
+        if overlap:
+            warnings.append(
+                f"'{system}' learned from {overlap} of these {len(judged.queries)} queries, so its "
+                "figures here are too good; the cross-validated ones stand in its models' manifests"
+            )
+    return warnings
 
 
 def write_report(evaluation: Evaluation, path: Path, *, simulated: bool) -> None:

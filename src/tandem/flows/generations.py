@@ -1,4 +1,4 @@
-"""Roll back catalogue, index or models to an older generation."""
+"""Roll back catalogue, index, models or cross-encoders to an older generation."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal
 from tandem.contracts.errors import NotFound
 from tandem.storage.layout import Generations, Layout
 
-Kind = Literal["index", "models", "catalog"]
+Kind = Literal["index", "models", "catalog", "cross-encoders"]
 
 
 def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:
     """Switch `kind` to generation `to` (default: the newest older one); returns (was, now)."""
-    generations: Generations = getattr(layout, kind)
+    generations: Generations = getattr(layout, kind.replace("-", "_"))
     with layout.writing():
         was = generations.live()
         target = to or generations.previous()

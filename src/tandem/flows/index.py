@@ -57,7 +57,7 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
         catalog = catalog_manifest(layout)
         total = catalog.products
         analyser = Analyser(_languages(layout, total))
-        encoder = load_encoder(settings.encoder)
+        encoder = load_encoder(settings.encoder, layout.root)
         name = layout.index.next_name()
         with new_directory(layout.index.root / name) as scratch:
             embedder = CatalogEmbedder(encoder, layout.index.live_path()) if encoder else None

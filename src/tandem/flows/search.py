@@ -86,7 +86,7 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
         relaxed=relaxed,
         ranker=name,
         index_generation=view.generation,
-        model_generation=view.model_generation if name == "ltr" else None,
+        model_generation=view.model_of(name),
         simulated=simulated,
         timings_ms={k: round(v, 3) for k, v in context.timings_ms.items()},
     )

@@ -80,10 +80,10 @@ def train_ranker(
                 remedy=f"import some with: tandem import judgments FILE -w {layout.root}",
             )
         view = shop.view
-        lessons = _lessons(view, judgments)
-        rows = _judged(shop, judgments, lessons, progress)
+        lessons = lessons_of(view, judgments)
+        rows = judged_rows(shop, judgments, lessons, progress)
         others = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
-        learning = _Learning({r.query: r for r in rows}, seed)
+        learning = Learning({r.query: r for r in rows}, seed)
         parts = query_folds(judgments.queries, folds, seed=seed)
         fit = learning.fit_of(kind)
         if kind == AUTO:
@@ -97,6 +97,7 @@ def train_ranker(
             beside=others,
         )
         evaluation["ltr"]  # raises what a fold has failed of
+        evaluation = replace(evaluation, warnings=(*evaluation.warnings, *_seen(view, judgments)))
     manifest = Manifest(
         model=kind,
         features=tuple(LTR_FEATURES),
@@ -119,11 +120,24 @@ def train_ranker(
     )
 
 
+def _seen(view: View, judgments: JudgmentList) -> list[str]:
+    """What cross-validation cannot leave out: what an encoder has learned before."""
+    overlap = len(view.learned_from("dense") & set(judgments.queries))
+    return (
+        [
+            f"the index is embedded by an encoder that learned from {overlap} of these "
+            f"{len(judgments.queries)} queries, so all but bm25 looks too good here"
+        ]
+        if overlap
+        else []
+    )
+
+
 def _dense(view: View) -> Sequence[str]:
     return ("dense", "hybrid") if view.encoder is not None else ()
 
 
-def _lessons(view: View, judgments: JudgmentList) -> Lessons:
+def lessons_of(view: View, judgments: JudgmentList) -> Lessons:
     """The category that each judged query's relevant products are of."""
     found = []
     for query, judged in judgments.by_query.items():
@@ -139,7 +153,7 @@ def _understood(view: View, query: str) -> Understanding:
     return view.understand(SearchRequest(q=query[:MAX_QUERY]))
 
 
-def _judged(
+def judged_rows(
     shop: Workspace, judgments: JudgmentList, lessons: Lessons, progress: Progress | None
 ) -> list[JudgedCandidates]:
     """Candidates with features. A query's own lesson is left out of its features, because a
@@ -181,7 +195,7 @@ class _Ranked:
 
 
 @dataclass(frozen=True)
-class _Learning:
+class Learning:
     """Ways to learn a ranker from some of the judged queries."""
 
     rows: Mapping[str, JudgedCandidates]

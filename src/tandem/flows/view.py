@@ -13,10 +13,12 @@ from tandem.contracts.candidates import Floats
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
+from tandem.finetuning.manifest import FinetuneManifest
 from tandem.queries.categories import NO_LESSONS
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.classic import BM25F
+from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest
 from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
@@ -28,7 +30,10 @@ RERANKED = 300
 
 @dataclass(frozen=True)
 class View:
-    """One generation of the index with the updates so far, its query model and its ranker."""
+    """One generation of the index with the updates so far, its query model and its rankers.
+
+    encoder_manifest: where the encoder was fine-tuned on judgments of this workspace, on which.
+    """
 
     generation: str
     snapshot: Snapshot
@@ -38,6 +43,10 @@ class View:
     ranker: LearnedRanker | None = None
     model_generation: str | None = None
     manifest: Manifest | None = None
+    cross: CrossRanker | None = None
+    cross_generation: str | None = None
+    cross_manifest: FinetuneManifest | None = None
+    encoder_manifest: FinetuneManifest | None = None
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
 
     def understand(self, request: SearchRequest) -> Understanding:
@@ -56,7 +65,8 @@ class View:
         )
 
     def stages(self) -> dict[str, Stage]:
-        """The systems that this view offers, by name; `ltr` only when a ranker is trained."""
+        """The systems that this view offers, by name; `ltr` only when a ranker is trained, `cross`
+        only when a cross-encoder is. It reorders the head of the default system."""
         words = Lexical(FIELD_WEIGHTS, k=RETRIEVED) >> BM25F()
         systems: dict[str, Stage] = {"bm25": words}
         if self.encoder is not None:
@@ -64,12 +74,29 @@ class View:
             systems["hybrid"] = Fusion((words, Dense(k=RETRIEVED)))
         if self.ranker is not None:
             systems["ltr"] = candidates(self.encoder is not None) >> self.ranker
+        if self.cross is not None:
+            systems["cross"] = systems[self.default_system()] >> self.cross
         return systems
 
     def default_system(self) -> str:
         if self.ranker is not None:
             return "ltr"
         return "hybrid" if self.encoder is not None else "bm25"
+
+    def model_of(self, system: str) -> str | None:
+        """The generation of the model that `system` ends with."""
+        return {"ltr": self.model_generation, "cross": self.cross_generation}.get(system)
+
+    def learned_from(self, system: str) -> frozenset[str]:
+        """The judged queries that any model in `system` has learned from."""
+        manifests: list[FinetuneManifest | Manifest | None] = []
+        if system != "bm25":
+            manifests.append(self.encoder_manifest)
+        if system in ("ltr", "cross"):
+            manifests.append(self.manifest)
+        if system == "cross":
+            manifests.append(self.cross_manifest)
+        return frozenset(q for m in manifests if m is not None for q in m.trained_on)
 
     def with_ranker(
         self, ranker: LearnedRanker | None, generation: str | None, manifest: Manifest | None

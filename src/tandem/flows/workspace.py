@@ -25,13 +25,16 @@ from tandem.contracts.search import (
     Suggestion,
 )
 from tandem.features.store import FeatureStore
+from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.index import index_manifest
 from tandem.flows.search import answer
 from tandem.flows.view import View
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
+from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
+from tandem.retrieval.encoders.cross import OnnxCrossEncoder
 from tandem.retrieval.engines.embedded import EmbeddedEngine
 from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
 from tandem.storage.judgments import (
@@ -64,6 +67,9 @@ class _Live:
         self.queries = QueryModel.load(path / "queries")
         self.store = FeatureStore.open(path / "features")
         self.encoder = encoder_of(manifest["encoder"])
+        own = layout.root / str(manifest["encoder"])
+        fine_tuned = own.parent == layout.encoders.root
+        self.encoder_manifest = FinetuneManifest.load(own) if fine_tuned else None
         self.engine = EmbeddedEngine.open(path / "engine", self.name)
         self.sequence: int = manifest["journal_sequence"]
         self.facets: list[str] = manifest["facets"]
@@ -90,6 +96,7 @@ class _Live:
             store=self.store,
             queries=self.queries,
             encoder=self.encoder,
+            encoder_manifest=self.encoder_manifest,
         )
 
 
@@ -97,13 +104,14 @@ class Workspace:
     """A shop's workspace. Safe for many threads; close it when done (or use `with`)."""
 
     def __init__(self, layout: Layout, *, ranked: bool = True) -> None:
-        """ranked: with the live ranker. Without, a ranker that cannot be read is no hindrance."""
+        """ranked: with the live rankers. Without, one that cannot be read is no hindrance."""
         self.layout = layout
         self._ranked = ranked
         self.settings = layout.settings()
         self._writing = threading.Lock()
         self._encoders: dict[str, TextEncoder | None] = {}
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
+        self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._journal = UpdateJournal(layout.updates)
         self._live = self._open_live()
@@ -142,14 +150,15 @@ class Workspace:
         return view.context(understanding, Filters())
 
     def pipeline(self, stage: str | Stage) -> Pipeline:
-        """A system by name (`bm25`, `dense`, `hybrid`, `ltr`) or any stage, ready to compose."""
+        """A system by name (`bm25`, `dense`, `hybrid`, `ltr`, `cross`) or any stage."""
         if isinstance(stage, Stage):
             return Pipeline(stage, self.context)
         stages = self._view.stages()
         if stage not in stages:
             raise InvalidInput(
                 f"no system '{stage}' in this workspace",
-                remedy=f"use one of: {', '.join(stages)}; 'ltr' needs: tandem train ranker",
+                remedy=f"use one of: {', '.join(stages)}; 'ltr' needs: tandem train ranker, "
+                "'cross' needs: tandem train cross-encoder",
             )
         return Pipeline(stages[stage], self.context, stage)
 
@@ -204,7 +213,7 @@ class Workspace:
         Returns whether a generation was switched. Running requests keep their view.
         """
         with self._writing:
-            old = (self._view.generation, self._view.model_generation)
+            old = self._generations()
             if self.layout.index.live() != self._live.name:
                 fresh = self._open_live()
                 stale, self._live = self._live, fresh
@@ -213,7 +222,11 @@ class Workspace:
             else:
                 self._live.apply(self._journal.since(self._live.sequence))
                 self._view = self._dressed(self._live.view())
-            return old != (self._view.generation, self._view.model_generation)
+            return old != self._generations()
+
+    def _generations(self) -> tuple[str | None, ...]:
+        view = self._view
+        return view.generation, view.model_generation, view.cross_generation
 
     def _catch_up(self) -> None:
         entries = self._journal.since(self._live.sequence)
@@ -228,20 +241,27 @@ class Workspace:
         return live
 
     def _dressed(self, view: View) -> View:
-        """The view with the live ranker and the shop's rules."""
+        """The view with the live rankers and the shop's rules."""
         view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
-        path = self.layout.models.live_path()
-        if path is None or not self._ranked:
+        if not self._ranked:
             return view
-        if self._ranker is None or self._ranker[0] != path.name:
-            self._ranker = (path.name, *load_ranker(path))
-        name, ranker, manifest = self._ranker
-        return view.with_ranker(ranker, name, manifest)
+        if (path := self.layout.models.live_path()) is not None:
+            if self._ranker is None or self._ranker[0] != path.name:
+                self._ranker = (path.name, *load_ranker(path))
+            name, ranker, manifest = self._ranker
+            view = view.with_ranker(ranker, name, manifest)
+        if (path := self.layout.cross_encoders.live_path()) is not None:
+            if self._cross is None or self._cross[0] != path.name:
+                cross = CrossRanker(OnnxCrossEncoder.load(path))
+                self._cross = (path.name, cross, FinetuneManifest.load(path))
+            name, cross, lineage = self._cross
+            view = replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
+        return view
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""
         if key not in self._encoders:
-            self._encoders[key] = load_encoder(name)
+            self._encoders[key] = load_encoder(name, self.layout.root)
         return self._encoders[key]
 
     # --- Judging ------------------------------------------------------------------------------
@@ -290,6 +310,7 @@ class Workspace:
             "products": view.snapshot.size,
             "index_generation": view.generation,
             "model_generation": view.model_generation,
+            "cross_generation": view.cross_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),

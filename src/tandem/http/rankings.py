@@ -21,13 +21,14 @@ class Rankings:
         self._shop = shop
         self._lock = threading.Lock()
         self._kept: dict[str, dict[str, Sequence[str]]] = {}
-        self._of: tuple[Any, Any] | None = None
+        self._of: tuple[Any, ...] | None = None
 
     def of(self, ranker: str, queries: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """The best DEPTH product ids by query, best first."""
         with self._lock:
             status = self._shop.status()
-            generations = status.get("index_generation"), status.get("model_generation")
+            kinds = ("index_generation", "model_generation", "cross_generation")
+            generations = tuple(status.get(kind) for kind in kinds)
             if generations != self._of:
                 self._kept, self._of = {}, generations
             kept = self._kept.setdefault(ranker, {})

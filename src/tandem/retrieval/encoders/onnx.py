@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -16,23 +17,33 @@ BATCH = 32
 REMEMBERED = 10_000
 
 
+def session(model: Path, threads: int) -> Any:
+    """An inference session on the processor."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def tokenizer_of(file: Path) -> Any:
+    """The tokenizer of a model: no padding, cut at 64 tokens; the same in training and serving."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
+
+
 class OnnxEncoder:
     """A converted model. Single texts (queries) are remembered: shoppers repeat each other."""
 
     def __init__(self, name: str, model: Path, tokenizer: Path, threads: int = 2) -> None:
-        import onnxruntime
-        from tokenizers import Tokenizer
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
         self.name = name
-        self._session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._session = session(model, threads)
+        self._tokenizer = tokenizer_of(tokenizer)
         self.dimension = int(self._session.get_outputs()[0].shape[1])
         self._remembered: OrderedDict[str, Floats] = OrderedDict()
         self._lock = Lock()

@@ -1,5 +1,5 @@
 """BERT in numpy, written from the paper (Devlin et al. 2019): the reference for converted graphs,
-and a small model to convert."""
+and small models to convert."""
 
 from __future__ import annotations
 
@@ -16,20 +16,40 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 def vectors(directory: Path, texts: Sequence[str], pooling: str) -> np.ndarray:
     """(len(texts), hidden) unit vectors, one text at a time."""
+    config, w, tokenizer = _read(directory)
+    out = []
+    for text in texts:
+        ids = tokenizer.encode(text).ids
+        out.append(_pooled(_states(w, config, ids, [0] * len(ids)), pooling))
+    return np.stack([v / np.linalg.norm(v) for v in out])
+
+
+def scores(directory: Path, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """(len(pairs),) logits of a cross-encoder, one pair at a time."""
+    config, w, tokenizer = _read(directory)
+    out = []
+    for pair in pairs:
+        encoded = tokenizer.encode(*pair)
+        first = _states(w, config, encoded.ids, encoded.type_ids)[0]
+        pooled = np.tanh(w["pooler.dense.weight"] @ first + w["pooler.dense.bias"])
+        out.append(float(w["classifier.weight"][0] @ pooled + w["classifier.bias"][0]))
+    return np.array(out)
+
+
+def _read(directory: Path) -> tuple[dict, dict[str, np.ndarray], Tokenizer]:
     config = json.loads((directory / "config.json").read_text())
-    w = load_file(directory / "model.safetensors")
+    raw = load_file(directory / "model.safetensors")
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(64)
-    out = [_pooled(_states(w, config, tokenizer.encode(t).ids), pooling) for t in texts]
-    return np.stack([v / np.linalg.norm(v) for v in out])
+    return config, {k.removeprefix("bert."): v for k, v in raw.items()}, tokenizer
 
 
 def _pooled(states: np.ndarray, pooling: str) -> np.ndarray:
     return states[0] if pooling == "cls" else states.mean(axis=0)
 
 
-def _states(w: dict[str, np.ndarray], config: dict, ids: list[int]) -> np.ndarray:
+def _states(w: dict[str, np.ndarray], config: dict, ids: list[int], types: list[int]) -> np.ndarray:
     def linear(x: np.ndarray, name: str) -> np.ndarray:
         return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
 
@@ -41,7 +61,7 @@ def _states(w: dict[str, np.ndarray], config: dict, ids: list[int]) -> np.ndarra
     e = "embeddings."
     x = w[f"{e}word_embeddings.weight"][ids]
     x = x + w[f"{e}position_embeddings.weight"][: len(ids)]
-    x = norm(x + w[f"{e}token_type_embeddings.weight"][0], f"{e}LayerNorm")
+    x = norm(x + w[f"{e}token_type_embeddings.weight"][types], f"{e}LayerNorm")
     heads = config["num_attention_heads"]
     size = config["hidden_size"] // heads
     for i in range(config["num_hidden_layers"]):
@@ -66,9 +86,17 @@ WORDS = ("red", "blue", "shoe", "lamp", "usb", "cable", "for", "children", "4k",
 
 
 def write_small_model(
-    directory: Path, pooling: str = "mean", seed: int = 3, **settings: object
+    directory: Path,
+    pooling: str = "mean",
+    seed: int = 3,
+    *,
+    outputs: int = 0,
+    **settings: object,
 ) -> Path:
-    """A BERT of random weights with ten words, in sentence-transformers layout."""
+    """A BERT of random weights with ten words, in sentence-transformers layout.
+
+    outputs: of a classifier on top, as a cross-encoder has one.
+    """
     rng = np.random.default_rng(seed)
     hidden, wide, layers = 64, 128, 2
     vocabulary = {w: i for i, w in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS))}
@@ -97,12 +125,19 @@ def write_small_model(
         linear(f"{at}intermediate.dense", wide, hidden)
         linear(f"{at}output.dense", hidden, wide)
         norm(f"{at}output.LayerNorm")
+    linear("pooler.dense", hidden, hidden)
+    if outputs:
+        w = {f"bert.{name}": value for name, value in w.items()}
+        linear("classifier", outputs, hidden)
     (directory / "1_Pooling").mkdir(parents=True)
     save_file(w, directory / "model.safetensors")
     config = {
         "model_type": "bert",
         "hidden_size": hidden,
+        "intermediate_size": wide,
         "num_hidden_layers": layers,
+        "vocab_size": len(vocabulary),
+        "max_position_embeddings": 128,
         "num_attention_heads": 4,
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-12,
@@ -115,7 +150,9 @@ def write_small_model(
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     tokenizer.save(str(directory / "tokenizer.json"))
     return directory
