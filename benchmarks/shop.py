@@ -32,14 +32,17 @@ SEED = 3
 
 
 class SimulatedEncoder:
-    """Vectors that cost nothing: a centre by the text's first words, and noise by the whole text.
+    """Vectors that cost nothing: the sum of a random vector a word, and noise by the whole text.
 
-    Encoding a million texts with MiniLM takes about an hour on two cores and measures MiniLM, not
-    the engine. These vectors have its dimension and cluster as products do.
+    Encoding a million texts with MiniLM takes half an hour on two cores and measures MiniLM, not
+    the engine. Only the first sentence, the title, counts. HNSW finds as large a share of the
+    nearest among these vectors as among mixtures of real MiniLM vectors (60,000 of each, measured:
+    .97 to .98 of the nearest 300), which is what makes them a fair stand-in.
     """
 
     name = "simulated"
     dimension = DIMENSION
+    noise = 0.3
 
     def __init__(self) -> None:
         rng = np.random.default_rng(1)
@@ -47,12 +50,15 @@ class SimulatedEncoder:
         self._pool = pool / np.linalg.norm(pool, axis=1, keepdims=True)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        size = len(self._pool)
-        centre = [zlib.crc32(" ".join(t.split()[-2:]).encode()) % 4096 for t in texts]
-        noise = [zlib.crc32(t.encode()) for t in texts]
-        vectors = self._pool[centre] + 0.6 * self._pool[[h % size for h in noise]]
-        vectors += 0.4 * self._pool[[(h >> 15) % size for h in noise]]
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = np.empty((len(texts), DIMENSION), np.float32)
+        for i, text in enumerate(texts):
+            words = text.split(". ")[0].lower().split()
+            vectors[i] = self._of(words).sum(0) + self.noise * len(words) ** 0.5 * self._of([text])
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.maximum(norms, 1e-9)
+
+    def _of(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self._pool[[zlib.crc32(t.encode()) % len(self._pool) for t in texts]]
 
 
 @dataclass(frozen=True)

@@ -108,19 +108,22 @@ class LinearModel(RankingModel):
 
 
 @dataclass(frozen=True)
-class LightGBMModel(RankingModel):
-    """Gradient-boosted trees (Ke et al. 2017), averaged over seeds; subclasses set the objective.
+class LambdaMART(RankingModel):
+    """LambdaMART (Burges 2010) by LightGBM (Ke et al. 2017), averaged over seeds.
 
     Extremely randomised splits (Geurts, Ernst & Wehenkel 2006) and the average over seeds keep a
     model steady that has learned from about a hundred queries.
     """
 
+    kind: ClassVar[str] = "lambdamart"
     names: tuple[str, ...]
     boosters: tuple[Any, ...] = field(repr=False)
-    objective: ClassVar[dict[str, Any]] = {}
     bag: ClassVar[int] = 4
     rounds: ClassVar[int] = 80
     parameters: ClassVar[dict[str, Any]] = {
+        "objective": "lambdarank",
+        "label_gain": [0, 1, 3, 7],
+        "lambdarank_truncation_level": 20,
         "learning_rate": 0.05,
         "num_leaves": 31,
         "min_data_in_leaf": 20,
@@ -138,24 +141,17 @@ class LightGBMModel(RankingModel):
     }
 
     @classmethod
-    @abstractmethod
-    def target(cls, data: TrainingSet) -> NDArray[np.float64]:
-        """(m,) what the trees fit."""
-
-    @classmethod
     def fit(cls, data: TrainingSet, seed: int = 0) -> Self:
         import lightgbm
-
-        target = cls.target(data)
 
         def member(number: int) -> Any:
             dataset = lightgbm.Dataset(
                 data.features,
-                label=target,
+                label=data.relevance.astype(np.float64),
                 group=data.groups,
                 feature_name=[f"f{i}" for i in range(len(data.names))],
             )
-            seeded = {**cls.parameters, **cls.objective, "seed": seed * 1000 + number}
+            seeded = {**cls.parameters, "seed": seed * 1000 + number}
             return lightgbm.train(seeded, dataset, cls.rounds)
 
         with ThreadPoolExecutor(max_workers=min(cls.bag, os.cpu_count() or 1)) as workers:
@@ -193,67 +189,32 @@ class LightGBMModel(RankingModel):
 
 
 @dataclass(frozen=True)
-class GainRegression(LightGBMModel):
-    """Pointwise regression of the gain: with few judged queries it learns from every pair."""
+class CatBoostModel(RankingModel):
+    """Boosted symmetric trees (Prokhorenkova et al. 2018), which score a few hundred candidates in
+    a fraction of a millisecond; subclasses set the loss."""
 
-    kind: ClassVar[str] = "gain-regression"
-    objective: ClassVar[dict[str, Any]] = {"objective": "regression"}
-
-    @classmethod
-    def target(cls, data: TrainingSet) -> NDArray[np.float64]:
-        return data.gains
-
-
-@dataclass(frozen=True)
-class LambdaMART(LightGBMModel):
-    """LambdaMART (Burges 2010)."""
-
-    kind: ClassVar[str] = "lambdamart"
-    objective: ClassVar[dict[str, Any]] = {
-        "objective": "lambdarank",
-        "label_gain": [0, 1, 3, 7],
-        "lambdarank_truncation_level": 20,
-    }
-
-    @classmethod
-    def target(cls, data: TrainingSet) -> NDArray[np.float64]:
-        return data.relevance.astype(np.float64)
-
-
-@dataclass(frozen=True)
-class YetiRank(RankingModel):
-    """CatBoost's YetiRank (Gulin, Kuralenok & Pavlov 2011)."""
-
-    kind: ClassVar[str] = "yetirank"
     names: tuple[str, ...]
     model: Any = field(repr=False)
+    parameters: ClassVar[dict[str, Any]] = {
+        "iterations": 300,
+        "learning_rate": 0.05,
+        "l2_leaf_reg": 10,
+        "verbose": False,
+        "allow_writing_files": False,
+    }
+    loss: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def fit(cls, data: TrainingSet, seed: int = 0) -> Self:
         import catboost
 
+        threads = os.cpu_count() or 1
         model = catboost.CatBoost(
-            {
-                "loss_function": "YetiRank",
-                "iterations": 300,
-                "depth": 5,
-                "learning_rate": 0.05,
-                "l2_leaf_reg": 10,
-                "random_seed": seed,
-                "thread_count": 2,
-                "verbose": False,
-                "allow_writing_files": False,
-            }
+            {**cls.parameters, **cls.loss, "random_seed": seed, "thread_count": threads}
         )
-        model.fit(cls._pool(data))
-        return cls(data.names, model)
-
-    @staticmethod
-    def _pool(data: TrainingSet) -> Any:
-        import catboost
-
         groups = np.repeat(np.arange(data.groups.size), data.groups)
-        return catboost.Pool(data.features, label=data.gains, group_id=groups)
+        model.fit(catboost.Pool(data.features, label=data.gains, group_id=groups))
+        return cls(data.names, model)
 
     def score(self, features: Floats) -> Floats:
         return np.asarray(self.model.predict(features, thread_count=1), np.float32)
@@ -266,15 +227,39 @@ class YetiRank(RankingModel):
         return np.asarray(shap, np.float64)[:, :-1]
 
     def save(self, directory: Path) -> None:
-        self.model.save_model(str(directory / "yetirank.cbm"))
+        self.model.save_model(str(directory / f"{self.kind}.cbm"))
 
     @classmethod
     def load(cls, directory: Path, names: tuple[str, ...]) -> Self:
         import catboost
 
+        file = directory / f"{cls.kind}.cbm"
         model = catboost.CatBoost()
-        model.load_model(str(directory / "yetirank.cbm"))
+        try:
+            model.load_model(str(file))
+        except catboost.CatBoostError as error:
+            raise InvalidInput(
+                f"the model's trees cannot be read: {error}",
+                file=str(file),
+                remedy="roll back to an older model, or run: tandem train ranker",
+            ) from None
         return cls(names, model)
+
+
+@dataclass(frozen=True)
+class GainRegression(CatBoostModel):
+    """Pointwise regression of the gain: with few judged queries it learns from every pair."""
+
+    kind: ClassVar[str] = "gain-regression"
+    loss: ClassVar[dict[str, Any]] = {"loss_function": "RMSE", "depth": 6}
+
+
+@dataclass(frozen=True)
+class YetiRank(CatBoostModel):
+    """YetiRank (Gulin, Kuralenok & Pavlov 2011)."""
+
+    kind: ClassVar[str] = "yetirank"
+    loss: ClassVar[dict[str, Any]] = {"loss_function": "YetiRank", "depth": 5}
 
 
 MODELS: dict[str, type[RankingModel]] = {

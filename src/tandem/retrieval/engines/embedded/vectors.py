@@ -28,7 +28,7 @@ WALKED = 0.6  # of all products: with so many eligible, the graph is walked
 REFINED = 1.5  # candidates compared again in float16, as a multiple of what is asked for
 NEIGHBOURS = 32
 EF_CONSTRUCTION = 80
-EF_SEARCH = 128
+EF_SEARCH = 300
 BUILD_THREADS = 2
 SAMPLED = 64  # vectors per cluster that clusters are learned from
 
