@@ -16,6 +16,7 @@ from tandem.cli import data, demo, doctor, evaluation, generations, searching, s
 from tandem.cli.console import err
 from tandem.cli.events import events_app
 from tandem.cli.matching import match_app
+from tandem.cli.recommending import recommend_app
 from tandem.contracts.errors import TandemError
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
+app.add_typer(recommend_app, name="recommend")
 app.add_typer(events_app, name="events")
 
 app.command("init")(data.init)

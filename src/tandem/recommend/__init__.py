@@ -1,0 +1,1 @@
+"""Recommenders behind one interface: learn from sessions, recommend what comes next."""

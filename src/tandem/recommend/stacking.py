@@ -1,0 +1,243 @@
+"""Stacking: a ranker over the candidates and scores of simpler recommenders.
+
+What the ranker learns from must look like what it will see. So the simpler recommenders are fitted
+on earlier sessions, the ranker on what came next in the sessions after those, and then they are
+fitted again on everything (stacking by time; Wolpert 1992 for the idea).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.recommend.models import (
+    Floats,
+    ItemKNN,
+    Recommender,
+    SessionKNN,
+    Sparse,
+    Transitions,
+    chunks,
+    top,
+)
+from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
+
+HELD = 16_000  # sessions that the ranker learns from, at most a fifth of all
+LEARNED = 25_000  # beginnings it learns from
+NEVER = 99.0  # "how long ago was it clicked", of an item that was not
+RECENT, BEFORE = 16_000, 64_000  # sessions whose clicks count as recent, and as a while ago
+
+
+@dataclass
+class Sources:
+    """The recommenders behind the ranker, with how many candidates each brings, and facts about
+    items. Everything is learned from the sessions given to `fit`, and from nothing else."""
+
+    near: SessionKNN = field(default_factory=SessionKNN)
+    last: SessionKNN = field(
+        default_factory=lambda: SessionKNN(
+            back=1.5, neighbours=100, nearness=0.5, before=0.5, popularity=0.1, recency=2.5
+        )
+    )
+    whole: SessionKNN = field(
+        default_factory=lambda: SessionKNN(
+            back=0.1, rarity=1, neighbours=100, nearness=0, before=1, length=0.6, sharpness=2
+        )
+    )
+    around: Transitions = field(default_factory=Transitions)
+    next: Transitions = field(
+        default_factory=lambda: Transitions(
+            backward=0, spread=1, recency=1, reach=1, rows=1, columns=0, decay=None
+        )
+    )
+    before: Transitions = field(
+        default_factory=lambda: Transitions(forward=0, backward=1, spread=0.5)
+    )
+    alike: ItemKNN = field(default_factory=lambda: ItemKNN(decay=0.5))
+
+    def fit(self, sessions: Sessions) -> None:
+        for source in (self.near, self.last, self.whole, self.around, self.next, self.before):
+            source.fit(sessions)
+        self.alike.fit(sessions)
+        self._alike_last = ItemKNN()
+        self._alike_last.similarity = self.alike.similarity
+        counts = sessions.counts()
+        n = len(sessions)
+        recent = sessions[max(0, n - RECENT) :].counts()
+        older = sessions[max(0, n - BEFORE) :].counts()
+        closing = np.bincount(sessions.items[sessions.from_end == 0], minlength=sessions.size)
+        again = (sessions.owner[1:] == sessions.owner[:-1]) & (
+            sessions.items[1:] == sessions.items[:-1]
+        )
+        repeats = np.bincount(sessions.items[1:][again], minlength=sessions.size)
+        keys, clicks = np.unique(
+            sessions.owner * sessions.size + sessions.items, return_counts=True
+        )
+        holders = np.bincount(keys % sessions.size, minlength=sessions.size)
+        often = np.bincount((keys % sessions.size)[clicks > 1], minlength=sessions.size)
+        self.counts = counts
+        self.repeated = repeats / (counts + 5.0)
+        self._facts = np.column_stack(
+            [
+                counts,
+                recent / (counts + 1),
+                recent / (older + 1),
+                self.repeated,
+                often / (holders + 5.0),
+                closing / (counts + 1),
+            ]
+        ).astype(np.float32)
+
+    def candidates(self, prefixes: Sessions) -> Candidates:
+        """The union of every source's best, and the session's own items, with features."""
+        near, found = self.near.search(prefixes)
+        around = self.around.scores(prefixes)
+        tables = (
+            (near, 80),
+            (self.last.scores(prefixes), 40),
+            (self.whole.scores(prefixes), 40),
+            (around, 40),
+            (self.next.scores(prefixes), 10),
+            (self.before.scores(prefixes), 20),
+            (self.alike.scores(prefixes), 40),
+            (self._alike_last.scores(prefixes), 20),
+            (self.around.further(around, 20), 40),
+        )
+        n, size = len(prefixes), prefixes.size
+        own = prefixes.owner * size + prefixes.items
+        keys = np.unique(np.concatenate([own, *(_best(table, k) for table, k in tables)]))
+        row, item = keys // size, keys % size
+        columns = [c for table, _ in tables for c in _compared(table, keys, row, n)]
+        return Candidates(
+            row, item, np.column_stack([*columns, *self._about(prefixes, own, keys, found)])
+        )
+
+    def _about(
+        self, prefixes: Sessions, own: Ints, keys: Ints, found: Ints
+    ) -> list[NDArray[np.float32]]:
+        """Features of the session, of the item, and of the item within the session."""
+        row, item = keys // prefixes.size, keys % prefixes.size
+        at = np.searchsorted(keys, own)
+        ago = np.full(keys.size, NEVER, np.float32)
+        np.minimum.at(ago, at, prefixes.from_end.astype(np.float32))
+        times = np.bincount(at, minlength=keys.size)
+        lengths = np.maximum(prefixes.lengths, 1)
+        distinct = np.bincount(np.unique(own) // prefixes.size, minlength=len(prefixes))
+        # A session without any known item has no last one; it has no candidates either.
+        ends = np.maximum(prefixes.starts[1:] - 1, 0)
+        last = prefixes.items[ends] if prefixes.items.size else np.zeros(len(prefixes), np.int64)
+        by_session = (lengths, distinct / lengths, self.counts[last], found, self.repeated[last])
+        return [
+            ago,
+            times.astype(np.float32),
+            *(v[row].astype(np.float32) for v in by_session),
+            *self._facts[item].T,
+        ]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """(m,) row of the session, (m,) item, (m, f) features; rows ascend."""
+
+    row: Ints
+    item: Ints
+    features: Floats
+
+
+def _best(table: Sparse, k: int) -> Ints:
+    items, _ = top(table, k)
+    row, at = np.nonzero(items >= 0)
+    keys: Ints = row * table.shape[1] + items[row, at]
+    return keys
+
+
+def _compared(table: Sparse, keys: Ints, row: Ints, n: int) -> tuple[Floats, Floats, Floats]:
+    """The score of every candidate (0 without one), its share of the row's best, its rank."""
+    table.sort_indices()
+    held = np.repeat(np.arange(n), np.diff(table.indptr)) * table.shape[1] + table.indices
+    value = np.zeros(keys.size, np.float32)
+    if held.size:
+        at = np.minimum(np.searchsorted(held, keys), held.size - 1)
+        value = np.where(held[at] == keys, table.data[at], 0).astype(np.float32)
+    best = np.zeros(n, np.float32)
+    np.maximum.at(best, row, value)
+    order = np.lexsort((-value, row))
+    first = np.searchsorted(row, np.arange(n))
+    rank = np.empty(keys.size, np.float32)
+    rank[order] = np.arange(keys.size) - first[row[order]]
+    return value, value / (best[row] + np.float32(1e-9)), rank
+
+
+@dataclass
+class Stacked(Recommender):
+    """Gradient-boosted trees (LightGBM, Ke et al. 2017) over `Sources`: which candidate is clicked
+    next? seed: of the sample of beginnings and of the trees."""
+
+    seed: int = 1
+    rounds: int = 200
+    name: str = "stacked"
+    parameters: dict[str, Any] = field(
+        default_factory=lambda: {
+            "objective": "binary",
+            "learning_rate": 0.06,
+            "num_leaves": 31,
+            "min_data_in_leaf": 100,
+            "feature_fraction": 0.6,
+            "lambda_l2": 5,
+            "max_bin": 127,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
+    )
+
+    def fit(self, sessions: Sessions) -> None:
+        import lightgbm
+
+        held = min(HELD, len(sessions) // 5)
+        earlier, later = sessions[: len(sessions) - held], sessions[len(sessions) - held :]
+        sources = Sources()
+        sources.fit(earlier)
+        pairs = pairs_of(later, earlier.counts() > 0)
+        rng = np.random.default_rng(self.seed)
+        chosen = rng.choice(len(pairs), min(LEARNED, len(pairs)), replace=False)
+        features, clicked = examples(sources, pairs.take(np.sort(chosen)))
+        data = lightgbm.Dataset(features, label=clicked)
+        settings = {**self.parameters, "seed": self.seed, "num_threads": os.cpu_count() or 1}
+        self._trees: Any = lightgbm.train(settings, data, self.rounds)
+        self.sources = Sources()
+        self.sources.fit(sessions)
+
+    def scores(self, prefixes: Sessions) -> Sparse:
+        from scipy.sparse import csr_matrix
+
+        shape = (len(prefixes), prefixes.size)
+        if not prefixes.items.size:
+            return csr_matrix(shape, dtype=np.float32)
+        found = self.sources.candidates(prefixes)
+        chance = self._trees.predict(found.features, num_threads=1)
+        return csr_matrix((chance.astype(np.float32), (found.row, found.item)), shape)
+
+
+def examples(sources: Sources, pairs: Pairs) -> tuple[Floats, NDArray[np.int8]]:
+    """(m, f) features of all candidates, and (m,) whether each was what came next.
+
+    Beginnings whose next item is no candidate teach nothing and are left out.
+    """
+    features: list[Floats] = []
+    clicked: list[NDArray[np.int8]] = []
+    done = 0
+    for part in chunks(pairs.prefixes):
+        found = sources.candidates(part)
+        targets = pairs.targets[done : done + len(part)]
+        done += len(part)
+        right = found.item == targets[found.row]
+        hit = np.bincount(found.row[right], minlength=len(part)) > 0
+        useful = hit[found.row]
+        features.append(found.features[useful])
+        clicked.append(right[useful].astype(np.int8))
+    return np.concatenate(features), np.concatenate(clicked)
