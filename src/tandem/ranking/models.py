@@ -57,7 +57,7 @@ class RankingModel(ABC):
 
     @abstractmethod
     def contributions(self, features: Floats) -> NDArray[np.float64]:
-        """(n, f) additive shares of the score by feature; with the model's mean they add up to it."""
+        """(n, f) shares of the score by feature; with the model's mean they add up to it."""
 
     @abstractmethod
     def save(self, directory: Path) -> None: ...

@@ -266,7 +266,7 @@ def quantise(source: Path, target: Path) -> None:
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # The library advises on the root logger to optimise the graph first; this one is optimal.
+    # On the root logger the library advises every caller to optimise the graph first.
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
