@@ -80,6 +80,16 @@ def test_a_query_record_becomes_a_search_with_what_was_shown():
     assert (stored["object_ids"], stored["total"], stored["object_id"]) == (("a", "b"), 2, None)
 
 
+def test_device_filters_and_latency_are_kept_and_missing_stays_missing():
+    at = {"timestamp": NOW, "client_id": "c", "query_id": "q-1", "user_query": "lamp"}
+    stored = row(QueryRecord(event_id="q", **at, device="app", filters=("brand",), latency_ms=8.5))
+    assert (stored["device"], stored["filters"], stored["latency_ms"]) == ("app", ("brand",), 8.5)
+    stored = row(QueryRecord(event_id="q", **at))
+    assert (stored["device"], stored["filters"], stored["latency_ms"]) == (None, (), None)
+    with pytest.raises(ValueError, match="filters"):
+        QueryRecord(event_id="q", **at, filters=("anna@example.com",))
+
+
 def test_amounts_are_exact_and_watching_keeps_creator_and_products():
     stored = row(
         click(action_name="purchase", quantity=3, amount={"amount": "0.30", "currency": "EUR"})

@@ -23,6 +23,7 @@ from tandem.contracts.search import MAX_QUERY
 
 MAX_SHOWN = 1_000
 MAX_PRODUCTS_IN_CONTENT = 100
+MAX_FILTERS = 32
 
 # Identifiers that are passed on as they are (all others become pseudonyms) take no `@`, no space
 # and no sign that could break a line, so that a mail address cannot hide in them.
@@ -38,6 +39,7 @@ Pseudonym = NewType("Pseudonym", str)
 """`<key id>.<22 characters>`: a keyed hash of an identifier, made by `tandem.governance`."""
 
 Traffic = Literal["shopper", "bot_agent", "bot_rate", "internal"]
+Device = Literal["desktop", "mobile", "tablet", "app", "other"]
 
 
 class _Record(BaseModel):
@@ -65,6 +67,9 @@ class _Record(BaseModel):
     )
     internal: bool = Field(default=False, description="The shop's own staff or tests")
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$", examples=["en"])
+    device: Device | None = Field(
+        default=None, description="The kind of device, never its make or its owner's name"
+    )
 
 
 class QueryRecord(_Record):
@@ -84,6 +89,19 @@ class QueryRecord(_Record):
         default=(), max_length=MAX_SHOWN, description="What was answered, best first"
     )
     total: int | None = Field(default=None, ge=0, description="How many products matched")
+    filters: tuple[PlainId, ...] = Field(
+        default=(),
+        max_length=MAX_FILTERS,
+        description="Names of the fields that were filtered on (`brand`, `price_max`, …)",
+        examples=[("brand",)],
+    )
+    latency_ms: float | None = Field(
+        default=None,
+        ge=0,
+        le=3_600_000,
+        allow_inf_nan=False,
+        description="How long the shopper waited for the answer",
+    )
 
 
 class Watch(BaseModel):
@@ -143,6 +161,7 @@ class AdmittedEvent(TypedDict):
     traffic: which rule took the event for other than a shopper's, or `shopper`.
     clock: how the timestamp was treated: `kept`, or `shifted` by the sender's clock offset.
     masked: kinds of personal data that were masked in `user_query`, sorted.
+    filters, latency_ms: of a query: names of the fields filtered on; milliseconds waited.
     """
 
     event_key: str
@@ -168,6 +187,9 @@ class AdmittedEvent(TypedDict):
     creator_id: str | None
     seconds: float | None
     duration: float | None
+    device: Device | None
+    filters: tuple[str, ...]
+    latency_ms: float | None
     traffic: Traffic
     clock: Literal["kept", "shifted"]
 

@@ -171,6 +171,9 @@ class Admission:
             "creator_id": None if watch is None else watch.creator_id,
             "seconds": None if watch is None else watch.seconds,
             "duration": None if watch is None else watch.duration,
+            "device": record.device,
+            "filters": () if query is None else query.filters,
+            "latency_ms": None if query is None else query.latency_ms,
             "traffic": self._traffic(record, action, client, happened),
             "clock": "shifted" if shift else "kept",
         }
