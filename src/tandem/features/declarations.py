@@ -81,7 +81,8 @@ def compute_features(evidence: Evidence, columns: Sequence[str]) -> Floats:
         name = column.removesuffix(RELATIVE)
         if name not in values:
             values[name] = FEATURES[name].compute(evidence)
-    matrix = np.empty((evidence.n, len(columns)), np.float32)
+    # By column in memory: written and read by column, by us and by the models.
+    matrix = np.empty((evidence.n, len(columns)), np.float32, order="F")
     for i, column in enumerate(columns):
         matrix[:, i] = values[column.removesuffix(RELATIVE)]
     relative = [i for i, column in enumerate(columns) if column.endswith(RELATIVE)]

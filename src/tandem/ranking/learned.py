@@ -102,7 +102,7 @@ def candidate_features(
     between them are always broken by product number."""
     order = np.argsort(candidates.numbers)
     features = compute_features(context.evidence(candidates.at(order)), names)
-    out = np.empty_like(features)
+    out = np.empty_like(features)  # by column in memory, as the features are
     out[order] = features
     return out
 

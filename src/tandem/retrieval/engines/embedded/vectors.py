@@ -25,7 +25,7 @@ from tandem.contracts.candidates import Floats, Numbers
 WHOLE = 50_000  # up to so many vectors, no graph is built
 SCANNED = 12_000  # codes compared under a filter, at least while there are so many
 WALKED = 0.6  # of all products: with so many eligible, the graph is walked
-REFINED = 1.5  # candidates compared again in float16, as a multiple of what is asked for
+REFINED = 1.5  # of scanned codes, so many times what is asked for are compared in float16
 NEIGHBOURS = 32
 EF_CONSTRUCTION = 80
 EF_SEARCH = 300
@@ -125,15 +125,14 @@ class Vectors:
         self, vector: Floats, k: int, eligible: NDArray[np.bool_]
     ) -> tuple[Numbers, Floats]:
         """The k nearest among eligible, best first; ties by number."""
-        count = int(eligible.sum())
+        count = int(np.count_nonzero(eligible))
         if count == 0 or k < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        wanted = int(k * REFINED)
-        if self._large is None or count <= wanted:
+        if self._large is None or count <= int(k * REFINED):
             numbers = np.flatnonzero(eligible)
             rows = self.matrix if count == len(self.matrix) else self.take(numbers)
             return best(numbers, rows @ vector, k)
-        numbers = self._large.near(vector, wanted, eligible, count)
+        numbers = self._large.near(vector, k, eligible, count)
         return best(numbers, self.take(numbers) @ vector, k)
 
 
@@ -145,40 +144,49 @@ class _Large:
         self._graph: Any = faiss.read_index(str(graph), faiss.IO_FLAG_MMAP_IFC)
         self._codes: Any = faiss.downcast_index(self._graph.storage)
         self._centres: Floats = np.load(directory / "cluster_centres.npy")
-        self._offsets: list[int] = np.load(directory / "cluster_offsets.npy").tolist()
+        self._offsets: Numbers = np.load(directory / "cluster_offsets.npy")
         members = np.load(directory / "cluster_members.npy", mmap_mode="r")
         self._members: NDArray[np.int32] = np.asarray(members)
 
     def near(self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int) -> Numbers:
-        """About the k nearest of the eligible (there are `count`), in no particular order."""
+        """Among them most of the k nearest of the eligible (there are `count`), in any order."""
         faiss = _faiss(1)
         share = count / eligible.size
         walk = share >= WALKED
         if not walk and count > SCANNED:
-            eligible = self._clustered(vector, eligible)
-        bitmap = np.packbits(eligible, bitorder="little")
-        selector = None if share == 1 else faiss.IDSelectorBitmap(bitmap)
+            eligible = self._clustered(vector, eligible, count)
+        selector = None
+        if share < 1:
+            bitmap = np.packbits(eligible, bitorder="little")
+            selector = faiss.IDSelectorBitmap(bitmap)
         if walk:
-            # The fewer are eligible, the further the walk has to go to meet k of them.
+            # The fewer are eligible, the further the walk has to go to meet k of them. What the
+            # codes' rounding loses of the last few is less than what a longer walk would cost.
             ef = int(max(k, EF_SEARCH) / share**1.5)
             parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
             found = self._graph.search(vector[None, :], k, params=parameters)[1][0]
         else:
             parameters = faiss.SearchParameters(sel=selector)
-            found = self._codes.search(vector[None, :], k, params=parameters)[1][0]
+            found = self._codes.search(vector[None, :], int(k * REFINED), params=parameters)[1][0]
         numbers: Numbers = found[found >= 0].astype(np.int64)
         return numbers
 
-    def _clustered(self, vector: Floats, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Only the eligible of the nearest clusters, until there are `SCANNED`."""
-        near, total = np.zeros_like(eligible), 0
-        for cluster in np.argsort(-(self._centres @ vector), kind="stable").tolist():
-            members = self._members[self._offsets[cluster] : self._offsets[cluster + 1]]
+    def _clustered(
+        self, vector: Floats, eligible: NDArray[np.bool_], count: int
+    ) -> NDArray[np.bool_]:
+        """Only the eligible of the nearest clusters, at least `SCANNED`."""
+        near, total, at = np.zeros_like(eligible), 0, 0
+        order = np.argsort(-(self._centres @ vector), kind="stable")
+        # As many clusters at a time as would do if the eligible were spread evenly.
+        step = max(1, SCANNED * order.size // count)
+        while total < SCANNED and at < order.size:
+            clusters = order[at : at + step]
+            members = self._members[ranges(self._offsets[clusters], self._offsets[clusters + 1])]
             members = members[eligible[members]]
             near[members] = True
             total += members.size
-            if total >= SCANNED:
-                break
+            at += step
+            step = max(1, step // 4)
         return near
 
 
@@ -201,6 +209,14 @@ class GrowingRows:
     def rows(self) -> Floats:
         """(count, dimension)."""
         return self._buffer[: self._count]
+
+
+def ranges(starts: Numbers, ends: Numbers) -> Numbers:
+    """The numbers of [start, end) for every pair, laid end to end."""
+    lengths = ends - starts
+    stops = np.cumsum(lengths)
+    total = int(stops[-1]) if stops.size else 0
+    return np.arange(total) + np.repeat(starts - (stops - lengths), lengths)
 
 
 def best(numbers: Numbers, scores: Floats, k: int) -> tuple[Numbers, Floats]:
