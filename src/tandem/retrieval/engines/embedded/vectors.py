@@ -216,7 +216,7 @@ def ranges(starts: Numbers, ends: Numbers) -> Numbers:
     lengths = ends - starts
     stops = np.cumsum(lengths)
     total = int(stops[-1]) if stops.size else 0
-    return np.arange(total) + np.repeat(starts - (stops - lengths), lengths)
+    return np.asarray(np.arange(total) + np.repeat(starts - (stops - lengths), lengths))
 
 
 def best(numbers: Numbers, scores: Floats, k: int) -> tuple[Numbers, Floats]:
