@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,19 @@ import pytest
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.train import train_ranker
+from tandem.governance.pseudonyms import VARIABLE
 from tandem.storage.judgments import load_judgments, save_judgments
 
 SIMULATED = 400
 QUERIES = 24
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keys_apart(tmp_path_factory) -> Iterator[None]:
+    """Keys and witnesses of test workspaces lie in a folder of their own, not in one's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("keys")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -198,3 +198,25 @@ def test_keys_are_rotated_and_retired(run, catalogue, tmp_path, monkeypatch):
     code, printed, _ = run("events", "retire-key", "k1", "-w", shop, "--yes", "--json")
     assert code == 0
     assert json.loads(printed)["keys"] == ["k2"]
+
+
+def test_the_audit_log_is_verified_and_shown(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    run("events", "rotate-key", "-w", shop)
+    code, printed, _ = run("audit", "verify", "-w", shop, "--json")
+    found = json.loads(printed)
+    assert (code, found["ok"], found["entries"], found["problems"]) == (0, True, 2, [])
+    code, printed, _ = run("audit", "show", "-w", shop, "--json")
+    assert [e["action"] for e in json.loads(printed)] == [
+        "workspace.create",
+        "pseudonym_key.rotate",
+    ]
+    log = shop / "audit" / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"rotate", b"retire"))
+    code, printed, _ = run("audit", "verify", "-w", shop, "--json")
+    (problem,) = json.loads(printed)["problems"]
+    assert (code, problem["kind"], problem["line"]) == (1, "edited", 2)
+    code, printed, _ = run("audit", "verify", "-w", shop)
+    assert code == 1
+    assert f"{log}:2" in printed

@@ -17,7 +17,7 @@ def rotate_key(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption
 
     Example: `tandem events rotate-key -w shop`
     """
-    from tandem.governance.pseudonyms import rotate
+    from tandem.flows.pseudonym_keys import rotate_key as rotate
     from tandem.storage.layout import Layout
 
     ring = rotate(Layout.open(workspace))
@@ -38,7 +38,7 @@ def retire_key(
 
     Example: `tandem events retire-key k1 -w shop --yes`
     """
-    from tandem.governance.pseudonyms import retire
+    from tandem.flows.pseudonym_keys import retire_key as retire
     from tandem.storage.layout import Layout
 
     layout = Layout.open(workspace)

@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
+from tandem.cli.auditing import audit_app
 from tandem.cli.console import err
 from tandem.cli.events import events_app
 from tandem.cli.matching import match_app
@@ -35,6 +36,7 @@ app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
 app.add_typer(recommend_app, name="recommend")
 app.add_typer(events_app, name="events")
+app.add_typer(audit_app, name="audit")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)
@@ -56,7 +58,9 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 bad input, 3 not found, 4 conflict,
     5 an optional dependency is missing, 130 interrupted."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
+        if isinstance(code, int):  # a command raised Exit: it reported that something is wrong
+            sys.exit(code)
     except Exit as exit_:
         sys.exit(exit_.exit_code)
     except TyperException as error:

@@ -16,6 +16,7 @@ from typing import IO, Literal
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
 from tandem.flows.folding import fold_updates
+from tandem.governance.audit import AuditLog, os_actor
 from tandem.ingest.currencies import is_currency
 from tandem.ingest.door import Door
 from tandem.ingest.judgments import read_judgments
@@ -88,9 +89,11 @@ def create_workspace(
             remedy="use the three-letter code, such as EUR",
         )
     root = Path(root)
-    return Layout.create(
+    layout = Layout.create(
         root, Settings(name or root.resolve().name, currency, encoder, dataset, simulated)
     )
+    AuditLog(layout).begin(os_actor())
+    return layout
 
 
 def import_catalog(

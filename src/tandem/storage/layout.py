@@ -11,6 +11,7 @@
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     reports/                 evaluation and training reports
+    audit/                   hash-chained log of what was done to people's data
     <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
 
 Going live is one atomic replacement of LIVE; rolling back is the same replacement.
@@ -197,6 +198,10 @@ class Layout:
     @property
     def events(self) -> Path:
         return self.root / "events"
+
+    @property
+    def audit(self) -> Path:
+        return self.root / "audit"
 
     @property
     def encoders(self) -> Generations:
