@@ -10,6 +10,7 @@
     events/                  journal and daily Parquet partitions of what shoppers did
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
+    collaborations.sqlite    collaborations, commission ledger, settlements, audit log
     reports/                 evaluation and training reports
     audit/                   hash-chained log of what was done to people's data
     <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
@@ -212,6 +213,10 @@ class Layout:
     @property
     def cross_encoders(self) -> Generations:
         return Generations(self.root / "cross-encoders")
+
+    @property
+    def collaborations(self) -> Path:
+        return self.root / "collaborations.sqlite"
 
     @property
     def reports(self) -> Path:

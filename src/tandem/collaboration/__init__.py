@@ -1,0 +1,1 @@
+"""Collaborations of merchants and creators: life cycle, commissions, settlement."""

@@ -1,0 +1,169 @@
+"""Who sells and who shows: merchants, creators and what creators publish.
+
+Names follow the affiliate interfaces of large marketplaces. What a person has not agreed to show
+exactly is given as a range; `None` means unknown and is never read as zero.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from tandem.contracts.events import MAX_PRODUCTS_IN_CONTENT, PlainId
+from tandem.contracts.product import CurrencyCode, Label, ProductId
+
+BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+"""Hundredths of a percent: 3000 is 30%."""
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=18, decimal_places=4)]
+Hashtag = Annotated[str, StringConstraints(pattern=r"^\w{1,100}$")]
+"""Without the sign `#`."""
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CountRange(_Contract):
+    """A count that is shown as a range only; equal ends are an exact value."""
+
+    minimum: Count
+    maximum: Count | None = Field(default=None, description="None: no upper end is stated")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError("the maximum is below the minimum")
+        return self
+
+
+class MoneyRange(_Contract):
+    """An amount that is shown as a range only; equal ends are an exact value."""
+
+    minimum_amount: Amount
+    maximum_amount: Amount | None = None
+    currency: CurrencyCode
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.maximum_amount is not None and self.maximum_amount < self.minimum_amount:
+            raise ValueError("the maximum is below the minimum")
+        return self
+
+
+class Merchant(_Contract):
+    """Somebody who sells on the marketplace. `id` is the `merchant` of its products."""
+
+    id: PlainId
+    name: Label
+    categories: tuple[Label, ...] = Field(default=(), description="Broadest first")
+    regions: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")], ...] = ()
+    rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
+    fulfillment_percentage: Share | None = Field(
+        default=None, description="Orders and samples sent in time, of all that were due"
+    )
+    blocked_categories: tuple[Label, ...] = Field(
+        default=(), description="Not advertised beside these"
+    )
+    simulated: bool = False
+
+
+class Audience(_Contract):
+    """Who follows a creator, in shares that the platform states; each mapping sums to at most 1."""
+
+    by_gender: dict[str, Share] = Field(default_factory=dict)
+    by_age: dict[str, Share] = Field(default_factory=dict, examples=[{"18-24": 0.4}])
+    by_region: dict[str, Share] = Field(default_factory=dict)
+    by_category: dict[str, Share] = Field(
+        default_factory=dict, description="What followers bought or watched, by product category"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for name in ("by_gender", "by_age", "by_region", "by_category"):
+            if sum(getattr(self, name).values()) > 1 + 1e-6:
+                raise ValueError(f"the shares of {name} sum to more than 1")
+        return self
+
+
+class Creator(_Contract):
+    """Somebody who makes content, as the platform declares them.
+
+    Statistics cover the last 30 days. Performance is a range unless the creator agreed to show
+    the value itself.
+    """
+
+    id: PlainId
+    handle: Label
+    bio: str = Field(default="", max_length=2_000)
+    topics: tuple[Label, ...] = ()
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
+    region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
+    follower_count: CountRange | None = None
+    audience: Audience = Audience()
+    video_count: Count | None = None
+    live_count: Count | None = None
+    avg_video_views: CountRange | None = None
+    engagement_rate: Share | None = None
+    gmv: MoneyRange | None = None
+    gpm: MoneyRange | None = Field(default=None, description="GMV per 1,000 views")
+    items_sold: CountRange | None = None
+    post_rate: Share | None = Field(
+        default=None, description="Samples that led to content, of those received"
+    )
+    fulfillment_percentage: Share | None = Field(
+        default=None, description="Collaborations whose content was live in time, of those due"
+    )
+    commission_rate: BasisPoints | None = Field(
+        default=None, description="Lowest rate that the creator asks for"
+    )
+    slots: Count | None = Field(default=None, description="Collaborations that still fit in")
+    blocked_categories: tuple[Label, ...] = Field(default=(), description="Never promoted")
+    simulated: bool = False
+
+
+class Content(_Contract):
+    """A published video or live, with what viewers did. Percent marks count views that got there.
+
+    hook rate = `video_views_2s` / `impressions`; hold rate = `video_views_p25` / `video_views_2s`.
+    """
+
+    id: PlainId
+    creator_id: PlainId
+    kind: Literal["video", "live"]
+    published: AwareDatetime
+    caption: str = Field(default="", max_length=4_000)
+    hashtags: tuple[Hashtag, ...] = ()
+    transcript: str = Field(default="", max_length=100_000)
+    product_ids: tuple[ProductId, ...] = Field(default=(), max_length=MAX_PRODUCTS_IN_CONTENT)
+    duration: Seconds | None = None
+    impressions: Count | None = None
+    views: Count | None = None
+    video_views_2s: Count | None = None
+    video_views_p25: Count | None = None
+    video_views_p50: Count | None = None
+    video_views_p75: Count | None = None
+    video_views_p100: Count | None = None
+    average_video_play: Seconds | None = None
+    clicks: Count | None = None
+    orders: Count | None = None
+    items_sold: Count | None = None
+    gmv: MoneyRange | None = None
+    simulated: bool = False
+
+    @property
+    def hook_rate(self) -> float | None:
+        return _ratio(self.video_views_2s, self.impressions)
+
+    @property
+    def hold_rate(self) -> float | None:
+        return _ratio(self.video_views_p25, self.video_views_2s)
+
+
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    """None where either is unknown or nothing was shown: no rate is not a rate of 0."""
+    return part / whole if part is not None and whole else None
