@@ -26,6 +26,7 @@ def large(rows, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vectors, "WHOLE", 1_000)
         patch.setattr(vectors, "SCANNED", 400)
+        patch.setattr(vectors, "SPARSE", 900)
         folder = tmp_path_factory.mktemp("vectors")
         writer = VectorWriter(folder, DIMENSION)
         for start in range(0, PRODUCTS, 700):
@@ -44,7 +45,7 @@ def test_most_of_the_nearest_are_found_whatever_is_eligible(large, rows, share):
         n = min(K, int(eligible.sum()))
         assert numbers.size == len(set(numbers.tolist())) == n
         assert eligible[numbers].all()
-        np.testing.assert_allclose(scores, rows[numbers] @ query, atol=2e-3)
+        np.testing.assert_allclose(scores, rows[numbers] @ query, atol=0.02)
         assert (np.diff(scores) <= 0).all()
         exact = np.flatnonzero(eligible)
         exact = exact[np.argsort(-(rows[exact] @ query))[:n]]

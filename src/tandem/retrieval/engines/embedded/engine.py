@@ -7,6 +7,7 @@ journal, not here, so a clone is thrown away when its process ends.
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
@@ -301,6 +302,17 @@ class EmbeddedEngine:
             None if self._added_vectors is None else self._added_vectors.rows(),
         )
 
+    def branch(self) -> EmbeddedEngine:
+        """An engine of its own in the same state, whose updates this one never sees. To be called
+        while nothing is applied to this one, and closed when done."""
+        other = copy.copy(self)
+        other._writer, other._clone = None, None
+        other._started(self._clone or self._directory / "words")
+        other._added = list(self._added)
+        if self._added_vectors is not None:
+            other._added_vectors = self._added_vectors.copy()
+        return other
+
     def apply(
         self,
         updates: Sequence[Update],
@@ -314,7 +326,7 @@ class EmbeddedEngine:
         """
         if (vectors is None) != (self._added_vectors is None) and analysed:
             raise ValueError("vectors are needed exactly when the generation has them")
-        writer = self._started()
+        writer = self._started(self._directory / "words")
         alive = np.concatenate([self._alive, np.ones(len(analysed), bool)])
         numbered = iter(enumerate(analysed, start=len(self._alive)))
         latest = dict(zip((u.product_id for u in updates), self._numbers(updates), strict=True))
@@ -351,12 +363,12 @@ class EmbeddedEngine:
             numbers.append(int(at))
         return numbers
 
-    def _started(self) -> tantivy.IndexWriter:
-        """The writer of this engine's own clone, made when it is first needed."""
+    def _started(self, words: Path) -> tantivy.IndexWriter:
+        """The writer of this engine's own clone, made of `words` when it is first needed."""
         if self._writer is None:
             parent = self._directory.parent.parent
             self._clone = Path(tempfile.mkdtemp(dir=parent, prefix=f".live-{os.getpid()}-"))
-            _clone(self._directory / "words", self._clone)
+            _clone(words, self._clone)
             self._index = _opened(self._clone)
             self._writer = self._index.writer(LIVE_HEAP, 1)
         return self._writer

@@ -8,7 +8,7 @@
   they are few, else of those in the clusters nearest to the query (as IVF does, but the clusters
   are lists of numbers over the graph's own codes).
 
-Codes only choose whom to compare: scores are inner products with the stored float16 vectors. See
+Where codes are scanned, they only choose whom to compare with the stored float16 vectors. See
 docs/adr/0003 for measurements.
 """
 
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from tandem.contracts.candidates import Floats, Numbers
 
 WHOLE = 50_000  # up to so many vectors, no graph is built
-SCANNED = 12_000  # codes compared under a filter, at least while there are so many
+SCANNED = 12_000  # codes compared under a filter, of those in the nearest clusters …
+SPARSE = 30_000  # … unless so few are eligible that comparing all costs less than choosing
 WALKED = 0.6  # of all products: with so many eligible, the graph is walked
 REFINED = 1.5  # of scanned codes, so many times what is asked for are compared in float16
 NEIGHBOURS = 32
@@ -132,7 +133,9 @@ class Vectors:
             numbers = np.flatnonzero(eligible)
             rows = self.matrix if count == len(self.matrix) else self.take(numbers)
             return best(numbers, rows @ vector, k)
-        numbers = self._large.near(vector, k, eligible, count)
+        if count / eligible.size >= WALKED:
+            return best(*self._large.walked(vector, k, eligible, count), k)
+        numbers = self._large.scanned(vector, int(k * REFINED), eligible, count)
         return best(numbers, self.take(numbers) @ vector, k)
 
 
@@ -148,26 +151,32 @@ class _Large:
         members = np.load(directory / "cluster_members.npy", mmap_mode="r")
         self._members: NDArray[np.int32] = np.asarray(members)
 
-    def near(self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int) -> Numbers:
-        """Among them most of the k nearest of the eligible (there are `count`), in any order."""
+    def walked(
+        self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int
+    ) -> tuple[Numbers, Floats]:
+        """Most of the k nearest of the eligible (there are `count`) with the scores of their
+        codes, which differ from the exact ones by some thousandths: to compare k products again
+        would cost a third of the walk, and the ranker reads their vectors anyway."""
         faiss = _faiss(1)
-        share = count / eligible.size
-        walk = share >= WALKED
-        if not walk and count > SCANNED:
-            eligible = self._clustered(vector, eligible, count)
-        selector = None
+        share, selector = count / eligible.size, None
         if share < 1:
             bitmap = np.packbits(eligible, bitorder="little")
             selector = faiss.IDSelectorBitmap(bitmap)
-        if walk:
-            # The fewer are eligible, the further the walk has to go to meet k of them. What the
-            # codes' rounding loses of the last few is less than what a longer walk would cost.
-            ef = int(max(k, EF_SEARCH) / share**1.5)
-            parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
-            found = self._graph.search(vector[None, :], k, params=parameters)[1][0]
-        else:
-            parameters = faiss.SearchParameters(sel=selector)
-            found = self._codes.search(vector[None, :], int(k * REFINED), params=parameters)[1][0]
+        # The fewer are eligible, the further the walk has to go to meet k of them.
+        ef = int(max(k, EF_SEARCH) / share**1.5)
+        parameters = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
+        scores, found = self._graph.search(vector[None, :], k, params=parameters)
+        met = found[0] >= 0
+        return found[0][met].astype(np.int64), scores[0][met]
+
+    def scanned(self, vector: Floats, k: int, eligible: NDArray[np.bool_], count: int) -> Numbers:
+        """Most of the k nearest of the eligible (there are `count`), in any order."""
+        faiss = _faiss(1)
+        if count > SPARSE:
+            eligible = self._clustered(vector, eligible, count)
+        bitmap = np.packbits(eligible, bitorder="little")
+        parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+        found = self._codes.search(vector[None, :], k, params=parameters)[1][0]
         numbers: Numbers = found[found >= 0].astype(np.int64)
         return numbers
 
@@ -205,6 +214,12 @@ class GrowingRows:
             self._buffer = grown
         self._buffer[self._count : needed] = rows
         self._count = needed
+
+    def copy(self) -> GrowingRows:
+        """The same rows in one that grows on its own."""
+        other = GrowingRows(self._buffer.shape[1])
+        other.extend(self.rows())
+        return other
 
     def rows(self) -> Floats:
         """(count, dimension)."""
