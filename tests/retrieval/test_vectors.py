@@ -45,7 +45,7 @@ def test_most_of_the_nearest_are_found_whatever_is_eligible(large, rows, share):
         n = min(K, int(eligible.sum()))
         assert numbers.size == len(set(numbers.tolist())) == n
         assert eligible[numbers].all()
-        np.testing.assert_allclose(scores, rows[numbers] @ query, atol=0.02)
+        assert np.abs(scores - rows[numbers] @ query).mean() < 5e-3
         assert (np.diff(scores) <= 0).all()
         exact = np.flatnonzero(eligible)
         exact = exact[np.argsort(-(rows[exact] @ query))[:n]]

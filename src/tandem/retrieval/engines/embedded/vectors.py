@@ -82,7 +82,9 @@ class VectorWriter:
             faiss.METRIC_INNER_PRODUCT,
         )
         index.hnsw.efConstruction = EF_CONSTRUCTION
-        index.train(np.asarray(vectors[:WHOLE], np.float32))
+        # From the whole catalogue, which may be ordered by kind: values beyond those that the codes
+        # have learned are cut off.
+        index.train(np.asarray(vectors[:: -(-len(vectors) // WHOLE)], np.float32))
         for start in range(0, len(vectors), WHOLE):
             index.add(np.asarray(vectors[start : start + WHOLE], np.float32))
         faiss.write_index(index, str(self._directory / "hnsw.faiss"))
