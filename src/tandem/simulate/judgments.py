@@ -21,7 +21,7 @@ NAME = "simulated"
 # Judged products by relevance. Exact ones are always all judged: a query with more is not asked.
 AT_MOST = {3: 200, 2: 400, 1: 20, 0: 20}
 _FACTS = ("brand", "colour", "material")
-_COMPLEMENTS = {
+COMPLEMENTS = {
     "smartphone": "case",
     "case": "smartphone",
     "headphones": "smartphone",
@@ -84,7 +84,7 @@ class _Query:
         category = product.extra["category"]
         if category == self.category:
             return 3 if all(_fact(product, f) == v for f, v in self.facts.items()) else 2
-        return 1 if category == _COMPLEMENTS[self.category] else 0
+        return 1 if category == COMPLEMENTS[self.category] else 0
 
 
 def simulated_judgments(
@@ -104,7 +104,7 @@ def simulated_judgments(
     asked = _asked(n, 2 * queries, seed, languages, rng)
     near: dict[tuple[str, str], list[_Query]] = {}
     for query in asked:
-        for category in (query.category, _COMPLEMENTS[query.category]):
+        for category in (query.category, COMPLEMENTS[query.category]):
             near.setdefault((query.language, category), []).append(query)
     spoken = {code: [q for q in asked if q.language == code] for code in languages}
     for product in simulated_products(n, seed=seed, languages=languages):

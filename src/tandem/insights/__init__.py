@@ -1,0 +1,1 @@
+"""Where search fails, why, and what it costs: batch jobs over the stored events, in DuckDB."""
