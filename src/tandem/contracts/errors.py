@@ -59,3 +59,9 @@ class MissingExtra(TandemError):  # noqa: N818
     """An optional dependency is needed; the remedy is the line that installs it."""
 
     exit_code = 5
+
+
+class StorageFull(TandemError):  # noqa: N818
+    """The disk took no more data. Nothing of the failed call is stored; what was is safe."""
+
+    exit_code = 6

@@ -14,7 +14,14 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tandem.contracts.errors import Conflict, InvalidInput, MissingExtra, NotFound, TandemError
+from tandem.contracts.errors import (
+    Conflict,
+    InvalidInput,
+    MissingExtra,
+    NotFound,
+    StorageFull,
+    TandemError,
+)
 from tandem.http.workers import Overloaded
 
 MEDIA_TYPE = "application/problem+json"
@@ -54,6 +61,7 @@ _STATUS_OF: tuple[tuple[type[TandemError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (MissingExtra, 422),
+    (StorageFull, 507),
     (InvalidInput, 422),
 )
 
