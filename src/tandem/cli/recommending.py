@@ -21,12 +21,15 @@ def recommend() -> None:
 
 @recommend_app.command("evaluate")
 def evaluate_command(
-    dataset: Annotated[str, typer.Option(help="Data set to learn from.")] = "diginetica",
+    dataset: Annotated[
+        str, typer.Option(help="diginetica (next click), retail or complete_journey (next basket).")
+    ] = "diginetica",
     test: Annotated[
         Path | None,
         typer.Option(
-            help="Parquet with prefix (list of item ids) and target; default: the last sessions of "
-            "the data set are kept back."
+            help="Parquet of what came next: prefix (list of item ids) and target for clicks, "
+            "later rows of the same layout for baskets; default: the end of the data set is kept "
+            "back."
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data; default: found.")] = None,
@@ -35,17 +38,27 @@ def evaluate_command(
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Compare recommenders on what shoppers clicked next, over all items.
+    """Compare recommenders on what shoppers clicked or bought next, over all items.
 
     Examples: `tandem recommend evaluate --dataset diginetica --test pairs.parquet --json` ·
+    `tandem recommend evaluate --dataset retail` ·
     `tandem recommend evaluate --systems item-knn,session-knn`
     """
+    from tandem.recommend.transactions import LAYOUTS
+
+    named = tuple(dict.fromkeys(s.strip() for s in (systems or "").split(",") if s.strip()))
+    compare = _next_baskets if dataset in LAYOUTS else _next_clicks
+    compare(dataset, test, data, named, json_)
+
+
+def _next_clicks(
+    dataset: str, test: Path | None, data: Path | None, systems: tuple[str, ...], json_: bool
+) -> None:
     from tandem.flows.recommend import CUTOFF, evaluate_next_item
     from tandem.recommend.systems import SYSTEMS
 
-    named = tuple(dict.fromkeys(s.strip() for s in (systems or "").split(",") if s.strip()))
     with progress_bars(quiet=json_) as bars:
-        result = evaluate_next_item(dataset, test, data, named or tuple(SYSTEMS), bars)
+        result = evaluate_next_item(dataset, test, data, systems or tuple(SYSTEMS), bars)
     if json_:
         print_json(result.to_json())
         return
@@ -66,3 +79,54 @@ def evaluate_command(
         f"[dim]{result.pairs:,} pairs, {escape(result.protocol)}; 95% intervals. "
         f"{result.unknown_targets:,} ask for an item that nobody had clicked before.[/]"
     )
+
+
+def _next_baskets(
+    dataset: str, test: Path | None, data: Path | None, systems: tuple[str, ...], json_: bool
+) -> None:
+    from tandem.flows.next_basket import MEASURES, evaluate_next_basket
+
+    with progress_bars(quiet=json_) as bars:
+        result = evaluate_next_basket(dataset, test, data, systems, bars).to_json()
+    if json_:
+        print_json(result)
+        return
+    accuracy, beside = Table(box=None), Table(box=None)
+    accuracy.add_column("recommender", no_wrap=True)
+    for title in (*(f"{m} %" for m in MEASURES), "warm", "cold", "learns in", "p99"):
+        accuracy.add_column(title, justify="right")
+    beside.add_column("recommender", no_wrap=True)
+    for title in ("repeats %", "new %", "coverage", "novelty", "diversity", "not had", "gini"):
+        beside.add_column(title, justify="right")
+    first = MEASURES[0]
+    for name, m in result["systems"].items():
+        cells = []
+        for measure in MEASURES:
+            low, high = m[f"{measure}_interval"]
+            cells.append(f"{m[measure]:.1f} [dim]{low:.1f}–{high:.1f}[/]")
+        accuracy.add_row(
+            name,
+            *cells,
+            *(_percent(m[group][first]) for group in ("warm", "cold")),
+            f"{m['train_s']:,.1f} s",
+            f"{m['p99_ms']:,.1f} ms",
+        )
+        beside.add_row(
+            name,
+            *(_percent(m[f"{first}_of_{kind}"]) for kind in ("repeats", "new")),
+            *(f"{m[k]:.2f}" for k in ("coverage", "novelty_bits", "diversity", "new_to_person")),
+            f"{m['concentration']:.2f}",
+        )
+    out.print(accuracy)
+    out.print(beside)
+    for name, remedy in result["left_out"].items():
+        out.print(f"[dim]{name} is left out: {escape(remedy)}[/]")
+    out.print(
+        f"[dim]{result['people']:,} people ({result['people_cold']:,} cold), "
+        f"{result['items']:,} items, {escape(result['protocol'])}; 95% intervals. Warm, cold, "
+        f"repeats and new: {first} of those people and items.[/]"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"

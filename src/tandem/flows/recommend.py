@@ -22,8 +22,9 @@ from tandem.recommend.files import CLICKS, Clicks, read_clicks, read_pairs
 from tandem.recommend.models import Recommender
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
 from tandem.recommend.systems import SYSTEMS, system
+from tandem.recommend.transactions import LAYOUTS
 
-DATASETS = ("diginetica",)
+DATASETS = ("diginetica", *LAYOUTS)
 CUTOFF = 20
 VALIDATED = 16_000  # sessions at the end of the data that a validation keeps back
 VALIDATED_SHARE = 10  # but at most one session in so many
@@ -79,6 +80,12 @@ class NextItem:
 
 def clicks_file(dataset: str, data: Path | None) -> Path:
     """Where the clicks are: in `data`, else under `TANDEM_DATA`, else under `../shared/data`."""
+    return dataset_file(dataset, CLICKS, data)
+
+
+def dataset_file(dataset: str, file: str, data: Path | None) -> Path:
+    """Where a data set's file is: in `data`, else under `TANDEM_DATA`, else under
+    `../shared/data`. Raises InvalidInput for an unknown one and NotFound."""
     if dataset not in DATASETS:
         raise InvalidInput(
             f"unknown data set '{dataset}'", field="dataset", remedy=f"use: {', '.join(DATASETS)}"
@@ -92,11 +99,11 @@ def clicks_file(dataset: str, data: Path | None) -> Path:
         bases += [base.parent / "shared" / "data" for base in (repository, Path.cwd())]
         folders = [base / dataset for base in bases]
     for folder in folders:
-        if (folder / CLICKS).is_file():
-            return folder / CLICKS
+        if (folder / file).is_file():
+            return folder / file
     raise NotFound(
-        f"no clicks ({CLICKS}) in {', '.join(map(str, dict.fromkeys(folders)))}",
-        remedy="name their folder with --data, or set TANDEM_DATA",
+        f"no {file} in {', '.join(map(str, dict.fromkeys(folders)))}",
+        remedy="name its folder with --data, or set TANDEM_DATA",
     )
 
 
