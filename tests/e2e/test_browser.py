@@ -318,7 +318,7 @@ def test_nothing_in_a_product_becomes_markup(page: Page) -> None:
 
 
 def test_the_simulated_catalogue_is_named_on_top_of_every_page(page: Page) -> None:
-    for path in ("/", "/?q=lamp", "/p/P001", "/workbench"):
+    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller"):
         page.open(path)
         banner = page.one(".banner")
         assert "Simulated catalogue" in banner.text
@@ -343,11 +343,16 @@ def test_dark_follows_the_system_and_the_switch_is_kept(page: Page) -> None:
     assert luminance() > 200
 
 
-@pytest.mark.parametrize("path", ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/workbench"])
+SELLER = "/seller?product=P003&q=speaker"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/workbench", SELLER]
+)
 def test_a_phone_needs_no_sideways_scrolling(page: Page, path: str) -> None:
     page.view(PHONE)
     page.open(path)
-    page.one(".card, .hit, #empty h3, .product h1")
+    page.one(".card, .hit, #empty h3, .product h1, .summary")
     assert page.js("return document.documentElement.scrollWidth") <= PHONE[0]
     small = page.js(
         """return [...document.querySelectorAll("button, select, input:not([type=checkbox])")]
@@ -374,16 +379,44 @@ AUDIT = (Path(__file__).parent / "test_browser_audit.js").read_text(encoding="ut
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=speaker&brand=Acme", "/p/P001", "/workbench?q=desk+lamp"]
+    "path", ["/", "/?q=speaker&brand=Acme", "/p/P001", "/workbench?q=desk+lamp", SELLER]
 )
 def test_names_labels_and_contrast(page: Page, path: str, scheme: str) -> None:
     page.view(scheme=scheme)
     page.open(path)
-    page.one(".card, .hit, .product h1")
+    page.one(".card, .hit, .product h1, .summary")
     if path.startswith("/workbench"):
         page.one("#rows .open")
     time.sleep(0.4)  # transitions end
     assert page.js(AUDIT) == []
+
+
+def test_a_seller_finds_a_product_and_learns_why(page: Page) -> None:
+    page.open("/")
+    page.one(".menu summary").click()
+    page.one(".menu a[href='/seller']").click()
+    page.one("#product").send_keys("speaker")
+    choices = page.until(lambda: page.all("#products button") or None)
+    name = choices[-1].text.split("\n")[0]
+    choices[-1].click()
+    page.one("#q").send_keys("speaker", Keys.ENTER)
+    page.until(lambda: page.text(".chosen a") == name)
+    place = int(page.text(".figure b").lstrip("#"))
+    assert place > 1
+    assert len(page.all(".above li")) == min(10, place - 1)
+    assert f"#{place} → #1" in page.text(".move")
+    assert page.text(".label.ask") == "Only if true"
+    assert "product=" in page.driver.current_url
+    page.driver.refresh()
+    page.until(lambda: page.text(".chosen a") == name)
+
+
+def test_a_seller_is_told_of_a_wrong_id(page: Page) -> None:
+    page.open("/seller?product=nothing&q=speaker")
+    assert "no product 'nothing'" in page.text("[role=alert]")
+    # A browser logs every 404, asked for or not.
+    said = page.driver.get_log("browser")
+    assert all("nothing" in line["message"] and "404" in line["message"] for line in said)
 
 
 def test_the_workbench_ranks_queries_worst_first_and_sorts(page: Page) -> None:

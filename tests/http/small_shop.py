@@ -15,8 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tandem.contracts.errors import InvalidInput
+from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.listing import Difference, Edit, Rival, Standing
 from tandem.contracts.product import Money, Product
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import (
@@ -33,6 +34,7 @@ from tandem.contracts.search import (
     Understanding,
 )
 from tandem.ingest.mapping import READY
+from tandem.listing.quality import listing_quality
 
 FACETS = ("brand", "category", "color", "touchscreen")
 
@@ -217,6 +219,50 @@ class SmallShop:
 
     def product(self, product_id: str) -> Product | None:
         return self.products.get(product_id)
+
+    def standing(self, query: str, product_id: str, *, trying: bool = True) -> Standing:
+        """Its place among the hits, and one change that would bring it to the top."""
+        product = self.products.get(product_id)
+        if product is None:
+            raise NotFound(f"no product '{product_id}'", remedy="check the id")
+        if not query.strip():
+            raise InvalidInput("the query is empty", field="q", remedy="ask for a query's words")
+        response = self.search(SearchRequest(q=query, size=100))
+        place = next((h.position for h in response.hits if h.product.id == product_id), None)
+        above = [h for h in response.hits if place is None or h.position < place][:10]
+        edit = Edit(
+            kind="title",
+            says=f"Say “{query}” in the title, if it is true of the product.",
+            before=product.title,
+            after=f"{product.title}, {query}",
+            claim=f"“{query}” is true of this product",
+            position=1,
+            gain=None if place is None else place - 1,
+        )
+        return Standing(
+            query=query,
+            product_id=product_id,
+            title=product.title,
+            ranker="ltr",
+            position=place,
+            considered=len(response.hits),
+            matches=response.total,
+            summary=f"It stands at place {place}.",
+            above=tuple(
+                Rival(position=h.position, product_id=h.product.id, title=h.product.title)
+                for h in above
+            ),
+            differences=(
+                (Difference(feature="bm25f", says="its texts use other words", effect=-0.2),)
+                if above
+                else ()
+            ),
+            edits=(edit,) if trying and place != 1 else (),
+            quality=listing_quality(product, [], "products of this shop"),
+            index_generation=self._name(),
+            model_generation=self._name(),
+            simulated=self.simulated,
+        )
 
     def upsert(self, products: Sequence[Product]) -> int:
         with self._writing:

@@ -18,6 +18,7 @@ from tandem.cli.console import err
 from tandem.cli.events import events_app
 from tandem.cli.matching import match_app
 from tandem.cli.recommending import recommend_app
+from tandem.cli.seller import seller_app
 from tandem.contracts.errors import TandemError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
 app.add_typer(recommend_app, name="recommend")
+app.add_typer(seller_app, name="seller")
 app.add_typer(events_app, name="events")
 app.add_typer(audit_app, name="audit")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -32,8 +33,30 @@ FACET_VALUES = 30
 Clock = Callable[[], datetime]
 
 
-def answer(view: View, request: SearchRequest, simulated: bool = False) -> SearchResponse:
-    """The response to one request. Deterministic for one view, up to `query_id` and timings."""
+@dataclass(frozen=True)
+class Ranking:
+    """All that a request led to, before a page of it is cut out.
+
+    pool: what the ranker ordered; applied: the same after the shop's rules, as shoppers see it.
+    """
+
+    name: str
+    stage: Stage
+    understanding: Understanding
+    filters: Filters
+    total: int
+    relaxed: str | None
+    context: QueryContext
+    pool: Candidates
+    applied: Applied
+
+    @property
+    def matching(self) -> LexicalQuery | None:
+        return matching_query(self.understanding)
+
+
+def rank(view: View, request: SearchRequest) -> Ranking:
+    """Understand, retrieve, rank and apply the shop's rules. Deterministic for one view."""
     started = time.perf_counter()
     stages = view.stages()
     name = request.ranker or view.default_system()
@@ -64,29 +87,39 @@ def answer(view: View, request: SearchRequest, simulated: bool = False) -> Searc
         pool = stages[name].run(context, None)
         with context.timed("business"):
             applied = _business(view, understanding, filters, _deepened(pool, context, wanted))
+    return Ranking(
+        name, stages[name], understanding, filters, total, relaxed, context, pool, applied
+    )
+
+
+def answer(view: View, request: SearchRequest, simulated: bool = False) -> SearchResponse:
+    """The response to one request. Deterministic for one view, up to `query_id` and timings."""
+    started = time.perf_counter()
+    ranking = rank(view, request)
+    context = ranking.context
     with context.timed("facets"):
         facets = (
-            view.snapshot.facets(matching, filters, request.facets, FACET_VALUES)
+            view.snapshot.facets(ranking.matching, ranking.filters, request.facets, FACET_VALUES)
             if request.facets
             else {}
         )
     with context.timed("fetch"):
-        hits = _hits(view, request, stages[name], context, pool, applied)
+        hits = _hits(view, request, ranking)
     context.timings_ms["total"] = (time.perf_counter() - started) * 1000
     return SearchResponse(
         query_id=uuid.uuid4().hex,
         query=request.q,
         hits=hits,
-        total=total,
-        related=max(0, len(applied.candidates) - total),
+        total=ranking.total,
+        related=max(0, len(ranking.applied.candidates) - ranking.total),
         page=request.page,
         size=request.size,
         facets=facets,
-        understanding=understanding,
-        relaxed=relaxed,
-        ranker=name,
+        understanding=ranking.understanding,
+        relaxed=ranking.relaxed,
+        ranker=ranking.name,
         index_generation=view.generation,
-        model_generation=view.model_of(name),
+        model_generation=view.model_of(ranking.name),
         simulated=simulated,
         timings_ms={k: round(v, 3) for k, v in context.timings_ms.items()},
     )
@@ -177,22 +210,15 @@ def _allowed(view: View, filters: Filters, numbers: list[int]) -> set[int]:
     return set(view.snapshot.satisfying(np.asarray(numbers, np.int64), filters).tolist())
 
 
-def _hits(
-    view: View,
-    request: SearchRequest,
-    stage: Stage,
-    context: QueryContext,
-    pool: Candidates,
-    applied: Applied,
-) -> tuple[Hit, ...]:
+def _hits(view: View, request: SearchRequest, ranking: Ranking) -> tuple[Hit, ...]:
     start = (request.page - 1) * request.size
-    ranked = applied.candidates
+    ranked = ranking.applied.candidates
     window = slice(start, start + request.size)
     numbers, scores = ranked.numbers[window], ranked.scores[window]
     products = view.snapshot.products(numbers)
     explanations: dict[int, Explanation] = {}
     if request.explain:
-        explanations = _explanations(stage, context, pool, applied, window)
+        explanations = _explanations(ranking, window)
     return tuple(
         Hit(
             position=start + i,
@@ -206,14 +232,15 @@ def _hits(
     )
 
 
-def _explanations(
-    stage: Stage, context: QueryContext, pool: Candidates, applied: Applied, window: slice
-) -> dict[int, Explanation]:
+def _explanations(ranking: Ranking, window: slice) -> dict[int, Explanation]:
     """Explanations of the products shown; features are computed over the pool that was ranked."""
+    stage, applied = ranking.stage, ranking.applied
     shown = applied.candidates.numbers[window]
     ranker = stage.second if isinstance(stage, Chain) else None
     contributions = (
-        ranker.contributions(context, pool, shown) if isinstance(ranker, LearnedRanker) else {}
+        ranker.contributions(ranking.context, ranking.pool, shown)
+        if isinstance(ranker, LearnedRanker)
+        else {}
     )
     explained = {}
     for at, number in zip(range(*window.indices(len(applied.candidates))), shown, strict=False):

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +18,7 @@ from typing import Any
 
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
@@ -28,6 +31,7 @@ from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.index import index_manifest
 from tandem.flows.search import answer
+from tandem.flows.standing import standing
 from tandem.flows.view import View
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
@@ -185,6 +189,19 @@ class Workspace:
             raise NotFound("no ranker is trained", remedy="run: tandem train ranker")
         return self._view.ranker
 
+    # --- For merchants ------------------------------------------------------------------------
+
+    def standing(self, query: str, product_id: str, *, trying: bool = True) -> Standing:
+        """Where a product stands for a query, why, and what honest changes would move it.
+
+        trying: with the changes tried through this shop's own search. NotFound without the product.
+        """
+        simulated = self.settings.simulated
+        if not trying:
+            return standing(self._view, query, product_id, None, simulated)
+        with self.what_if() as changed:
+            return standing(self._view, query, product_id, changed, simulated)
+
     # --- Updating -----------------------------------------------------------------------------
 
     def upsert(self, products: Sequence[Product]) -> int:
@@ -206,6 +223,24 @@ class Workspace:
             self._journal.append(operations)
             self._catch_up()
         return len(operations)
+
+    @contextmanager
+    def what_if(self) -> Iterator[Callable[[Product], View]]:
+        """Try changes of products without making them: a function from a changed product to the
+        view in which it stands. Changes add up; the shop itself never sees them."""
+        with self._writing:
+            view, live = self._view, copy.copy(self._live)
+            live.engine = live.engine.branch()
+
+        def changed(product: Product) -> View:
+            live.apply([Update(live.sequence + 1, product.id, product)])
+            fresh = live.view()
+            return replace(view, snapshot=fresh.snapshot, store=fresh.store)
+
+        try:
+            yield changed
+        finally:
+            live.engine.close()
 
     def refresh(self) -> bool:
         """Take up a newer index or model generation, changed rules, and updates made elsewhere.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
 from tandem.contracts.search import (
     MAX_DEPTH,
@@ -191,6 +192,12 @@ class Traced(Message):
 class SuggestResponse(Traced):
     q: str
     suggestions: list[Suggestion]
+
+
+class StandingResponse(Traced):
+    """Answer of `GET /v1/seller/why`."""
+
+    standing: Standing
 
 
 class ProductResponse(Traced):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
@@ -21,6 +22,10 @@ class Shop(Protocol):
     ) -> list[Suggestion]: ...
 
     def product(self, product_id: str) -> Product | None: ...
+
+    def standing(self, query: str, product_id: str, *, trying: bool = True) -> Standing:
+        """Why a product stands where it stands for a query, and what would move it."""
+        ...
 
     def upsert(self, products: Sequence[Product]) -> int: ...
 

@@ -1,11 +1,11 @@
-"""The storefront and the workbench: static files and three small pages."""
+"""The pages: static files, and markup with the shop's facts filled in."""
 
 from __future__ import annotations
 
 import hashlib
 import html
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,6 +19,11 @@ from starlette.responses import Response
 from tandem.http.serving import of
 
 router = APIRouter(include_in_schema=False)
+# Pages for the people who run the shop, in the order of the menu: address, file, title.
+OFFICE = (
+    ("/workbench", "workbench.html", "Relevance workbench"),
+    ("/seller", "seller.html", "Seller center"),
+)
 # Ask every time, transfer only what changed: a new version is seen at once without a build step.
 _REVALIDATE = "no-cache"
 
@@ -57,9 +62,15 @@ async def product_page(request: Request, product_id: str) -> Response:
     return _page(request, "product.html")
 
 
-@router.get("/workbench")
-async def workbench(request: Request) -> Response:
-    return _page(request, "workbench.html")
+def _office(file: str) -> Callable[[Request], Awaitable[Response]]:
+    async def page(request: Request) -> Response:
+        return _page(request, file)
+
+    return page
+
+
+for _address, _file, _title in OFFICE:
+    router.add_api_route(_address, _office(_file), methods=["GET"])
 
 
 @router.get("/favicon.ico")
@@ -82,9 +93,25 @@ def _page(request: Request, name: str) -> Response:
     """A page with the shop's facts filled in, so that nothing jumps when the script starts."""
     status = of(request).shop.status()
     text = _assets()[name].content.decode()
-    for key, value in _facts(status).items():
+    for key, value in {**_facts(status), "tools": _tools(name)}.items():
         text = text.replace("{{" + key + "}}", value)
     return Response(text, media_type="text/html", headers={"Cache-Control": "no-store"})
+
+
+def _tools(current: str) -> str:
+    """Links to the other pages: a menu, so that a shopper's page stays a shop."""
+    shop = (
+        "" if current in ("store.html", "product.html") else '<li><a href="/">Storefront</a></li>'
+    )
+    links = "".join(
+        f'<li><a href="{address}">{title}</a></li>'
+        for address, file, title in OFFICE
+        if file != current
+    )
+    return (
+        '<details class="menu"><summary class="tool">For the team</summary>'
+        f"<ul>{shop}{links}</ul></details>"
+    )
 
 
 def _facts(status: Mapping[str, Any]) -> dict[str, str]:

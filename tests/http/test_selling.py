@@ -1,0 +1,34 @@
+"""Why don't I rank, over HTTP."""
+
+from __future__ import annotations
+
+from starlette.testclient import TestClient
+
+WHY = "/v1/seller/why"
+
+
+def test_a_merchant_learns_place_reasons_and_changes(client: TestClient) -> None:
+    response = client.get(WHY, params={"q": "speaker", "product_id": "P003"})
+    assert response.status_code == 200
+    answer = response.json()
+    standing = answer["standing"]
+    assert standing["product_id"] == "P003"
+    assert standing["position"] == len(standing["above"]) + 1
+    assert standing["edits"][0]["claim"]
+    assert 0 <= standing["quality"]["score"] <= 100
+    assert answer["query_id"] == response.headers["Tandem-Query-Id"]
+    assert answer["timings_ms"]["total"] >= 0
+
+
+def test_without_trying_nothing_is_tried(client: TestClient) -> None:
+    found = client.get(WHY, params={"q": "speaker", "product_id": "P003", "trying": False})
+    assert found.json()["standing"]["edits"] == []
+
+
+def test_bad_questions_name_field_and_remedy(client: TestClient) -> None:
+    missing = client.get(WHY, params={"q": "speaker", "product_id": "nothing"})
+    assert missing.status_code == 404
+    assert missing.json()["remedy"]
+    assert client.get(WHY, params={"product_id": "P003"}).status_code == 422
+    assert client.get(WHY, params={"q": "x", "product_id": "P003", "k": 1}).status_code == 422
+    assert client.get(WHY, params={"q": "  ", "product_id": "P003"}).status_code == 422
