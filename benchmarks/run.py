@@ -1,7 +1,9 @@
 """Run the benchmarks: `python -m benchmarks.run [--size N]… [--quick]`.
 
 Results are printed, and written after every step to `benchmarks/results/`, so that a run that is
-cut short leaves what it has measured.
+cut short leaves what it has measured. With `--folder DIR` the shops are kept there; where DIR has
+them already, only searches and recall are measured again, and what the results say of building,
+peers and HTTP stays as it was.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import platform
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +38,35 @@ def main() -> None:
     parser.add_argument("--size", type=int, action="append", help="products; repeat for more")
     parser.add_argument("--quick", action="store_true", help="few calls: to try the benchmark")
     parser.add_argument("--peers-up-to", type=int, default=1_000_000, help="largest size for peers")
+    parser.add_argument(
+        "--folder", type=Path, help="folder for the shops; default: a temporary one"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     options = parser.parse_args()
     sizes = sorted(options.size or SIZES)
-    results: dict[str, Any] = {
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python "
-        f"{platform.python_version()}",
-        "data": "simulated products and simulated embeddings of 384 dimensions",
-        "sizes": {},
-    }
-    with tempfile.TemporaryDirectory() as name, shop.simulated_encoder():
-        folder = Path(name)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    with ExitStack() as stack:
+        stack.enter_context(shop.simulated_encoder())
+        folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.mkdir(parents=True, exist_ok=True)
+        again = all(shop.is_built(folder, size) for size in sizes)
+        kept = json.loads((options.out / "search.json").read_text()) if again else {}
+        results: dict[str, Any] = kept or {
+            "machine": machine,
+            "data": "simulated products and simulated embeddings of 384 dimensions",
+            "sizes": {},
+        }
         model = None
         for size in sizes:
             console.rule(f"{size:,} products")
             built = shop.build(folder, size)
-            if model is None:
-                model = shop.train(built.layout)
-            shop.adopt(built.layout, model)
-            here = results["sizes"][str(size)] = {"build": built.row}
-            save(results, options.out)
+            here = results["sizes"].setdefault(str(size), {})
+            if not again:
+                if model is None:
+                    model = shop.train(built.layout)
+                shop.adopt(built.layout, model)
+                here["build"] = built.row
+                save(results, options.out)
             with Workspace(built.layout) as opened:
                 here["search"] = engines.measure(opened, built.queries, options.quick)
                 save(results, options.out)
@@ -62,13 +74,14 @@ def main() -> None:
                 ours = engines.titles(opened, built.queries, options.quick)
             here["serving_memory_mb"] = peak_mb()
             save(results, options.out)
-            if size <= options.peers_up_to:
+            if size <= options.peers_up_to and not again:
                 titles = [p.title for b in read_products(built.layout, 5000) for p in b]
                 others = peers.run(folder, titles, built.queries, options.quick)
                 here["peers"] = {"Tandem, titles only": ours, **others}
             save(results, options.out)
             console.print(tables(results, size))
-    results["http"] = over_http(options.quick)
+    if not again:
+        results["http"] = over_http(options.quick)
     save(results, options.out)
     console.print(markdown(results))
 

@@ -87,8 +87,17 @@ def write_jsonl(path: Path, size: int) -> None:
             handle.write(orjson.dumps(product.model_dump(mode="json")) + b"\n")
 
 
+def is_built(folder: Path, size: int) -> bool:
+    """Whether the folder has a shop of this size that is indexed and has a ranker."""
+    root = folder / f"shop-{size}"
+    return root.exists() and Layout.open(root).models.live() is not None
+
+
 def build(folder: Path, size: int) -> Built:
-    """Generate, import and index `size` products."""
+    """Generate, import and index `size` products; nothing of it where that has been done."""
+    queries = simulated_judgments(SMALL, queries=QUERIES, seed=SEED).queries
+    if is_built(folder, size):
+        return Built(Layout.open(folder / f"shop-{size}"), queries, {})
     source = folder / f"products-{size}.jsonl"
     write_jsonl(source, size)
     layout = create_workspace(folder / f"shop-{size}", encoder="simulated", simulated=True)
@@ -104,7 +113,7 @@ def build(folder: Path, size: int) -> Built:
     source.unlink()
     return Built(
         layout,
-        simulated_judgments(SMALL, queries=QUERIES, seed=SEED).queries,
+        queries,
         {
             "import_rows_per_s": round(size / import_s),
             "index_docs_per_s": round(size / index_s),

@@ -413,7 +413,7 @@ def test_a_seller_finds_a_product_and_learns_why(page: Page) -> None:
 
 def test_a_seller_is_told_of_a_wrong_id(page: Page) -> None:
     page.open("/seller?product=nothing&q=speaker")
-    assert "no product 'nothing'" in page.text("[role=alert]")
+    assert "No product 'nothing'" in page.text("[role=alert]")
     # A browser logs every 404, asked for or not.
     said = page.driver.get_log("browser")
     assert all("nothing" in line["message"] and "404" in line["message"] for line in said)

@@ -73,7 +73,7 @@ async function show(id, q) {
     if (!chosen) { chosen = product; input.value = product.title; }
     answer.replaceChildren(...answered(found, product));
   } catch (error) {
-    answer.replaceChildren(h("p", { class: "error", role: "alert" }, `${error.message}. ${error.remedy || ""}`));
+    answer.replaceChildren(h("p", { class: "error", role: "alert" }, `${capital(error.message)}. ${capital(error.remedy || "")}`));
   }
 }
 
