@@ -220,3 +220,31 @@ def test_the_audit_log_is_verified_and_shown(run, tmp_path):
     code, printed, _ = run("audit", "verify", "-w", shop)
     assert code == 1
     assert f"{log}:2" in printed
+
+
+def test_consent_is_granted_withdrawn_and_shown(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    asked = ("-w", shop, "--json")
+    code, printed, _ = run("consent", "grant", "anna", "-p", "personalisation", *asked)
+    (record,) = json.loads(printed)
+    assert (code, record["decision"], record["basis"]) == (0, "granted", "consent")
+    run("consent", "withdraw", "anna", "-p", "analytics", *asked)
+    code, printed, _ = run("consent", "show", "anna", *asked)
+    found = json.loads(printed)
+    assert found["allowed"] == {
+        "search": True,
+        "personalisation": True,
+        "analytics": False,
+        "model_training": False,
+        "creator_marketing": False,
+    }
+    assert [r["decision"] for r in found["records"]] == ["granted", "withdrawn"]
+    assert "withdrawn" in run("consent", "show", "anna", "-w", shop)[1]
+    run("consent", "age", "anna", "--minor", *asked)
+    code, _, error = run("consent", "grant", "anna", "-p", "analytics", *asked)
+    assert (code, "minor" in error) == (2, True)
+    code, printed, _ = run("consent", "basis", "analytics", "consent", "--reason", "vote", *asked)
+    assert (code, json.loads(printed)["analytics"]) == (0, "consent")
+    assert "anna" not in (shop / "audit" / "log.jsonl").read_text()
+    assert b"anna" not in (shop / "consent" / "ledger.db").read_bytes()

@@ -14,6 +14,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
 from tandem.cli.auditing import audit_app
+from tandem.cli.consent import consent_app
 from tandem.cli.console import err
 from tandem.cli.events import events_app
 from tandem.cli.matching import match_app
@@ -38,6 +39,7 @@ app.add_typer(match_app, name="match")
 app.add_typer(recommend_app, name="recommend")
 app.add_typer(seller_app, name="seller")
 app.add_typer(events_app, name="events")
+app.add_typer(consent_app, name="consent")
 app.add_typer(audit_app, name="audit")
 
 app.command("init")(data.init)

@@ -12,6 +12,7 @@
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
     reports/                 evaluation and training reports
+    consent/                 ledger of what each person allows, by purpose
     audit/                   hash-chained log of what was done to people's data
     <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
 
@@ -203,6 +204,10 @@ class Layout:
     @property
     def audit(self) -> Path:
         return self.root / "audit"
+
+    @property
+    def consent(self) -> Path:
+        return self.root / "consent"
 
     @property
     def encoders(self) -> Generations:
