@@ -190,6 +190,18 @@ def test_an_entry_too_large_is_refused_and_leaves_nothing(audit):
     assert audit.verify().entries == 1
 
 
+def test_an_act_that_fails_is_told_as_failed(audit):
+    with audit.act("os:anna", "consent.grant"):
+        pass
+    with pytest.raises(ZeroDivisionError), audit.act("os:anna", "consent.basis"):
+        _ = 1 / 0
+    assert [(e.action, e.details) for e in audit.entries()] == [
+        ("consent.grant", {}),
+        ("consent.basis", {}),
+        ("act.failed", {"entry": 2}),
+    ]
+
+
 def test_a_broken_entry_is_not_shown_as_if_it_were_sound(audit):
     lines = filled(audit)
     audit.path.write_bytes(b"".join([*lines[:2], b"{}\n", *lines[3:]]))

@@ -46,31 +46,31 @@ def decide(
 ) -> list[ConsentRecord]:
     """Record what a person decided. Raises as `ConsentLedger.record`."""
     actor = actor or os_actor()
-    AuditLog(layout).append(
+    with AuditLog(layout).act(
         actor,
         f"consent.{'grant' if decision == 'granted' else 'withdraw'}",
         subject=subjects[-1],
         purposes=",".join(purposes),
         special=special,
-    )
-    return ConsentLedger(layout).record(
-        subjects, purposes, decision, source=actor, special=special, evidence=evidence
-    )
+    ):
+        return ConsentLedger(layout).record(
+            subjects, purposes, decision, source=actor, special=special, evidence=evidence
+        )
 
 
 def set_age(layout: Layout, subjects: Sequence[Pseudonym], *, minor: bool) -> None:
     """Record that a person is a minor, or is of age."""
     actor = os_actor()
-    AuditLog(layout).append(actor, "consent.age", subject=subjects[-1], minor=minor)
-    ConsentLedger(layout).set_age(subjects, minor=minor, source=actor)
+    with AuditLog(layout).act(actor, "consent.age", subject=subjects[-1], minor=minor):
+        ConsentLedger(layout).set_age(subjects, minor=minor, source=actor)
 
 
 def set_basis(layout: Layout, purpose: Purpose, basis: Basis, reason: str) -> dict[Purpose, Basis]:
     """Put a purpose on another legal basis; gives the bases of all."""
     actor = os_actor()
-    AuditLog(layout).append(actor, "consent.basis", purpose=purpose, basis=basis)
     ledger = ConsentLedger(layout)
-    ledger.set_basis(purpose, basis, reason=reason, source=actor)
+    with AuditLog(layout).act(actor, "consent.basis", purpose=purpose, basis=basis):
+        ledger.set_basis(purpose, basis, reason=reason, source=actor)
     return ledger.bases()
 
 

@@ -9,11 +9,11 @@ from tandem.storage.layout import Layout
 
 def rotate_key(layout: Layout) -> KeyRing:
     """Make a new current key."""
-    AuditLog(layout).append(os_actor(), "pseudonym_key.rotate")
-    return rotate(layout)
+    with AuditLog(layout).act(os_actor(), "pseudonym_key.rotate"):
+        return rotate(layout)
 
 
 def retire_key(layout: Layout, key_id: str) -> KeyRing:
     """Delete an old key for good. Raises Conflict for the current one, NotFound for others."""
-    AuditLog(layout).append(os_actor(), "pseudonym_key.retire", key=key_id)
-    return retire(layout, key_id)
+    with AuditLog(layout).act(os_actor(), "pseudonym_key.retire", key=key_id):
+        return retire(layout, key_id)

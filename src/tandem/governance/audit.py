@@ -180,6 +180,19 @@ class AuditLog:
                 head = self._write(handle, head, "audit", "audit.head_lost", {})[0]
             return self._write(handle, head, actor, action, details)[1]
 
+    @contextlib.contextmanager
+    def act(
+        self, actor: str, action: str, **details: str | int | float | bool | None
+    ) -> Iterator[Entry]:
+        """`append`, then the act in the block; one that fails gets an `act.failed` that names the
+        entry's number."""
+        entry = self.append(actor, action, **details)
+        try:
+            yield entry
+        except BaseException:
+            self.append(actor, "act.failed", entry=entry.sequence)
+            raise
+
     def entries(self) -> Iterator[Entry]:
         """All entries, oldest first. Raises InvalidInput with file and line for a broken one."""
         for line, entry in self._lines():
