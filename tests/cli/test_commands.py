@@ -248,3 +248,21 @@ def test_consent_is_granted_withdrawn_and_shown(run, tmp_path):
     assert (code, json.loads(printed)["analytics"]) == (0, "consent")
     assert "anna" not in (shop / "audit" / "log.jsonl").read_text()
     assert b"anna" not in (shop / "consent" / "ledger.db").read_bytes()
+
+
+def test_api_keys_are_made_listed_and_revoked(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    asked = ("-w", shop, "--json")
+    code, printed, _ = run("keys", "create", "--role", "merchant", "--tenant", "Acme", *asked)
+    made = json.loads(printed)
+    assert (code, made["role"], made["tenant"]) == (0, "merchant", "Acme")
+    assert run("keys", "create", "--role", "merchant", *asked)[0] == 2
+    code, printed, _ = run("keys", "list", *asked)
+    assert [(k["id"], k["state"]) for k in json.loads(printed)] == [(made["id"], "valid")]
+    assert made["key"] not in printed
+    code, printed, _ = run("keys", "revoke", made["id"], *asked)
+    assert json.loads(printed)["state"] == "revoked"
+    assert "revoked" in run("keys", "list", "-w", shop)[1]
+    secret = made["key"].split("_", 2)[2]
+    assert not [p for p in shop.rglob("*") if p.is_file() and secret in p.read_text("latin-1")]

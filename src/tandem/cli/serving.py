@@ -19,7 +19,11 @@ def serve_command(
     Example: `tandem serve -w shop --port 8080`
     """
     from tandem.flows.workspace import open_workspace
+    from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
+    from tandem.http.settings import ServerSettings
+    from tandem.storage.layout import Layout
 
+    settings = ServerSettings(keys=KeyStore(Layout.open(workspace)))
     with open_workspace(workspace) as shop:
-        serve(shop, host=host, port=port)
+        serve(shop, host=host, port=port, settings=settings)

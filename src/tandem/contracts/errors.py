@@ -55,6 +55,12 @@ class Conflict(TandemError):  # noqa: N818
     exit_code = 4
 
 
+class Forbidden(TandemError):  # noqa: N818
+    """Who asks is known and may not do this."""
+
+    exit_code = 2
+
+
 class MissingExtra(TandemError):  # noqa: N818
     """An optional dependency is needed; the remedy is the line that installs it."""
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from tandem.contracts.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     MissingExtra,
     NotFound,
@@ -49,7 +50,8 @@ class Problem(BaseModel):
 
 _REMEDIES = {
     400: "send well-formed JSON with Content-Type: application/json",
-    401: "send the admin key in the header X-API-Key",
+    401: "send a key in the header X-API-Key",
+    403: "use a key of a role that may",
     404: "check the address; GET /openapi.json lists what there is",
     405: "use one of the methods named in the header Allow",
     413: "send less at once: split the batch",
@@ -58,6 +60,7 @@ _REMEDIES = {
 }
 _STATUS_OF: tuple[tuple[type[TandemError], int], ...] = (
     (Overloaded, 503),
+    (Forbidden, 403),
     (NotFound, 404),
     (Conflict, 409),
     (MissingExtra, 422),

@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Request, Security
+from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from tandem.governance.access import Permission, Principal, Role
 from tandem.http.metrics import Metrics
 from tandem.http.rankings import Rankings
 from tandem.http.settings import ServerSettings
@@ -23,7 +24,9 @@ from tandem.http.workers import Overloaded, Workers
 
 T = TypeVar("T")
 _API_KEY = APIKeyHeader(
-    name="X-API-Key", auto_error=False, description="The admin key of this server"
+    name="X-API-Key",
+    auto_error=False,
+    description="A key of `tandem keys create`, or the admin key of this server",
 )
 
 
@@ -100,16 +103,38 @@ def of(request: Request) -> Serving:
     return serving
 
 
-async def admin(request: Request, key: Annotated[str | None, Security(_API_KEY)]) -> None:
-    """Dependency of every route that changes something: 401 unless the admin key is sent."""
-    lock = of(request).settings.admin_key
-    if lock is None or key is None or not lock.opens_with(key):
-        raise HTTPException(
-            401,
-            "this needs the admin key",
-            # RFC 9110 asks a 401 to name a scheme.
-            headers={"WWW-Authenticate": 'ApiKey header="X-API-Key"'},
-        )
+ADMIN = Principal(Role.ADMIN, None, "key:admin")
+
+
+async def principal(request: Request, key: Annotated[str | None, Security(_API_KEY)]) -> Principal:
+    """Who asks, by the key that is sent: 401 without a valid one."""
+    settings = of(request).settings
+    if key is not None:
+        if settings.admin_key is not None and settings.admin_key.opens_with(key):
+            return ADMIN
+        found = settings.keys.find(key) if settings.keys is not None else None
+        if found is not None:
+            return found.principal
+    raise HTTPException(
+        401,
+        "this needs a key",
+        # RFC 9110 asks a 401 to name a scheme.
+        headers={"WWW-Authenticate": 'ApiKey header="X-API-Key"'},
+    )
+
+
+def needs(permission: Permission) -> Callable[[Principal], Coroutine[Any, Any, Principal]]:
+    """Dependency of a route that is not for everybody: 401 without a valid key, 403 with one of a
+    role that may not."""
+
+    async def checked(who: Annotated[Principal, Depends(principal)]) -> Principal:
+        who.require(permission)
+        return who
+
+    return checked
+
+
+admin = needs(Permission.OPERATE)
 
 
 def json_response(model: BaseModel) -> Response:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from tandem.contracts.errors import InvalidInput
+from tandem.governance.keys import KeyStore
 from tandem.http.keys import AdminKey
 
 
@@ -13,7 +14,8 @@ from tandem.http.keys import AdminKey
 class ServerSettings:
     """Limits and switches of one server.
 
-    admin_key: opens writing, judging and refreshing; None keeps them shut for everybody.
+    admin_key: opens everything; None: there is no such key.
+    keys: keys with a role each; None: there are none.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
     request_seconds: a request not answered by then gets 503 with Retry-After.
@@ -27,6 +29,7 @@ class ServerSettings:
     """
 
     admin_key: AdminKey | None = None
+    keys: KeyStore | None = None
     max_body_bytes: int = 1 << 20
     max_batch: int = 1000
     request_seconds: float = 10.0

@@ -13,6 +13,7 @@
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
     reports/                 evaluation and training reports
     consent/                 ledger of what each person allows, by purpose
+    access/keys.json         API keys as hashes, with role and tenant
     audit/                   hash-chained log of what was done to people's data
     <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
 
@@ -204,6 +205,10 @@ class Layout:
     @property
     def audit(self) -> Path:
         return self.root / "audit"
+
+    @property
+    def access(self) -> Path:
+        return self.root / "access"
 
     @property
     def consent(self) -> Path:

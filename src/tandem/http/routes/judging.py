@@ -12,6 +12,7 @@ from starlette.responses import Response
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.search import SearchRequest, SearchResponse
 from tandem.experiments.measures import parse_measures, score
+from tandem.governance.access import Permission
 from tandem.http.problems import documented
 from tandem.http.schemas import (
     MAX_COMPARED,
@@ -24,7 +25,7 @@ from tandem.http.schemas import (
     QueriesQuery,
     QueriesResponse,
 )
-from tandem.http.serving import StrictRoute, admin, finite, json_response, of
+from tandem.http.serving import StrictRoute, finite, json_response, needs, of
 from tandem.http.shop import Shop
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["judgments"])
@@ -88,8 +89,8 @@ async def judgments(request: Request, query: Annotated[JudgmentsQuery, Query()])
 @router.put(
     "/judgments",
     response_model=JudgmentsResponse,
-    dependencies=[Depends(admin)],
-    responses=documented(400, 401, 404, 409, 413, 422, 429, 503),
+    dependencies=[Depends(needs(Permission.JUDGE))],
+    responses=documented(400, 401, 403, 404, 409, 413, 422, 429, 503),
 )
 async def judge(request: Request, body: JudgmentBody) -> Response:
     """Record one verdict; it replaces an earlier one on the same product."""

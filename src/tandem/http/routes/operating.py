@@ -70,7 +70,7 @@ async def status(request: Request) -> Response:
     "/v1/admin/refresh",
     response_model=RefreshResponse,
     dependencies=[Depends(admin)],
-    responses=documented(401, 409, 429, 503),
+    responses=documented(401, 403, 409, 429, 503),
 )
 async def refresh(request: Request) -> Response:
     """Take up a newer index or model generation now. Requests under way finish on the old one."""

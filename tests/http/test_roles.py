@@ -1,0 +1,127 @@
+"""Keys with roles at the door of the server: what opens, what does not, whose products change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_shop import SmallShop
+from starlette.testclient import TestClient
+
+from tandem.governance.access import TENANT_ROLES, Role
+from tandem.governance.keys import KeyStore
+from tandem.http.app import create_app
+from tandem.http.keys import AdminKey
+from tandem.http.settings import ServerSettings
+from tandem.storage.layout import Layout, Settings
+
+MERCHANTS = ("Acme", "Borealis", "Caldera")
+
+
+class House:
+    """A server with a key for each role and merchant."""
+
+    def __init__(self, folder: Path) -> None:
+        self.shop = SmallShop()
+        self.store = KeyStore(Layout.create(folder / "shop", Settings()))
+        self.keys: dict[tuple[Role, str | None], dict[str, str]] = {}
+        for role in Role:
+            for tenant in MERCHANTS if role in TENANT_ROLES else (None,):
+                _, text = self.store.create(role, tenant=tenant, name="test")
+                self.keys[role, tenant] = {"X-API-Key": text}
+        self.client = TestClient(
+            create_app(
+                self.shop,
+                ServerSettings(
+                    admin_key=AdminKey.of("a-key-for-tests-only"),
+                    keys=self.store,
+                    refresh_seconds=0,
+                    rate_per_second=0,
+                ),
+            )
+        )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    with house.client:
+        yield house
+
+
+OPENS = {
+    ("POST", "/v1/admin/refresh"): {Role.ADMIN},
+    ("PUT", "/v1/judgments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("PUT", "/v1/products"): {Role.ADMIN, Role.MERCHANT},
+}
+BODIES = {
+    "/v1/judgments": {"q": "lamp", "product_id": "P001", "relevance": 3},
+    "/v1/products": {"products": [{"id": "X", "title": "x", "merchant": "Acme"}]},
+}
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(("method", "path"), OPENS)
+def test_a_role_opens_what_it_may_and_nothing_else(house, role, method, path):
+    key = house.keys[role, "Acme" if role in TENANT_ROLES else None]
+    response = house.client.request(method, path, json=BODIES.get(path), headers=key)
+    assert response.status_code == (200 if role in OPENS[method, path] else 403)
+    if response.status_code == 403:
+        assert response.json()["remedy"]
+    admin = {"X-API-Key": "a-key-for-tests-only"}
+    assert house.client.request(method, path, json=BODIES.get(path), headers=admin).is_success
+
+
+def test_a_revoked_key_is_refused_from_the_next_request_on(house):
+    key = house.keys[Role.ADMIN, None]
+    assert house.client.post("/v1/admin/refresh", headers=key).is_success
+    house.store.revoke(house.store.find(key["X-API-Key"]).id)
+    assert house.client.post("/v1/admin/refresh", headers=key).status_code == 401
+
+
+acts = st.lists(
+    st.tuples(
+        st.sampled_from(["put", "delete"]),
+        st.sampled_from(MERCHANTS),
+        st.sampled_from(["A", "B"]),
+        st.sampled_from([None, *MERCHANTS]),
+    ),
+    max_size=8,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(acts=acts)
+def test_no_merchant_touches_what_is_anothers(house, acts):
+    for known in ("A", "B"):
+        house.shop.products.pop(known, None)
+    for act, me, product, named in acts:
+        before = dict(house.shop.products)
+        key = house.keys[Role.MERCHANT, me]
+        if act == "put":
+            body = {"products": [{"id": product, "title": me, "merchant": named}]}
+            response = house.client.put("/v1/products", json=body, headers=key)
+        else:
+            response = house.client.delete(f"/v1/products/{product}", headers=key)
+        after = house.shop.products
+        for other in MERCHANTS:
+            if other != me:
+                assert {i: p for i, p in before.items() if p.merchant == other} == {
+                    i: p for i, p in after.items() if p.merchant == other
+                }
+        if act == "put":
+            mine = named == me and (product not in before or before[product].merchant == me)
+            assert response.status_code == (200 if mine else 403)
+
+
+def test_one_foreign_product_turns_the_whole_batch_away(house):
+    before = dict(house.shop.products)
+    body = {"products": [{"id": f"N{m}", "title": "x", "merchant": m} for m in MERCHANTS]}
+    key = house.keys[Role.MERCHANT, "Acme"]
+    assert house.client.put("/v1/products", json=body, headers=key).status_code == 403
+    assert house.shop.products == before
