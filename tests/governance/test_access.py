@@ -103,7 +103,7 @@ def test_keys_that_make_no_sense_are_refused(store, arguments):
 def test_a_damaged_file_is_told_and_opens_nothing(store):
     _, text = store.create(Role.ADMIN, tenant=None, name="test")
     store.file.write_text(store.file.read_text().replace("admin", "root"))
-    with pytest.raises(InvalidInput, match="keys.json"):
+    with pytest.raises(InvalidInput, match=r"keys\.json"):
         store.find(text)
 
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 _API_KEY = APIKeyHeader(
     name="X-API-Key",
     auto_error=False,
-    description="A key of `tandem keys create`, or the admin key of this server",
+    description="A key of `tandem keys create`, or the server's admin key",
 )
 
 
