@@ -266,3 +266,15 @@ def test_api_keys_are_made_listed_and_revoked(run, tmp_path):
     assert "revoked" in run("keys", "list", "-w", shop)[1]
     secret = made["key"].split("_", 2)[2]
     assert not [p for p in shop.rglob("*") if p.is_file() and secret in p.read_text("latin-1")]
+
+
+def test_the_data_map_is_printed_as_yaml_and_json(run, tmp_path):
+    import yaml
+
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none", "--name", "Lampe & Co")
+    code, printed, _ = run("governance", "data-map", "-w", shop)
+    found = yaml.safe_load(printed)
+    assert (code, found["dataset"][0]["name"]) == (0, "Tandem workspace of Lampe & Co")
+    assert json.loads(run("governance", "data-map", "-w", shop, "--json")[1]) == found
+    assert yaml.safe_load(run("governance", "data-map")[1])["dataset"][0]["collections"]

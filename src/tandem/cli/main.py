@@ -17,6 +17,7 @@ from tandem.cli.auditing import audit_app
 from tandem.cli.consent import consent_app
 from tandem.cli.console import err
 from tandem.cli.events import events_app
+from tandem.cli.governing import governance_app
 from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
 from tandem.cli.recommending import recommend_app
@@ -43,6 +44,7 @@ app.add_typer(events_app, name="events")
 app.add_typer(consent_app, name="consent")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
+app.add_typer(governance_app, name="governance")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)

@@ -1,0 +1,343 @@
+"""The data map: which personal data is where, what for, on what ground, for how long.
+
+In the terms of fideslang, the open privacy taxonomy (categories, uses and subjects of its default
+taxonomy 3.1), so that a register of processing (GDPR Art. 30) can be filled from it. It is made
+from the contracts themselves: every field of every stored kind of record is annotated here, and a
+test fails for a field that is not, so that the map cannot drift from what is stored.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from tandem.contracts.collaboration import Attribution, Collaboration
+from tandem.contracts.consent import Basis, ConsentRecord, Purpose
+from tandem.contracts.events import AdmittedEvent
+from tandem.contracts.judgment import Judgment
+from tandem.contracts.parties import Creator
+from tandem.contracts.product import Product
+from tandem.contracts.query_log import QueryCount
+from tandem.governance.audit import Entry
+from tandem.governance.keys import ApiKey
+
+PSEUDONYMOUS = "user.unique_id.pseudonymous"
+SEARCHES = "user.behavior.search_history"
+BROWSING = "user.behavior.browsing_history"
+PURCHASES = "user.behavior.purchase_history"
+MEDIA = "user.behavior.media_consumption"
+DEVICE = "user.device"
+LANGUAGE = "user.demographic.language"
+PREFERENCES = "user.privacy_preferences"
+OPERATIONS = "system.operations"
+ACCOUNT = "user.account"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A kind of stored record.
+
+    kept: category of retention, or None for what is kept until it is replaced.
+    fields: fideslang categories of each field; `system.operations` is no personal data.
+    """
+
+    name: str
+    of: type
+    where: str
+    about: str
+    subjects: tuple[str, ...]
+    kept: str | None
+    fields: Mapping[str, tuple[str, ...]]
+
+
+def _all(categories: str, *names: str) -> dict[str, tuple[str, ...]]:
+    return dict.fromkeys(names, tuple(categories.split()))
+
+
+COLLECTIONS: tuple[Collection, ...] = (
+    Collection(
+        "events",
+        AdmittedEvent,
+        "events/",
+        "What shoppers did, under pseudonyms, personal data in queries masked",
+        ("customer", "anonymous_user"),
+        "events",
+        {
+            **_all(PSEUDONYMOUS, "client", "session", "user", "order"),
+            **_all(SEARCHES, "user_query", "query_id", "filters", "total", "object_ids"),
+            **_all(f"{BROWSING} {SEARCHES}", "action_name", "object_id", "position"),
+            **_all(BROWSING, "timestamp", "received", "latency_ms"),
+            **_all(PURCHASES, "quantity", "amount", "currency"),
+            **_all(MEDIA, "content", "creator_id", "seconds", "duration"),
+            **_all(DEVICE, "device"),
+            **_all(LANGUAGE, "language"),
+            **_all(OPERATIONS, "event_key", "masked", "traffic", "clock"),
+        },
+    ),
+    Collection(
+        "query_log",
+        QueryCount,
+        "queries/log.parquet",
+        "Query texts that several people asked, with counts: nobody's in particular",
+        ("anonymous_user",),
+        None,
+        _all(OPERATIONS, "query", "asked"),
+    ),
+    Collection(
+        "consent",
+        ConsentRecord,
+        "consent/ledger.db",
+        "What each person allows, by purpose; former decisions stay as proof",
+        ("customer", "anonymous_user"),
+        "consent",
+        {
+            **_all(PSEUDONYMOUS, "subject"),
+            **_all(PREFERENCES, "purpose", "decision", "basis", "special", "evidence", "at"),
+            **_all(OPERATIONS, "number"),
+            **_all(ACCOUNT, "source"),
+        },
+    ),
+    Collection(
+        "audit",
+        Entry,
+        "audit/log.jsonl",
+        "Who did what to people's data; cannot be changed unseen",
+        ("employee", "customer"),
+        "audit",
+        {
+            **_all(ACCOUNT, "actor"),
+            **_all(f"{PSEUDONYMOUS} {OPERATIONS}", "details"),
+            **_all(OPERATIONS, "sequence", "at", "action", "previous", "hash"),
+        },
+    ),
+    Collection(
+        "api_keys",
+        ApiKey,
+        "access/keys.json",
+        "API keys as hashes, with role and tenant",
+        ("employee", "supplier_vendor"),
+        None,
+        {
+            **_all("system.authentication", "id", "digest"),
+            **_all(ACCOUNT, "role", "tenant", "name"),
+            **_all(OPERATIONS, "created", "expires", "revoked"),
+        },
+    ),
+    Collection(
+        "judgments",
+        Judgment,
+        "judgments/",
+        "Verdicts on products for queries, without who gave them",
+        (),
+        None,
+        _all(OPERATIONS, "query", "product_id", "relevance"),
+    ),
+    Collection(
+        "products",
+        Product,
+        "catalog/",
+        "The catalogue; a merchant may be a natural person",
+        ("supplier_vendor",),
+        None,
+        {
+            **_all("user.content.public", "merchant"),
+            **_all(
+                OPERATIONS,
+                *("id", "title", "description", "brand", "category", "attributes", "identifiers"),
+                *("price", "stock", "rating", "rating_count", "images", "created", "language"),
+                "extra",
+            ),
+        },
+    ),
+    Collection(
+        "creators",
+        Creator,
+        "creators.jsonl, or wherever a marketplace keeps them",
+        "Creators as they present themselves, and how they sell",
+        ("supplier_vendor",),
+        None,
+        {
+            **_all("user.account.username", "id", "handle"),
+            **_all("user.content.public", "bio", "topics", "blocked_categories"),
+            **_all("user.demographic.language", "language"),
+            **_all("user.location", "region"),
+            **_all(
+                "user.behavior",
+                *("video_count", "live_count", "post_rate", "fulfillment_percentage", "slots"),
+            ),
+            **_all("user.financial", "gmv", "gpm", "items_sold", "commission_rate"),
+            # Of all who watch together: shares and ranges.
+            **_all(
+                OPERATIONS,
+                *("follower_count", "audience", "avg_video_views", "engagement_rate", "simulated"),
+            ),
+        },
+    ),
+    Collection(
+        "collaborations",
+        Collaboration,
+        "collaborations/",
+        "What a merchant and a creator agreed to and where it stands",
+        ("supplier_vendor",),
+        None,
+        {
+            **_all("user.unique_id", "merchant_id", "creator_id"),
+            **_all("user.content.public", "content"),
+            **_all("user.content.private", "dispute"),
+            **_all("user.financial", "rates", "terms"),
+            **_all(
+                OPERATIONS,
+                *("id", "kind", "product_ids", "status", "sample", "respond_by", "created"),
+                *("rate_locked_until", "content_due", "extension_asked", "extensions_granted"),
+                *("attributable_until", "updated", "version"),
+            ),
+        },
+    ),
+    Collection(
+        "commissions",
+        Attribution,
+        "collaborations/",
+        "What an order earned a creator; the order line is a keyed hash",
+        ("supplier_vendor", "customer"),
+        None,
+        {
+            **_all(PSEUDONYMOUS, "order_line"),
+            **_all("user.unique_id", "merchant_id", "creator_id"),
+            **_all(PURCHASES, "product_id", "ordered", "amount", "refunded"),
+            **_all(
+                "user.financial",
+                *("share", "commission_rate", "commission", "settled", "ceiling"),
+            ),
+            **_all(OPERATIONS, "collaboration_id", "frozen", "matures"),
+        },
+    ),
+)
+
+USES: Mapping[Purpose, str] = {
+    Purpose.SEARCH: "functional.service.improve",
+    Purpose.PERSONALISATION: "personalize.content.profiling",
+    Purpose.ANALYTICS: "analytics.reporting",
+    Purpose.MODEL_TRAINING: "train_ai_system",
+    Purpose.CREATOR_MARKETING: "marketing.advertising.profiling",
+}
+
+_BASES: Mapping[Basis, str] = {
+    Basis.CONSENT: "Consent",
+    Basis.CONTRACT: "Contract",
+    Basis.LEGITIMATE_INTERESTS: "Legitimate interests",
+    Basis.EXPLICIT_CONSENT: "Consent",
+}
+
+
+@cache
+def fields_of(kind: type) -> Mapping[str, Any]:
+    """The fields of a contract, a pydantic model, a dataclass or a TypedDict, with their types."""
+    hints = get_type_hints(kind, include_extras=False)
+    if is_dataclass(kind):
+        return {f.name: hints[f.name] for f in fields(kind)}
+    if hasattr(kind, "model_fields"):
+        return {name: hints[name] for name in kind.model_fields}
+    return {name: hints[name] for name in kind.__annotations__}
+
+
+def unannotated() -> list[str]:
+    """Fields that the map does not know, and fields of the map that no contract has."""
+    return sorted(
+        f"{c.name}.{field}" for c in COLLECTIONS for field in set(fields_of(c.of)) ^ set(c.fields)
+    )
+
+
+def data_map(
+    bases: Mapping[Purpose, Basis], retention: Mapping[str, int], *, shop: str = "shop"
+) -> dict[str, Any]:
+    """The map as a fideslang manifest: one `dataset`, one `system`.
+
+    bases: legal basis of each purpose. retention: days by category of retention.
+    """
+    about_people = [c for c in COLLECTIONS if c.name == "events"]
+    behaviour = sorted(
+        {category for c in about_people for names in c.fields.values() for category in names}
+        - {OPERATIONS}
+    )
+    return {
+        "dataset": [
+            {
+                "fides_key": "tandem",
+                "name": f"Tandem workspace of {shop}",
+                "description": "Everything about people that a workspace stores",
+                "collections": [_collection(c, retention) for c in COLLECTIONS],
+            }
+        ],
+        "system": [
+            {
+                "fides_key": "tandem_system",
+                "name": "Tandem",
+                "description": "Search, recommendation and collaboration for creator commerce",
+                "system_type": "Application",
+                "uses_profiling": True,
+                "dataset_references": ["tandem"],
+                "privacy_declarations": [
+                    _declaration(purpose, bases[purpose], behaviour, retention)
+                    for purpose in Purpose
+                ],
+            }
+        ],
+    }
+
+
+def _collection(collection: Collection, retention: Mapping[str, int]) -> dict[str, Any]:
+    kept = collection.kept
+    return {
+        "name": collection.name,
+        "description": f"{collection.about}. Stored in {collection.where}"
+        + (f", kept {retention[kept]} days." if kept is not None else "."),
+        "data_subjects": list(collection.subjects),
+        "fields": [
+            {
+                "name": name,
+                "data_categories": list(collection.fields[name]),
+                "fides_meta": {"data_type": _kind(hint)},
+            }
+            for name, hint in fields_of(collection.of).items()
+        ],
+    }
+
+
+def _declaration(
+    purpose: Purpose, basis: Basis, categories: list[str], retention: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
+        "name": purpose.value,
+        "data_categories": list(categories),
+        "data_use": USES[purpose],
+        "data_subjects": ["customer", "anonymous_user"],
+        "dataset_references": ["tandem"],
+        "legal_basis_for_processing": _BASES[basis],
+        "flexible_legal_basis_for_processing": False,
+        "retention_period": f"{retention['events']} days",
+        "processes_special_category_data": True,
+        "special_category_legal_basis": "Explicit consent",
+        "data_shared_with_third_parties": False,
+    }
+
+
+def _kind(hint: Any) -> str:
+    """The fideslang data type of a Python type."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        return _kind(get_args(hint)[0])
+    if origin in (Union, types.UnionType):
+        return _kind(next(a for a in get_args(hint) if a is not type(None)))
+    if origin is Literal:
+        return "string"
+    if origin in (tuple, list):
+        return f"{_kind(get_args(hint)[0])}[]"
+    plain = {int: "integer", float: "float", bool: "boolean"}
+    supertype = getattr(hint, "__supertype__", hint)
+    if supertype in plain:
+        return plain[supertype]
+    is_text = isinstance(supertype, type) and issubclass(supertype, str)
+    return "string" if is_text or "datetime" in str(supertype) else "object"
