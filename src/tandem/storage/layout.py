@@ -14,6 +14,7 @@
     reports/                 evaluation and training reports
     consent/                 ledger of what each person allows, by purpose
     access/keys.json         API keys as hashes, with role and tenant
+    releases/                reports that left the house, frozen
     audit/                   hash-chained log of what was done to people's data
     <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
 
@@ -209,6 +210,10 @@ class Layout:
     @property
     def access(self) -> Path:
         return self.root / "access"
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
 
     @property
     def consent(self) -> Path:

@@ -1,0 +1,375 @@
+"""What leaves the house: figures about enough people, once, and never so that two give away one.
+
+Merchants and creators get aggregates over at least k people. Four rules:
+
+1. A cell with fewer than k people is withheld.
+2. A released report is frozen: asked for again it is the same, whatever was erased or came late
+   meanwhile, so that its two versions cannot be subtracted.
+3. A cell is withheld when subtracting what was released before from it (or it from that) would
+   leave fewer than k people: for every released cell inside or around it, and for what all the
+   released cells inside it leave over.
+4. Withheld cells of one report are withheld together: if those that are left over are of fewer
+   than k people, the smallest released cell joins them, since totals are released too.
+
+Rule 3 is judged on events, not on people: who is in both cells may still be the only one in the
+difference. This audits single differences and remainders; auditing every combination of many
+overlapping reports is NP-hard (Kleinberg, Papadimitriou and Raghavan, "Auditing boolean
+attributes", 2000). Against those stands noise: `noisy`, with OpenDP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tandem.contracts.errors import Conflict, InvalidInput, MissingExtra
+from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+K = 50
+EPSILON = 1.0  # of one report
+BUDGET = 4.0  # of all reports to one tenant
+MOST_PER_PERSON = 20  # events of one person that noisy figures count
+
+Reason = Literal["few_people", "differencing", "with_others"]
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS reports (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, period TEXT NOT NULL,
+    epsilon REAL, report TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS cells (
+    report TEXT NOT NULL, key TEXT NOT NULL, units BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One released cell. people: how many, exactly, or None where figures are noisy."""
+
+    key: tuple[str, ...]
+    people: int | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one tenant may see of one period. withheld: cells left out, by reason.
+
+    epsilon: privacy loss of noisy figures; None for exact ones.
+    """
+
+    name: str
+    tenant: str
+    period: str
+    k: int
+    figures: tuple[Figures, ...]
+    withheld: Mapping[str, int]
+    epsilon: float | None = None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Units are (event, person) pairs of 64-bit fingerprints, shape (n, 2); actions: of each."""
+
+    key: tuple[str, ...]
+    units: NDArray[np.uint64]
+    actions: NDArray[np.str_] | None = None
+
+    @property
+    def metrics(self) -> dict[str, int]:
+        """How many events of each action."""
+        import numpy as np
+
+        names, counts = np.unique(
+            self.actions if self.actions is not None else [], return_counts=True
+        )
+        return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+
+    @property
+    def people(self) -> int:
+        import numpy as np
+
+        return len(np.unique(self.units[:, 1]))
+
+
+class Releases:
+    """Reports that were released from one workspace. Safe for many threads and processes."""
+
+    def __init__(self, layout: Layout, *, k: int = K, budget: float = BUDGET) -> None:
+        if k < 2:
+            raise InvalidInput(f"k = {k} hides nobody", field="k", remedy=f"use {K}, or 2 and more")
+        self.file = layout.releases / "releases.db"
+        self.k = k
+        self.budget = budget
+
+    def release(
+        self,
+        name: str,
+        tenant: str,
+        period: str,
+        events: pa.Table,
+        by: Sequence[str],
+        *,
+        epsilon: float | None = None,
+    ) -> Report:
+        """The report `name` of `period` for `tenant`: counts of each action by the columns `by`.
+
+        events: what an `EventReader` released for analytics, cut to the tenant and the period;
+        `event_key`, `client`, `action_name` and the columns of `by` are read. A person is a
+        client. epsilon: release noisy counts at this privacy loss instead of exact ones.
+
+        Released before: the report of that time, unchanged. Raises Conflict when the tenant's
+        budget does not suffice, MissingExtra when OpenDP is not there.
+        """
+        id_ = hashlib.sha256(json.dumps([name, tenant, period, list(by)]).encode()).hexdigest()[:32]
+        with self._transaction() as connection:
+            frozen = connection.execute("SELECT report FROM reports WHERE id = ?", (id_,))
+            if found := frozen.fetchone():
+                return _thawed(found[0])
+            cells = _cells(events, by)
+            kept, reasons = self._judged(cells, _released(connection))
+            if epsilon is not None:
+                self._spend(connection, tenant, epsilon)
+                figures = noisy(kept, epsilon)
+            else:
+                figures = [Figures(c.key, c.people, c.metrics) for c in kept]
+            withheld: dict[str, int] = {}
+            for reason in reasons.values():
+                withheld[reason] = withheld.get(reason, 0) + 1
+            report = Report(name, tenant, period, self.k, tuple(figures), withheld, epsilon)
+            connection.execute(
+                "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?)",
+                (id_, tenant, name, period, epsilon, _frozen(report)),
+            )
+            connection.executemany(
+                "INSERT INTO cells VALUES (?, ?, ?)",
+                [(id_, json.dumps(c.key), c.units.tobytes()) for c in kept],
+            )
+        return report
+
+    def spent(self, tenant: str) -> float:
+        """Privacy loss of all noisy reports to a tenant (basic composition: they add up)."""
+        with self._transaction() as connection:
+            return _spent(connection, tenant)
+
+    def forget(self, people: Sequence[str]) -> int:
+        """Remove people from what is kept for rule 3; how many cells held them. Totals stay."""
+        import numpy as np
+
+        gone = np.array([_fingerprint(person) for person in people], np.uint64)
+        touched = 0
+        with self._transaction() as connection:
+            for row, blob in connection.execute("SELECT rowid, units FROM cells").fetchall():
+                units = _units(blob)
+                stays = ~np.isin(units[:, 1], gone)
+                if not stays.all():
+                    touched += 1
+                    connection.execute(
+                        "UPDATE cells SET units = ? WHERE rowid = ?", (units[stays].tobytes(), row)
+                    )
+        return touched
+
+    def holds(self, people: Sequence[str]) -> int:
+        """How many cells still know one of these people."""
+        import numpy as np
+
+        wanted = np.array([_fingerprint(person) for person in people], np.uint64)
+        with self._transaction() as connection:
+            blobs = connection.execute("SELECT units FROM cells").fetchall()
+        return sum(bool(np.isin(_units(blob)[:, 1], wanted).any()) for (blob,) in blobs)
+
+    def _judged(
+        self, cells: Sequence[_Cell], released: Sequence[_Cell]
+    ) -> tuple[list[_Cell], dict[tuple[str, ...], Reason]]:
+        kept: list[_Cell] = []
+        out: dict[tuple[str, ...], Reason] = {}
+        left: list[_Cell] = []
+        for cell in sorted(cells, key=lambda c: (-len(c.units), c.key)):
+            if cell.people < self.k:
+                out[cell.key] = "few_people"
+                left.append(cell)
+            elif not _differs_enough(cell, [*released, *kept], self.k):
+                out[cell.key] = "differencing"
+                left.append(cell)
+            else:
+                kept.append(cell)
+        while left and kept and _people(left) < self.k:
+            joined = kept.pop()
+            out[joined.key] = "with_others"
+            left.append(joined)
+        return sorted(kept, key=lambda c: c.key), out
+
+    def _spend(self, connection: sqlite3.Connection, tenant: str, epsilon: float) -> None:
+        if not epsilon > 0:
+            raise InvalidInput("must be over 0", field="epsilon", remedy=f"use {EPSILON}, say")
+        spent = _spent(connection, tenant)
+        if spent + epsilon > self.budget + 1e-9:
+            raise Conflict(
+                f"the privacy budget of {tenant} is {self.budget:g}, of which {spent:g} is spent",
+                remedy="read the reports that were released; they stay as they are",
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self.file.parent.mkdir(mode=0o700, exist_ok=True)
+        connection = sqlite3.connect(self.file, timeout=30, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.executescript(_TABLES)
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            connection.close()  # rolls back what was not committed
+
+
+def noisy(cells: Sequence[_Cell], epsilon: float) -> list[Figures]:
+    """Counts with discrete Laplace noise (OpenDP); negative ones become 0.
+
+    At most MOST_PER_PERSON events of one person count, which bounds the sensitivity (L1). The
+    guarantee, epsilon for one person, is of the counts; which cells and actions there are was
+    decided by the rules above, on exact data.
+    """
+    try:
+        import opendp.prelude as dp
+    except ImportError:
+        raise MissingExtra(
+            "noisy figures need OpenDP", remedy="pip install 'tandem-commerce[privacy]'"
+        ) from None
+    if not cells:
+        return []
+    names = sorted({name for cell in cells for name in cell.metrics})
+    counts = [cell.metrics.get(name, 0) for cell in _bounded(cells) for name in names]
+    dp.enable_features("contrib")
+    space = dp.vector_domain(dp.atom_domain(T=int)), dp.l1_distance(T=int)
+    drawn = iter(dp.m.make_laplace(*space, scale=MOST_PER_PERSON / epsilon)(counts))
+    return [
+        Figures(cell.key, None, {name: max(0, int(next(drawn))) for name in names})
+        for cell in cells
+    ]
+
+
+def _bounded(cells: Sequence[_Cell]) -> list[_Cell]:
+    """The cells with at most MOST_PER_PERSON events of each person, chosen by fingerprint."""
+    import numpy as np
+
+    units = np.concatenate([cell.units for cell in cells])
+    order = np.lexsort((units[:, 0], units[:, 1]))
+    people = units[order, 1]
+    starts = np.flatnonzero(np.r_[True, people[1:] != people[:-1]])
+    rank = np.arange(len(people)) - np.repeat(starts, np.diff(np.r_[starts, len(people)]))
+    stays = np.zeros(len(units), bool)
+    stays[order] = rank < MOST_PER_PERSON
+    bounded, at = [], 0
+    for cell in cells:
+        mask = stays[at : at + len(cell.units)]
+        at += len(cell.units)
+        actions = None if cell.actions is None else cell.actions[mask]
+        bounded.append(_Cell(cell.key, cell.units[mask], actions))
+    return bounded
+
+
+def _differs_enough(cell: _Cell, released: Sequence[_Cell], k: int) -> bool:
+    """Whether no difference of `cell` and what was released before is of 1 to k - 1 people."""
+    import numpy as np
+
+    left = np.ones(len(cell.units), bool)  # what the released cells inside this one leave over
+    for other in released:
+        inside = np.isin(cell.units[:, 0], other.units[:, 0])
+        common = int(inside.sum())
+        if common and common == len(other.units):  # the other one lies in this one
+            if not _enough(cell.units[~inside], k):
+                return False
+            left &= ~inside
+        elif common and common == len(cell.units):  # this one lies in the other
+            around = ~np.isin(other.units[:, 0], cell.units[:, 0])
+            if not _enough(other.units[around], k):
+                return False
+            # With its released siblings it must not leave over too few of the other either.
+            for sibling in released:
+                within = np.isin(other.units[:, 0], sibling.units[:, 0])
+                if sibling is not other and within.sum() == len(sibling.units):
+                    around &= ~within
+            if not _enough(other.units[around], k):
+                return False
+    return _enough(cell.units[left], k)
+
+
+def _enough(units: NDArray[np.uint64], k: int) -> bool:
+    import numpy as np
+
+    people = len(np.unique(units[:, 1]))
+    return people == 0 or people >= k
+
+
+def _people(cells: Sequence[_Cell]) -> int:
+    import numpy as np
+
+    return len(np.unique(np.concatenate([cell.units[:, 1] for cell in cells])))
+
+
+def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
+    """One cell for each combination of values of `by`; rows where one is missing are left out."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    for name in by:
+        events = events.filter(pc.is_valid(events[name]))
+    columns = [events[name].to_pylist() for name in by]
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for row in range(events.num_rows):
+        rows.setdefault(tuple(str(column[row]) for column in columns), []).append(row)
+    units = np.array(
+        [
+            (int(event[:16], 16), _fingerprint(person))
+            for event, person in zip(
+                events["event_key"].to_pylist(), events["client"].to_pylist(), strict=True
+            )
+        ],
+        np.uint64,
+    ).reshape(-1, 2)
+    actions = np.array(events["action_name"].to_pylist(), np.str_)
+    return [_Cell(key, units[which], actions[which]) for key, which in rows.items()]
+
+
+def _fingerprint(person: str) -> int:
+    """64 bits of a pseudonym's hash: 100,000 people collide with probability 3e-10."""
+    return int.from_bytes(hashlib.blake2b(person.encode(), digest_size=8).digest(), "big")
+
+
+def _released(connection: sqlite3.Connection) -> list[_Cell]:
+    rows = connection.execute("SELECT key, units FROM cells").fetchall()
+    return [_Cell(tuple(json.loads(key)), _units(blob)) for key, blob in rows]
+
+
+def _units(blob: bytes) -> NDArray[np.uint64]:
+    import numpy as np
+
+    return np.frombuffer(blob, np.uint64).reshape(-1, 2)
+
+
+def _spent(connection: sqlite3.Connection, tenant: str) -> float:
+    (spent,) = connection.execute(
+        "SELECT coalesce(sum(epsilon), 0) FROM reports WHERE tenant = ?", (tenant,)
+    ).fetchone()
+    return float(spent)
+
+
+def _frozen(report: Report) -> str:
+    return json.dumps(asdict(report))
+
+
+def _thawed(text: str) -> Report:
+    value = json.loads(text)
+    figures = tuple(Figures(tuple(f["key"]), f["people"], f["metrics"]) for f in value["figures"])
+    return Report(**{**value, "figures": figures})

@@ -1,0 +1,216 @@
+"""Release rules, attacked: thin cells, differences of reports, second versions, spent budgets."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.governance.event_tables import event_table, pseudonym
+
+from tandem.contracts.errors import Conflict, InvalidInput
+from tandem.governance import release as module
+from tandem.governance.release import MOST_PER_PERSON, Releases
+from tandem.storage.layout import Layout, Settings
+
+K = 5
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout.create(tmp_path / "shop", Settings())
+
+
+@pytest.fixture
+def releases(layout) -> Releases:
+    return Releases(layout, k=K)
+
+
+def events(*groups: tuple[str, range], action: str = "click", start: int = 0):
+    """Events of people numbered by a range, one each, on the query of their group."""
+    return event_table(
+        [
+            {
+                "event_key": f"{start + n:016x}{n:016x}",
+                "client": pseudonym(str(person)),
+                "user_query": query,
+                "action_name": action,
+            }
+            for n, (query, person) in enumerate((q, p) for q, people in groups for p in people)
+        ]
+    )
+
+
+def shown(report) -> dict[str, int]:
+    return {f.key[0]: f.people for f in report.figures}
+
+
+@pytest.mark.parametrize(("people", "out"), [(K - 1, False), (K, True), (K + 1, True)])
+def test_a_cell_is_released_from_k_people_on(releases, people, out):
+    report = releases.release("r", "Acme", "2026-03", events(("a", range(people))), ["user_query"])
+    assert (shown(report) == {"a": people}) is out
+    assert report.withheld == ({} if out else {"few_people": 1})
+
+
+def test_k_counts_people_not_events(releases):
+    rows = events(*(("a", range(2)) for _ in range(40)))
+    assert releases.release("r", "Acme", "2026-03", rows, ["user_query"]).figures == ()
+
+
+def test_a_sensible_k_is_fifty_by_default_and_one_is_refused(layout):
+    assert Releases(layout).k == 50
+    with pytest.raises(InvalidInput, match="hides nobody"):
+        Releases(layout, k=1)
+
+
+def test_a_released_report_stays_as_it_was_whoever_was_erased(releases):
+    before = releases.release("r", "Acme", "2026-03", events(("a", range(9))), ["user_query"])
+    after = releases.release("r", "Acme", "2026-03", events(("a", range(8))), ["user_query"])
+    assert after == before
+    other = releases.release(
+        "r", "Acme", "2026-04", events(("a", range(8)), start=99), ["user_query"]
+    )
+    assert shown(other) == {"a": 8}
+
+
+def test_a_longer_period_that_gives_one_person_away_is_withheld(releases):
+    long = events(("a", range(11)))
+    releases.release("r", "Acme", "days 1 to 10", long.slice(0, 10), ["user_query"])
+    report = releases.release("r", "Acme", "days 1 to 11", long, ["user_query"])
+    assert (report.figures, report.withheld) == ((), {"differencing": 1})
+
+
+def test_a_shorter_period_that_gives_one_person_away_is_withheld(releases):
+    long = events(("a", range(11)))
+    releases.release("r", "Acme", "days 1 to 11", long, ["user_query"])
+    report = releases.release("r", "Acme", "days 1 to 10", long.slice(0, 10), ["user_query"])
+    assert report.withheld == {"differencing": 1}
+
+
+def test_a_person_in_both_cells_is_protected_in_the_difference_too(releases):
+    """Ten people in both periods, one of whom alone did more on the last day."""
+    long = events(("a", range(10)), ("a", range(1)))
+    releases.release("r", "Acme", "days 1 to 10", long.slice(0, 10), ["user_query"])
+    report = releases.release("r", "Acme", "days 1 to 11", long, ["user_query"])
+    assert report.withheld == {"differencing": 1}
+
+
+def test_parts_of_a_whole_do_not_leave_over_a_thin_rest(releases):
+    """Two days of ten people each and one of two; then the three days as one."""
+    days = [
+        events(("x", range(a, b)), start=100 * n)
+        for n, (a, b) in enumerate(((0, 10), (10, 20), (20, 22)))
+    ]
+    for n, day in enumerate(days[:2]):
+        assert releases.release("r", "Acme", f"day {n}", day, ["user_query"]).figures
+    whole = releases.release("r", "Acme", "all", pa.concat_tables(days), ["user_query"])
+    assert whole.withheld == {"differencing": 1}
+
+
+def test_a_single_thin_cell_takes_another_one_with_it(releases):
+    """Released with the total, one withheld cell would be the total less the others."""
+    rows = events(("a", range(20)), ("b", range(20, 28)), ("c", range(28, 30)))
+    report = releases.release("r", "Acme", "2026-03", rows, ["user_query"])
+    assert shown(report) == {"a": 20}
+    assert report.withheld == {"few_people": 1, "with_others": 1}
+
+
+KEYS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 7)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=KEYS, cuts=st.lists(st.integers(1, 40), min_size=1, max_size=3))
+def test_no_difference_of_released_cells_is_of_few_people(tmp_path_factory, rows, cuts):
+    """Reports by query, by object and by both, over growing periods: subtract any two cells that
+    lie in one another, and from each cell all that lie apart from each other inside it."""
+    releases = Releases(Layout.create(tmp_path_factory.mktemp("attack") / "shop", Settings()), k=3)
+    table = event_table(
+        [
+            {
+                "event_key": f"{n:016x}{n:016x}",
+                "client": pseudonym(str(person)),
+                "user_query": query,
+                "object_id": product,
+            }
+            for n, (query, product, person) in enumerate(rows)
+        ]
+    )
+    people_of = {n: person for n, (_, _, person) in enumerate(rows)}
+    cells: list[frozenset[int]] = []
+    for cut, by in itertools.product(
+        cuts, (["user_query"], ["object_id"], ["user_query", "object_id"])
+    ):
+        part = table.slice(0, cut)
+        report = releases.release("+".join(by), "Acme", str(cut), part, by)
+        columns = [part[c].to_pylist() for c in by]
+        for figures in report.figures:
+            cell = frozenset(
+                n for n in range(part.num_rows) if tuple(c[n] for c in columns) == figures.key
+            )
+            assert len({people_of[n] for n in cell}) == figures.people >= 3
+            cells.append(cell)
+    distinct = set(cells)
+    for one, other in itertools.permutations(distinct, 2):
+        if one < other:
+            assert len({people_of[n] for n in other - one}) >= 3
+
+
+def test_an_erased_person_is_forgotten_and_the_totals_stay(releases):
+    before = releases.release("r", "Acme", "2026-03", events(("a", range(9))), ["user_query"])
+    gone = pseudonym("3")
+    assert releases.holds([gone]) == 1
+    assert releases.forget([gone]) == 1
+    assert releases.holds([gone]) == 0
+    assert releases.holds([pseudonym("4")]) == 1
+    after = releases.release("r", "Acme", "2026-03", events(("a", range(9))), ["user_query"])
+    assert after == before
+
+
+def test_noisy_figures_have_the_noise_that_they_say(layout):
+    pytest.importorskip("opendp")
+    releases = Releases(layout, k=K, budget=1e9)
+    rows = events(*((f"q{n}", range(20 * n, 20 * n + 20)) for n in range(400)))
+    epsilon = 10.0
+    report = releases.release("r", "Acme", "2026-03", rows, ["user_query"], epsilon=epsilon)
+    assert len(report.figures) == 400
+    assert {f.people for f in report.figures} == {None}
+    errors = [f.metrics["click"] - 20 for f in report.figures]
+    # Laplace of scale b has standard deviation b * sqrt(2); 400 draws, five standard errors.
+    expected = MOST_PER_PERSON / epsilon * 2**0.5
+    assert abs(statistics.mean(errors)) < 5 * expected / 20
+    assert 0.7 * expected < statistics.pstdev(errors) < 1.3 * expected
+
+
+def test_one_person_moves_noisy_counts_by_a_bounded_amount(layout):
+    loud = [("a", range(1))] * 500
+    cells = module._cells(events(("a", range(1, 20)), *loud), ["user_query"])
+    assert sum(c.metrics["click"] for c in cells) == 519
+    assert sum(c.metrics["click"] for c in module._bounded(cells)) == 19 + MOST_PER_PERSON
+
+
+def test_a_spent_budget_ends_noisy_reports_and_old_ones_cost_nothing(layout):
+    pytest.importorskip("opendp")
+    releases = Releases(layout, k=K, budget=2.0)
+    for n in range(2):
+        releases.release(
+            "r", "Acme", f"{n}", events(("a", range(9)), start=99 * n), ["user_query"], epsilon=1.0
+        )
+    assert releases.spent("Acme") == 2.0
+    with pytest.raises(Conflict, match="budget"):
+        releases.release("r", "Acme", "3", events(("a", range(9))), ["user_query"], epsilon=0.1)
+    first = releases.release("r", "Acme", "0", events(("a", range(9))), ["user_query"], epsilon=1.0)
+    assert first.epsilon == 1.0
+    assert releases.spent("Acme") == 2.0
+    assert releases.spent("Borealis") == 0.0
+    with pytest.raises(InvalidInput, match="epsilon"):
+        releases.release("r", "Borealis", "3", events(("a", range(9))), ["user_query"], epsilon=0)
