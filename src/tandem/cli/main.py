@@ -20,6 +20,7 @@ from tandem.cli.events import events_app
 from tandem.cli.governing import governance_app
 from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
+from tandem.cli.offpolicy import offpolicy_app
 from tandem.cli.recommending import recommend_app
 from tandem.cli.seller import seller_app
 from tandem.contracts.errors import TandemError
@@ -45,6 +46,7 @@ app.add_typer(consent_app, name="consent")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(governance_app, name="governance")
+app.add_typer(offpolicy_app, name="offpolicy")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)

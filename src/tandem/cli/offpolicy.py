@@ -1,0 +1,149 @@
+"""`tandem offpolicy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tandem.cli.console import JsonOption, out, print_json, progress_bars
+from tandem.contracts.errors import InvalidInput, NotFound
+
+offpolicy_app = typer.Typer(
+    no_args_is_help=True, help="Evaluate a policy from the log of another one."
+)
+SETTINGS = ("open-bandit", "synthetic")
+
+
+@offpolicy_app.command("evaluate")
+def evaluate_command(
+    file: Annotated[Path, typer.Argument(help="Log of decisions: CSV, JSON lines or Parquet.")],
+    estimators: Annotated[
+        str | None, typer.Option(help="Estimators, by comma; default: all.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1_000,
+    min_effective: Annotated[
+        float, typer.Option(min=2, help="Refuse below this effective sample size.")
+    ] = 100.0,
+    seed: Annotated[int, typer.Option(help="Same data, same seed: same figures.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """What would another policy have earned? With intervals, or a refusal with its reason.
+
+    Columns: reward, pscore, and evaluation_pscore; or action and action_dist (and `context_…`,
+    position) for the estimators with a reward model. A refusal is an answer: exit code 0.
+
+    Example: `tandem offpolicy evaluate log.csv --estimators IPW,SNIPW --json`
+    """
+    from tandem.experiments.offpolicy.diagnostics import Limits
+    from tandem.experiments.offpolicy.estimators import ESTIMATORS
+    from tandem.flows.offpolicy import evaluate_file
+
+    named = tuple(dict.fromkeys(s.strip() for s in (estimators or "").split(",") if s.strip()))
+    result = evaluate_file(
+        file,
+        named or tuple(ESTIMATORS),
+        limits=Limits(effective=min_effective),
+        resamples=resamples,
+        seed=seed,
+    )
+    if json_:
+        print_json(result.to_json())
+        return
+    d = result.diagnostics
+    out.print(
+        f"{d.rows:,} decisions, {d.rewarded:,} with a reward, worth {d.effective:,.0f} "
+        f"for the evaluation policy (mean weight {d.mean_weight:.3f}, largest {d.largest:.1f})."
+    )
+    if result.refusal is not None:
+        out.print(f"[bold]Refused[/] ({result.refusal.reason}): {result.refusal.message}.")
+        out.print(f"[bold]Remedy[/] {result.refusal.remedy}.")
+        return
+    table = Table(box=None)
+    for column in ("estimator", "value", "95% bootstrap", "95% empirical Bernstein"):
+        table.add_column(column, justify="left" if column == "estimator" else "right")
+    for name, e in result.estimates.items():
+        table.add_row(
+            name,
+            f"{e.value:.5f}",
+            f"{e.bootstrap.low:.5f} – {e.bootstrap.high:.5f}",
+            f"{e.bernstein.low:.5f} – {e.bernstein.high:.5f}" if e.bernstein else "",
+        )
+    out.print(table)
+    out.print(f"[dim]The logging policy earned {result.logged:.5f} per decision.[/]")
+    for name, why in result.not_estimated.items():
+        out.print(f"[dim]{name}: {why}[/]")
+
+
+@offpolicy_app.command("reproduce")
+def reproduce_command(
+    setting: Annotated[
+        str | None, typer.Option(help="open-bandit or synthetic; default: both.")
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="all, men or women; default: those in the data.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of the Open Bandit Dataset; default: found.")
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Runs; default as published: 30 and 20.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same figures.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Hold the estimators against published figures: mean relative error over runs.
+
+    Example: `tandem offpolicy reproduce --setting open-bandit --campaign all --json`
+    """
+    from tandem.experiments.offpolicy.open_bandit import CAMPAIGNS
+    from tandem.flows.offpolicy import (
+        campaigns_present,
+        open_bandit_folder,
+        reproduce_open_bandit,
+        reproduce_synthetic,
+    )
+
+    for value, known, field in ((setting, SETTINGS, "setting"), (campaign, CAMPAIGNS, "campaign")):
+        if value is not None and value not in known:
+            raise InvalidInput(
+                f"unknown {field} '{value}'", field=field, remedy=f"use: {', '.join(known)}"
+            )
+    found = []
+    missing: tuple[str, ...] = ()
+    with progress_bars(quiet=json_) as bars:
+        if setting in (None, "open-bandit"):
+            folder = open_bandit_folder(data)
+            present = campaigns_present(folder)
+            if campaign is None and not present and setting is not None:
+                raise NotFound(
+                    f"no Open Bandit data in {folder}",
+                    remedy="name the folder that has random/ and bts/ in it with --data",
+                )
+            missing = tuple(c for c in CAMPAIGNS if c not in present) if campaign is None else ()
+            for c in (campaign,) if campaign else present:
+                found.append(
+                    reproduce_open_bandit(folder, c, runs=runs or 30, seed=seed, progress=bars)
+                )
+        if setting in (None, "synthetic"):
+            found.append(reproduce_synthetic(runs=runs or 20, seed=seed, progress=bars))
+    if json_:
+        print_json({"settings": [f.to_json() for f in found], "campaigns_without_data": missing})
+        return
+    for result in found:
+        table = Table(box=None, title=f"{result.setting}{' (simulated)' * result.simulated}")
+        for column in ("estimator", "relative error", "published", "within its spread"):
+            table.add_column(column, justify="left" if column == "estimator" else "right")
+        for name, r in result.estimators.items():
+            p = r.published
+            table.add_row(
+                name,
+                f"{r.mean:.4f} ± {r.std:.4f}",
+                f"{p.mean:.4f} ± {p.std:.4f}" if p else "",
+                {True: "yes", False: "no", None: ""}[r.within],
+            )
+        out.print(table)
+    for c in missing:
+        out.print(f"[dim]Campaign {c}: its impressions are not in the data.[/]")
