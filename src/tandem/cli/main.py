@@ -17,6 +17,7 @@ from tandem.cli.auditing import audit_app
 from tandem.cli.consent import consent_app
 from tandem.cli.console import err
 from tandem.cli.events import events_app
+from tandem.cli.experiments import experiment_app
 from tandem.cli.governing import governance_app
 from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
@@ -47,6 +48,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(governance_app, name="governance")
 app.add_typer(offpolicy_app, name="offpolicy")
+app.add_typer(experiment_app, name="experiment")
 
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)

@@ -1,0 +1,129 @@
+"""`tandem experiment`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tandem.cli.console import JsonOption, out, print_json
+
+experiment_app = typer.Typer(no_args_is_help=True, help="Plan and analyse controlled experiments.")
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(s.strip() for s in (text or "").split(",") if s.strip()))
+
+
+@experiment_app.command("analyse")
+def analyse_command(
+    file: Annotated[Path, typer.Argument(help="One row per unit: CSV, JSON lines or Parquet.")],
+    control: Annotated[str, typer.Option(help="Name of the control variant.")] = "control",
+    treatment: Annotated[
+        str | None, typer.Option(help="Name of the treatment; default: the other variant.")
+    ] = None,
+    success: Annotated[
+        str | None,
+        typer.Option(help="Success metrics, by comma: COLUMN or NAME=COLUMN/COLUMN; default: all."),
+    ] = None,
+    guardrails: Annotated[
+        str | None, typer.Option(help="Metrics that must not get worse, by comma.")
+    ] = None,
+    less_is_better: Annotated[
+        str | None, typer.Option(help="Metrics of which less is better, by comma.")
+    ] = None,
+    shares: Annotated[
+        str | None, typer.Option(help="Planned shares, control first, by comma; default: equal.")
+    ] = None,
+    planned: Annotated[
+        int, typer.Option(min=10, help="Units planned for both arms; fix it before the first look.")
+    ] = 10_000,
+    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="False alarm rate.")] = 0.05,
+    json_: JsonOption = False,
+) -> None:
+    """Health, effects and a decision that stays valid however often it is looked at.
+
+    Columns: variant, numbers (metrics), pre_METRIC (covariates for CUPED), text (segments), unit.
+
+    Example: `tandem experiment analyse ab.csv --success orders --guardrails ctr=clicks/views`
+    """
+    from tandem.contracts.errors import InvalidInput
+    from tandem.flows.experiment import analyse_file
+
+    try:
+        parts = tuple(float(s) for s in shares.split(",")) if shares else ()
+    except ValueError:
+        raise InvalidInput(
+            f"'{shares}' is not numbers", field="shares", remedy="for example 0.5,0.5"
+        ) from None
+    result = analyse_file(
+        file,
+        control=control,
+        treatment=treatment,
+        success=_names(success),
+        guardrails=_names(guardrails),
+        less_is_better=_names(less_is_better),
+        shares=parts,
+        planned=planned,
+        alpha=alpha,
+    )
+    if json_:
+        print_json(result.to_json())
+        return
+    if result.simulated:
+        out.print("[bold]SIMULATED DATA[/]")
+    r = result.sample_ratio
+    sizes = ", ".join(f"{v} {n:,}" for v, n in r.observed.items())
+    state = "[bold red]does not fit the plan[/]" if r.mismatch else "fits the plan"
+    out.print(f"Units: {sizes}; this {state} (p = {r.p:.2g}).")
+    for column, value, p in r.segments:
+        out.print(f"  the fault shows where {column} is {value} (p = {p:.2g})", markup=False)
+    table = Table(box=None)
+    for head in ("metric", "control", "treatment", "change", "95% one look", "always valid", "p"):
+        table.add_column(head, justify="left" if head == "metric" else "right")
+    for m in result.metrics:
+        e = result.effects[m.name]
+        table.add_row(
+            m.name + (" (guardrail)" if m.role == "guardrail" else ""),
+            f"{e.control:.4g}",
+            f"{e.treatment:.4g}",
+            f"{e.difference:+.4g}" + (f" ({e.relative:+.1%})" if e.relative is not None else ""),
+            f"{e.low:+.4g} … {e.high:+.4g}",
+            f"{e.always_low:+.4g} … {e.always_high:+.4g}",
+            f"{e.always_p:.3f}",
+        )
+    out.print(table)
+    out.print(f"[bold]{result.decision.verdict.replace('_', ' ')}[/]: {result.decision.because}.")
+
+
+@experiment_app.command("plan")
+def plan_command(
+    deviation: Annotated[float, typer.Option(help="Standard deviation of the metric by unit.")],
+    effect: Annotated[float, typer.Option(help="Smallest difference in means worth finding.")],
+    power: Annotated[float, typer.Option(help="Chance of finding it.")] = 0.8,
+    alpha: Annotated[float, typer.Option(help="False alarm rate.")] = 0.05,
+    daily: Annotated[int | None, typer.Option(min=1, help="New units a day.")] = None,
+    share: Annotated[float, typer.Option(help="Share of units in the treatment.")] = 0.5,
+    json_: JsonOption = False,
+) -> None:
+    """How many units, and how many weeks?
+
+    Example: `tandem experiment plan --deviation 0.3 --effect 0.01 --daily 4000`
+    """
+    from dataclasses import asdict
+
+    from tandem.experiments.abtest.planning import plan
+
+    result = plan(
+        deviation=deviation, effect=effect, power=power, alpha=alpha, daily=daily, share=share
+    )
+    if json_:
+        print_json(asdict(result))
+        return
+    for label, units, days in (
+        ("one look at the end", result.units, result.days),
+        ("looking at any time", result.sequential_units, result.sequential_days),
+    ):
+        out.print(f"{label}: {units:,} units" + (f", {days} days" if days else ""))

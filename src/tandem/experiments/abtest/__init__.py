@@ -1,0 +1,1 @@
+"""Controlled experiments: assignment, health, effects, monitoring under peeking, decisions."""

@@ -1,0 +1,170 @@
+"""Experiments from files: one row per unit in, an analysis out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.contracts.errors import InvalidInput
+from tandem.experiments.abtest.analysis import Analysis, analyse
+from tandem.experiments.abtest.effects import Metric
+from tandem.experiments.abtest.summary import Array
+
+PRE = "pre_"
+CONTROL = "control"
+_RESERVED = ("unit", "variant", "simulated")
+_MOST_SEGMENTS = 20
+
+
+def analyse_file(
+    path: Path,
+    *,
+    control: str = CONTROL,
+    treatment: str | None = None,
+    success: Sequence[str] = (),
+    guardrails: Sequence[str] = (),
+    less_is_better: Sequence[str] = (),
+    shares: Sequence[float] = (),
+    planned: int = 10_000,
+    alpha: float = 0.05,
+    name: str | None = None,
+) -> Analysis:
+    """Analyse a CSV, JSON lines or Parquet file.
+
+    Columns: `variant`; optional `unit` (rows of one unit are added up); numbers are metrics,
+    `pre_NAME` the covariate of metric NAME, text columns are segments, and `simulated` (true)
+    marks made-up data. A metric is a column, or NAME=NUMERATOR/DENOMINATOR. Without `success`
+    every number is a success metric. Raises InvalidInput with file, line and field.
+    """
+    table = _read(path)
+    file = str(path)
+    if "variant" not in table:
+        raise InvalidInput(
+            "the column is missing", file=file, field="variant", remedy="name each unit's variant"
+        )
+    missing = np.flatnonzero(table["variant"].isna().to_numpy())
+    if missing.size:
+        raise InvalidInput(
+            "no variant",
+            file=file,
+            line=int(missing[0]) + 2,
+            field="variant",
+            remedy="leave out units that took no part",
+        )
+    simulated = "simulated" in table and bool(table["simulated"].astype(bool).any())
+    table = _one_row_per_unit(table, file)
+    variants = table["variant"].astype(str).to_numpy()
+    others = [str(v) for v in np.unique(variants) if v != control]
+    if treatment is None:
+        if len(others) != 1:
+            raise InvalidInput(
+                f"{len(others)} variants beside '{control}': {', '.join(others) or 'none'}",
+                file=file,
+                field="variant",
+                remedy="name the two to compare with --control and --treatment",
+            )
+        treatment = others[0]
+    numbers: dict[str, Array] = {
+        c: table[c].to_numpy(np.float64)
+        for c in table.columns
+        if c not in _RESERVED and table[c].dtype.kind in "iufb"
+    }
+    segments = {
+        c: table[c].fillna("unknown").astype(str).to_numpy()
+        for c in table.columns
+        if c not in _RESERVED and c not in numbers and table[c].nunique() <= _MOST_SEGMENTS
+    }
+    names = list(success) or [c for c in numbers if not c.startswith(PRE) and c not in guardrails]
+    metrics = [
+        _metric(text, role, numbers, less_is_better)
+        for role, texts in (("success", names), ("guardrail", guardrails))
+        for text in texts
+    ]
+    if not metrics:
+        raise InvalidInput(
+            "no column of numbers", file=file, field="success", remedy="add a metric per unit"
+        )
+    expected = None
+    if shares:
+        known = [control, *([treatment] if len(shares) == 2 else others)]
+        if len(shares) != len(known):
+            raise InvalidInput(
+                f"{len(shares)} shares for {len(known)} variants",
+                field="shares",
+                remedy=f"give one each for: {', '.join(known)}",
+            )
+        expected = dict(zip(known, shares, strict=True))
+    return analyse(
+        variants,
+        numbers,
+        metrics,
+        control=control,
+        treatment=treatment,
+        shares=expected,
+        segments=segments,
+        planned=planned,
+        alpha=alpha,
+        name=name or path.stem,
+        simulated=simulated,
+    )
+
+
+def _metric(text: str, role: Any, numbers: dict[str, Array], less: Sequence[str]) -> Metric:
+    name, _, ratio = text.partition("=")
+    numerator, _, denominator = (ratio or name).partition("/")
+    covariate = f"{PRE}{name}"
+    return Metric(
+        name,
+        numerator,
+        denominator or None,
+        covariate if covariate in numbers else None,
+        role,
+        "less" if name in less else "more",
+    )
+
+
+def _read(path: Path) -> Any:
+    import pandas as pd
+
+    if not path.is_file():
+        raise InvalidInput("no such file", file=str(path), remedy="name a .csv, .jsonl or .parquet")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix in (".jsonl", ".ndjson"):
+            return pd.read_json(path, lines=True)
+        return pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise InvalidInput(
+            f"cannot be read: {error}", file=str(path), remedy="save it as CSV, JSONL or Parquet"
+        ) from error
+
+
+def _one_row_per_unit(table: Any, file: str) -> Any:
+    """Rows of one unit added up. A unit in two variants is an error: it belongs to none."""
+    if "unit" not in table or table["unit"].is_unique:
+        return table
+    per_unit = table.groupby("unit")["variant"].nunique()
+    both = per_unit[per_unit > 1]
+    if len(both):
+        line = int(np.flatnonzero((table["unit"] == both.index[0]).to_numpy())[-1]) + 2
+        raise InvalidInput(
+            f"{len(both):,} units are in two variants",
+            file=file,
+            line=line,
+            field="unit",
+            remedy="leave them out and find out why; the assignment must not change",
+        )
+    how = {
+        c: (
+            (lambda s: s.sum(min_count=1))
+            if table[c].dtype.kind in "iufb" and not c.startswith(PRE)
+            else "first"
+        )
+        for c in table.columns
+        if c != "unit"
+    }
+    return table.groupby("unit", sort=False).agg(how).reset_index()
