@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -237,8 +238,65 @@ def test_a_table_is_filtered_as_each_row_would_be(
         return may.refused(who) is None and (not tells or bool(who & may.special))
 
     expected = [n for n, row in enumerate(rows) if allowed(row)]
+    with duckdb.connect() as connection:
+        connection.register("source", event_table(rows))
+        seen = reader.view(connection, "source", "seen").order("timestamp").fetchall()
+        assert [row[2] for row in seen] == expected
     assert released.table["timestamp"].to_pylist() == expected
     assert sum(released.withheld.values()) == len(rows) - len(expected)
+
+
+def test_stored_events_are_read_by_table_and_by_view_alike(layout, ledger):
+    from tandem.storage.events import EventStore, schema
+
+    rows = event_table(
+        [
+            {"client": ANNA, "user_query": "lamp", "query_id": "q1"},
+            {"client": BEN, "user_query": "hiv test", "query_id": "q2"},
+            {"client": BEN, "action_name": "click", "query_id": "q2", "object_id": "P"},
+            {"client": CARA, "user": PHONE, "user_query": "tea"},
+        ]
+    ).to_pylist()
+    filled = [{**dict.fromkeys(schema().names), **row, "clock": "kept"} for row in rows]
+    lists = ("masked", "object_ids", "filters")
+    store = EventStore(layout)
+    store.append([{**row, **dict.fromkeys(lists, ())} for row in filled[:2]])
+    store.compact()
+    store.append([{**row, **dict.fromkeys(lists, ())} for row in filled[2:]])
+    store.close()
+    ledger.record([PHONE], [Purpose.ANALYTICS], "withdrawn", source="os:test")
+    with (
+        EventReader(layout, Purpose.ANALYTICS, actor="os:test").reading() as events,
+        duckdb.connect() as connection,
+    ):
+        released = events.table(["timestamp", "client"])
+        assert released.table.column_names == ["timestamp", "client"]
+        assert released.table["client"].to_pylist() == [ANNA]
+        assert released.withheld == {"withdrawn": 1, "special_category": 2}
+        assert events.stored == 4
+        assert events.view(connection, "seen").fetchall()[0][4] == ANNA
+        assert connection.execute("SELECT count(*) FROM seen").fetchone() == (1,)
+
+
+def test_a_decision_follows_its_person_through_the_door_after_a_rotation(layout, ledger, tmp_path):
+    from datetime import UTC, datetime
+
+    from tandem.contracts.events import EventRecord
+    from tandem.governance.admission import Admission
+    from tandem.governance.pseudonyms import VARIABLE, Pseudonyms, open_ring, rotate
+
+    environment = {VARIABLE: str(tmp_path / "keys")}
+    old = Pseudonyms(open_ring(layout, environment))
+    ledger.record([old.of("user", "anna")], [Purpose.ANALYTICS], "withdrawn", source="os:test")
+    new = Pseudonyms(rotate(layout, environment))
+    now = datetime.now(UTC)
+    record = EventRecord(
+        event_id="e1", timestamp=now, client_id="c", user_id="anna", action_name="click",
+        object_id="P",
+    )  # fmt: skip
+    done = Admission(new, ledger=ledger).admit([(0, record)], received=now)
+    assert done.rows[0]["user"] == new.of("user", "anna")
+    assert done.rows[0]["user"] in ledger.permissions(Purpose.ANALYTICS).withdrawn
 
 
 WRITER = """

@@ -17,9 +17,11 @@ from tandem.contracts.events import (
     QUERY_ACTION,
     AdmittedEvent,
     EventRecord,
+    Pseudonym,
     QueryRecord,
     Traffic,
 )
+from tandem.governance.consent import ConsentLedger
 from tandem.governance.personal import mask
 from tandem.governance.pseudonyms import Pseudonyms
 
@@ -69,10 +71,19 @@ class Admission:
     """Admits records under one ring of keys. One instance is used by one thread at a time.
 
     oldest: how long ago a record may have happened; None for files, which hold history.
+    ledger: where decisions are carried to a person's new pseudonym after keys were rotated.
     """
 
-    def __init__(self, pseudonyms: Pseudonyms, *, oldest: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        pseudonyms: Pseudonyms,
+        *,
+        oldest: timedelta | None = None,
+        ledger: ConsentLedger | None = None,
+    ) -> None:
         self._pseudonyms = pseudonyms
+        self._ledger = ledger if pseudonyms.rotated else None
+        self._carried: OrderedDict[str, None] = OrderedDict()
         self._oldest = None if oldest is None else oldest // _MICROSECOND
         self._rates = _Rates()
 
@@ -132,7 +143,7 @@ class Admission:
     def _row(
         self, record: QueryRecord | EventRecord, happened: int, now: int, shift: int
     ) -> AdmittedEvent:
-        of = self._pseudonyms.of
+        of = self._person
         query = record if isinstance(record, QueryRecord) else None
         event = record if isinstance(record, EventRecord) else None
         action = QUERY_ACTION if event is None else event.action_name
@@ -177,6 +188,17 @@ class Admission:
             "traffic": self._traffic(record, action, client, happened),
             "clock": "shifted" if shift else "kept",
         }
+
+    def _person(self, domain: str, identifier: str) -> Pseudonym:
+        """A pseudonym; what its person decided under an earlier key goes on for it."""
+        new = self._pseudonyms.of(domain, identifier)
+        if self._ledger is not None and domain in ("client", "user") and new not in self._carried:
+            old = [p for p in self._pseudonyms.every(domain, identifier) if p != new]
+            self._ledger.carry(old, new)
+            self._carried[new] = None
+            if len(self._carried) > MOST_CLIENTS:
+                self._carried.popitem(last=False)
+        return new
 
     def _traffic(
         self, record: QueryRecord | EventRecord, action: str, client: str, happened: int

@@ -222,6 +222,13 @@ class ConsentLedger:
         """Give a person's new pseudonym, after keys were rotated, what the old ones decided;
         whether there was anything to give."""
         marks = ",".join("?" * len(old))
+        with self._reading() as connection:  # most people decided nothing: no write for them
+            if not connection.execute(
+                f"SELECT 1 FROM records WHERE subject IN ({marks}) UNION"
+                f" SELECT 1 FROM ages WHERE subject IN ({marks}) LIMIT 1",
+                (*old, *old),
+            ).fetchone():
+                return False
         with self._transaction() as connection:
             if connection.execute(
                 "SELECT 1 FROM records WHERE subject = ?1 UNION SELECT 1 FROM ages"

@@ -119,6 +119,11 @@ class Pseudonyms:
         in two roles apart."""
         return self._of(domain, identifier)
 
+    @property
+    def rotated(self) -> bool:
+        """Whether there are earlier keys."""
+        return len(self._ring.keys) > 1
+
     def every(self, domain: str, identifier: str) -> tuple[Pseudonym, ...]:
         """The pseudonyms of an identifier under every key of the ring, for a person's request."""
         return tuple(

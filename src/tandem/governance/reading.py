@@ -8,7 +8,8 @@ categories unless the person allowed these explicitly. What was withheld is coun
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,11 @@ from tandem.contracts.errors import InvalidInput
 from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.special import special_category
+from tandem.storage.events import EventStore, Snapshot, schema
 from tandem.storage.layout import Layout
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 NEEDED = ("client", "user", "query_id", "user_query")
@@ -34,6 +37,39 @@ class Released:
     purpose: Purpose
     table: pa.Table
     withheld: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class AllowedEvents:
+    """The stored events that may be read, at one moment. Valid inside `EventReader.reading()`."""
+
+    reader: EventReader
+    _snapshot: Snapshot
+
+    @property
+    def stored(self) -> int:
+        """How many events are stored, allowed or not."""
+        return self._snapshot.rows
+
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Released:
+        """Events as one Arrow table in memory, in no order, as `Snapshot.table` takes it."""
+        wanted = list(columns) if columns is not None else schema().names
+        needed = list(dict.fromkeys((*wanted, *NEEDED)))
+        released = self.reader.release(self._snapshot.table(needed, since=since, until=until))
+        return Released(released.purpose, released.table.select(wanted), released.withheld)
+
+    def view(
+        self, connection: duckdb.DuckDBPyConnection, name: str = "events"
+    ) -> duckdb.DuckDBPyRelation:
+        """Events as the temporary view `name` of a DuckDB connection, read as it is queried."""
+        self._snapshot.view(connection, f"{name}_stored")
+        return self.reader.view(connection, f"{name}_stored", name)
 
 
 class EventReader:
@@ -53,6 +89,68 @@ class EventReader:
         self._layout = layout
         self.permissions = ConsentLedger(layout).permissions(purpose)
         AuditLog(layout).append(actor, "events.read", purpose=purpose, basis=self.permissions.basis)
+
+    @contextmanager
+    def reading(self) -> Iterator[AllowedEvents]:
+        """The stored events of the workspace as of now, as far as they are allowed."""
+        store = EventStore(self._layout)
+        try:
+            with store.reading() as snapshot:
+                yield AllowedEvents(self, snapshot)
+        finally:
+            store.close()
+
+    def view(
+        self, connection: duckdb.DuckDBPyConnection, source: str, name: str
+    ) -> duckdb.DuckDBPyRelation:
+        """The rows of the table or view `source` that may be read, as the temporary view `name`:
+        the same as `release`, for what does not fit into memory."""
+        import pyarrow as pa
+
+        may = self.permissions
+        made = 0
+
+        def said(values: Iterable[str], *columns: str) -> str:
+            """SQL for: one of these columns is among `values`."""
+            nonlocal made
+            made += 1
+            among = f"{name}_known_{made}"
+            # Copied into a table: a registered object is gone with this call.
+            connection.register(
+                "among_these", pa.table({"it": pa.array(sorted(values), pa.string())})
+            )
+            connection.execute(f'CREATE OR REPLACE TEMP TABLE "{among}" AS FROM among_these')
+            connection.unregister("among_these")
+            return " OR ".join(
+                f'coalesce("{column}" IN (SELECT it FROM "{among}"), FALSE)' for column in columns
+            )
+
+        people = ("client", "user")
+        allowed = []
+        if may.withdrawn:
+            allowed.append(f"NOT ({said(may.withdrawn, *people)})")
+        if self.purpose not in MINORS_MAY and may.minors:
+            allowed.append(f"NOT ({said(may.minors, *people)})")
+        if may.basis is Basis.CONSENT:
+            allowed.append(f"({said(may.granted, *people)})")
+        texts = connection.execute(
+            f'SELECT DISTINCT user_query FROM "{source}" WHERE user_query IS NOT NULL'
+        ).fetchall()
+        telling = [text for (text,) in texts if special_category(text)]
+        if telling:
+            by_text = said(telling, "user_query")
+            queries = connection.execute(
+                f'SELECT DISTINCT query_id FROM "{source}" WHERE ({by_text})'
+                " AND query_id IS NOT NULL"
+            ).fetchall()
+            tells = f"{by_text} OR {said((q for (q,) in queries), 'query_id')}"
+            explicit = said(may.special, *people) if may.special else "FALSE"
+            allowed.append(f"(NOT ({tells}) OR ({explicit}))")
+        where = " AND ".join(allowed) or "TRUE"
+        connection.execute(
+            f'CREATE OR REPLACE TEMP VIEW "{name}" AS SELECT * FROM "{source}" WHERE {where}'
+        )
+        return connection.table(name)
 
     def release(self, events: pa.Table) -> Released:
         """The rows of `events` (columns of `AdmittedEvent`, NEEDED among them) that may be read.
