@@ -107,6 +107,7 @@ class SmallShop:
         self.pending = 0
         self.closed = False
         self.ran = 0
+        self.recorded: list[str] = []
         self._writing = threading.Lock()
         self.verdicts: dict[str, dict[str, int]] = {
             "bluetooth speaker": {"P000": 3, "P001": 0, "P002": 2, "P005": 1},
@@ -200,6 +201,9 @@ class SmallShop:
 
     def _name(self) -> str:
         return f"g{self.generation:06d}-20260101T000000"
+
+    def record(self, response: SearchResponse) -> None:
+        self.recorded.append(response.query_id)
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
         text = prefix.lower()

@@ -7,6 +7,8 @@ from small_shop import SmallShop
 from starlette.testclient import TestClient
 
 from tandem.contracts.search import SearchResponse
+from tandem.http.app import create_app
+from tandem.http.settings import ServerSettings
 
 
 def test_get_and_post_ask_the_same(client: TestClient) -> None:
@@ -185,3 +187,11 @@ def test_suggestions_are_limited(client: TestClient) -> None:
     assert len(answer["suggestions"]) == 2
     assert client.get("/v1/suggest", params={"q": "blu", "limit": 21}).status_code == 422
     assert client.get("/v1/suggest").status_code == 422
+
+
+def test_what_is_served_is_noted_unless_that_is_off(shop: SmallShop, client: TestClient) -> None:
+    answer = client.get("/v1/search", params={"q": "lamp"}).json()
+    assert shop.recorded == [answer["query_id"]]
+    with TestClient(create_app(shop, ServerSettings(log_served=False))) as quiet:
+        quiet.get("/v1/search", params={"q": "lamp"})
+    assert len(shop.recorded) == 1

@@ -12,7 +12,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from tandem.cli import data, demo, doctor, evaluation, generations, searching, serving, training
+from tandem.cli import (
+    data,
+    demo,
+    doctor,
+    evaluation,
+    generations,
+    models,
+    searching,
+    serving,
+    training,
+)
 from tandem.cli.auditing import audit_app
 from tandem.cli.consent import consent_app
 from tandem.cli.console import err
@@ -50,6 +60,8 @@ app.add_typer(governance_app, name="governance")
 app.add_typer(offpolicy_app, name="offpolicy")
 app.add_typer(experiment_app, name="experiment")
 
+app.add_typer(models.models_app, name="models")
+
 app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)
 importing.command("judgments")(data.import_judgments_command)
@@ -62,6 +74,7 @@ app.command("search")(searching.search)
 app.command("evaluate")(evaluation.evaluate_command)
 app.command("serve")(serving.serve_command)
 app.command("rollback")(generations.rollback)
+app.command("trace")(models.trace)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

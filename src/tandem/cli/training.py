@@ -48,6 +48,9 @@ def train_ranker_command(
     ] = "gain-regression",
     folds: Annotated[int, typer.Option(min=2, max=20, help="Cross-validation folds.")] = 5,
     seed: Annotated[int, typer.Option(help="Same data, same seed: same model.")] = 7,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Do not make it live; see: tandem models promote.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a ranker on judgments, measure it by cross-validation, and make it live.
@@ -55,17 +58,26 @@ def train_ranker_command(
     Example: `tandem train ranker -w shop --model lambdamart`
     """
     from tandem.flows.train import train_ranker
+    from tandem.governance.audit import os_actor
     from tandem.reports.evaluation import table
     from tandem.storage.layout import Layout
 
     with progress_bars(quiet=json_) as bars:
         report = train_ranker(
-            Layout.open(workspace), judgments, model, folds=folds, seed=seed, progress=bars
+            Layout.open(workspace),
+            judgments,
+            model,
+            folds=folds,
+            seed=seed,
+            live=not candidate,
+            who=os_actor(),
+            progress=bars,
         )
     if json_:
         print_json(
             {
                 "generation": report.generation,
+                "stage": "candidate" if candidate else "live",
                 "model": report.manifest.model,
                 "queries": report.manifest.queries,
                 "pairs": report.manifest.pairs,
@@ -79,7 +91,8 @@ def train_ranker_command(
         out.print(f"[yellow]{warning}[/]")
     out.print(
         f"Trained '{report.manifest.model}' on {report.manifest.queries:,} queries "
-        f"({report.manifest.pairs:,} pairs) in {report.seconds:.1f} s; live as {report.generation}."
+        f"({report.manifest.pairs:,} pairs) in {report.seconds:.1f} s; "
+        f"{'a candidate' if candidate else 'live'} as {report.generation}."
     )
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")
 

@@ -33,6 +33,7 @@ from tandem.ranking.learned import (
     save_ranker,
 )
 from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
+from tandem.registry.decisions import Decisions
 from tandem.retrieval.pipeline import QueryContext
 from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
@@ -63,9 +64,14 @@ def train_ranker(
     *,
     folds: int = 5,
     seed: int = 7,
+    live: bool = True,
+    who: str = "unknown",
     progress: Progress | None = None,
 ) -> TrainReport:
     """Train on a judgment list, cross-validate by query, publish and switch.
+
+    live: make the model live at once. Else it waits as a candidate for `promote`. who: for the
+    registry.
 
     The published model learns from all judged queries; the reported figures come from models that
     did not see the query they rank. With kind `auto` the kind of model is chosen by inner
@@ -113,7 +119,7 @@ def train_ranker(
         metrics=evaluation.to_json()["systems"]["ltr"],
     )
     return TrainReport(
-        publish(layout, ranker, manifest, evaluation),
+        publish(layout, ranker, manifest, evaluation, live=live, who=who),
         manifest,
         evaluation,
         time.perf_counter() - started,
@@ -232,16 +238,30 @@ def _counted(fit: Fit, folds: int, progress: Progress | None) -> Fit:
 
 
 def publish(
-    layout: Layout, ranker: LearnedRanker, manifest: Manifest, evaluation: Evaluation
+    layout: Layout,
+    ranker: LearnedRanker,
+    manifest: Manifest,
+    evaluation: Evaluation,
+    *,
+    live: bool,
+    who: str,
 ) -> str:
-    """Save a ranker with its evaluation as a new generation and make it live."""
+    """Save a ranker with its evaluation as a new generation, live or as a candidate."""
     with layout.writing():
         layout.models.sweep()
         name = layout.models.next_name()
         with new_directory(layout.models.root / name) as scratch:
             save_ranker(ranker, manifest, scratch)
             write_json_atomic(scratch / "evaluation.json", evaluation_record(evaluation))
-        layout.models.switch(name)
+        Decisions(layout.decisions).record(
+            name,
+            "live" if live else "candidate",
+            who=who,
+            why="trained, and made live at once" if live else "trained",
+            instead_of=layout.models.live() if live else None,
+        )
+        if live:
+            layout.models.switch(name)
     return name
 
 

@@ -8,10 +8,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +22,7 @@ from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.registry import Served
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
     Filters,
@@ -37,6 +40,7 @@ from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
+from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.encoders.cross import OnnxCrossEncoder
 from tandem.retrieval.engines.embedded import EmbeddedEngine
@@ -54,6 +58,14 @@ from tandem.storage.updates import Update, UpdateJournal
 def open_workspace(path: str | Path) -> Workspace:
     """Open the workspace in folder `path`. NotFound when there is none, or it has no index."""
     return Workspace(Layout.open(Path(path)))
+
+
+def rules_digest(layout: Layout) -> str | None:
+    """SHA-256 of the shop's rules as they are now, first 16 digits; None without rules."""
+    try:
+        return hashlib.sha256(layout.rules_file.read_bytes()).hexdigest()[:16]
+    except FileNotFoundError:
+        return None
 
 
 class _Live:
@@ -118,6 +130,7 @@ class Workspace:
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._journal = UpdateJournal(layout.updates)
+        self._served = ServedLog(layout.served)
         self._live = self._open_live()
         self._view = self._dressed(self._live.view())
 
@@ -188,6 +201,25 @@ class Workspace:
         if self._view.ranker is None:
             raise NotFound("no ranker is trained", remedy="run: tandem train ranker")
         return self._view.ranker
+
+    def record(self, response: SearchResponse) -> None:
+        """Note in the served log what a shopper was answered with, so that it can be traced."""
+        self._served.put(
+            Served(
+                query_id=response.query_id,
+                at=datetime.now(UTC),
+                ranker=response.ranker,
+                index_generation=response.index_generation,
+                model_generation=response.model_generation,
+                policy=self._rules,
+                page=response.page,
+                products=tuple(h.product.id for h in response.hits),
+                scores=tuple(round(h.score, 6) for h in response.hits),
+                total=response.total,
+                milliseconds=response.timings_ms.get("total", 0.0),
+                simulated=response.simulated,
+            )
+        )
 
     # --- For merchants ------------------------------------------------------------------------
 
@@ -278,6 +310,7 @@ class Workspace:
     def _dressed(self, view: View) -> View:
         """The view with the live rankers and the shop's rules."""
         view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
+        self._rules = rules_digest(self.layout)
         if not self._ranked:
             return view
         if (path := self.layout.models.live_path()) is not None:
@@ -363,6 +396,7 @@ class Workspace:
     def close(self) -> None:
         self._live.engine.close()
         self._journal.close()
+        self._served.close()
 
     def __enter__(self) -> Workspace:
         return self

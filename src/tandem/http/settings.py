@@ -25,6 +25,8 @@ class ServerSettings:
     rate_per_second, rate_burst: a client's token bucket; an empty one gives 429 with Retry-After.
         0 turns it off. Clients on the loopback address are the operator's own and not limited.
     refresh_seconds: how often to look for a newer generation made by another process; 0 = never.
+    log_served: note what each search was answered with, without words or people, so that
+        `tandem trace` can tell what it came from. 30 days are kept.
     drain_seconds: how long a stopping server waits for requests under way.
     """
 
@@ -40,6 +42,7 @@ class ServerSettings:
     rate_burst: int = 200
     refresh_seconds: float = 2.0
     drain_seconds: float = 30.0
+    log_served: bool = True
 
     def __post_init__(self) -> None:
         for name, least in (

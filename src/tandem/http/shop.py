@@ -17,6 +17,10 @@ class Shop(Protocol):
 
     def search(self, query: SearchRequest, /) -> SearchResponse: ...
 
+    def record(self, response: SearchResponse) -> None:
+        """Note what a shopper was answered with, so that it can be traced; quick."""
+        ...
+
     def suggest(
         self, prefix: str, limit: int = 8, language: str | None = None
     ) -> list[Suggestion]: ...

@@ -11,6 +11,7 @@
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
+    registry/                decisions about models; what searches were answered with
     reports/                 evaluation and training reports
     consent/                 ledger of what each person allows, by purpose
     access/keys.json         API keys as hashes, with role and tenant
@@ -236,6 +237,16 @@ class Layout:
     @property
     def reports(self) -> Path:
         return self.root / "reports"
+
+    @property
+    def decisions(self) -> Path:
+        """Who made which model live, when and why."""
+        return self.root / "registry" / "decisions"
+
+    @property
+    def served(self) -> Path:
+        """What searches were answered with, by day."""
+        return self.root / "registry" / "served"
 
     @property
     def query_log(self) -> Path:

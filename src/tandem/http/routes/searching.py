@@ -47,7 +47,10 @@ async def _search(request: Request, asked: SearchRequest) -> Response:
 
 
 def _answer(serving: Serving, asked: SearchRequest) -> SearchResponse:
-    return serving.shop.search(asked)
+    response = serving.shop.search(asked)
+    if serving.settings.log_served:
+        serving.shop.record(response)
+    return response
 
 
 @router.get("/suggest", response_model=SuggestResponse, responses=_PROBLEMS)

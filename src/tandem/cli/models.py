@@ -1,0 +1,242 @@
+"""`tandem models …` and `tandem trace`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from tandem.contracts.registry import Decision
+
+models_app = typer.Typer(
+    no_args_is_help=True, help="The model registry: what there is, what is live, and why."
+)
+
+GenerationArgument = Annotated[str, typer.Argument(help="A model generation, from `models list`.")]
+WhoOption = Annotated[str | None, typer.Option(help="Who decides; default: who runs this.")]
+WhyOption = Annotated[str, typer.Option(help="Why, in a sentence; it is kept with the decision.")]
+
+
+def _who(given: str | None) -> str:
+    from tandem.governance.audit import os_actor
+
+    return given or os_actor()
+
+
+@models_app.command("list")
+def list_(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:
+    """Every ranker there is, newest first, with its stage and cross-validated quality.
+
+    Example: `tandem models list -w shop`
+    """
+    from tandem.flows.registry import registered_models
+    from tandem.storage.layout import Layout
+
+    found = registered_models(Layout.open(workspace))
+    if json_:
+        print_json({"models": [m.model_dump(mode="json") for m in found]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("generation", "stage", "model", "nDCG@10", "who"):
+        table.add_column(column, no_wrap=column == "generation")
+    for model in found:
+        table.add_row(
+            model.generation,
+            _stage(model.stage),
+            model.model,
+            f"{model.metrics['nDCG@10']['mean']:.3f}" if "nDCG@10" in model.metrics else "",
+            escape(model.decisions[-1].who) if model.decisions else "",
+        )
+    out.print(table)
+
+
+@models_app.command("show")
+def show(
+    generation: GenerationArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Lineage of a ranker and every decision about it.
+
+    Example: `tandem models show g000002-20260301T120000 -w shop`
+    """
+    from tandem.flows.registry import registered_model
+    from tandem.storage.layout import Layout
+
+    model = registered_model(Layout.open(workspace), generation)
+    if json_:
+        print_json(model.model_dump(mode="json"))
+        return
+    out.print(f"[bold]{model.generation}[/] {_stage(model.stage)} · {model.model}")
+    for name in (
+        "judgments",
+        "queries",
+        "pairs",
+        "data_fingerprint",
+        "seed",
+        "code_version",
+        "trained_at",
+        "index_generation",
+    ):
+        out.print(f"  {name.replace('_', ' ')}: {model.lineage[name]}", highlight=False)
+    for measure, value in model.metrics.items():
+        out.print(f"  {measure} {_interval(value)} (queries that it had not seen)")
+    for decision in model.decisions:
+        _show_decision(decision)
+
+
+@models_app.command("promote")
+def promote(
+    generation: GenerationArgument,
+    why: WhyOption,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    who: WhoOption = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Overrule quality, latency, exposure or privacy; it is kept with the decision. "
+            "Repeat for more."
+        ),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make a candidate live if it is no worse, no slower and no less fair than what is live.
+
+    The decision is kept either way. Exit code 1 when it was refused.
+
+    Example: `tandem models promote g000002-20260301T120000 --why "more judgments" -w shop`
+    """
+    from tandem.flows.registry import promote as promote_
+    from tandem.storage.layout import Layout
+
+    decision = promote_(
+        Layout.open(workspace), generation, who=_who(who), why=why, override=override or ()
+    )
+    if json_:
+        print_json(decision.model_dump(mode="json"))
+    else:
+        _show_decision(decision)
+        if decision.stage == "live":
+            out.print(f"[bold]{generation}[/] is live. A running server takes it up on refresh.")
+        else:
+            out.print(f"[yellow]Not promoted[/]: {generation} stays a candidate.")
+    if decision.stage != "live":
+        raise typer.Exit(1)
+
+
+@models_app.command("rollback")
+def rollback(
+    why: WhyOption,
+    to: Annotated[str | None, typer.Option(help="Generation; default: the one before.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    who: WhoOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make an older ranker live again, at once: one atomic switch, no gates, kept with its reason.
+
+    Example: `tandem models rollback --why "clicks fell" -w shop`
+    """
+    from tandem.flows.registry import roll_back_model
+    from tandem.storage.layout import Layout
+
+    decision = roll_back_model(Layout.open(workspace), to, who=_who(who), why=why)
+    if json_:
+        print_json(decision.model_dump(mode="json"))
+    else:
+        out.print(f"{decision.instead_of} → [bold]{decision.generation}[/]")
+
+
+@models_app.command("card")
+def card(
+    generation: GenerationArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="Write HTML or Markdown, by its ending.")
+    ] = None,
+) -> None:
+    """The model card: what it is, what it learned from, how good it is, for whom, and what not.
+
+    Example: `tandem models card g000002-20260301T120000 -w shop --out card.html`
+    """
+    from tandem.flows.registry import model_card
+    from tandem.storage.atomic import write_atomic
+    from tandem.storage.layout import Layout
+
+    page = model_card(Layout.open(workspace), generation)
+    if output is None:
+        out.print(page.markdown(), markup=False, highlight=False, soft_wrap=True)
+    else:
+        text = page.html() if output.suffix == ".html" else page.markdown()
+        write_atomic(output, text.encode())
+        out.print(f"Written to {output}.")
+
+
+def trace(
+    query_id: Annotated[str, typer.Argument(help="From a search's answer or its headers.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Which model, data, rules and decision a served result came from.
+
+    Example: `tandem trace 5b0c6d1ab2f34ad3a1f6e8b0c9d7e123 -w shop`
+    """
+    from tandem.flows.registry import trace as trace_
+    from tandem.storage.layout import Layout
+
+    found = trace_(Layout.open(workspace), query_id)
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    served = found.served
+    out.print(
+        f"[bold]{served.query_id}[/] served {served.at:%Y-%m-%d %H:%M:%S} UTC by {served.ranker} "
+        f"in {served.milliseconds:.1f} ms: {len(served.products)} of {served.total:,} matches"
+    )
+    index = found.index
+    out.print(
+        f"  index {served.index_generation}"
+        + (f", {index['products']:,} products" if index and "products" in index else "")
+        + ("" if index else " [yellow](gone by now)[/]")
+    )
+    if served.model_generation:
+        model = found.model
+        out.print(
+            f"  model {served.model_generation} "
+            + (f"({model.model}, now {model.stage})" if model else "[yellow](gone by now)[/]")
+        )
+        if model:
+            lineage = model.lineage
+            out.print(
+                f"    learned from judgments '{lineage['judgments']}', {lineage['queries']} "
+                f"queries, fingerprint {lineage['data_fingerprint'][:16]}, seed {lineage['seed']}"
+            )
+            for decision in model.decisions:
+                _show_decision(decision)
+    rules = served.policy or "none"
+    out.print(f"  rules {rules}{'' if found.rules_unchanged else ' (changed since)'}")
+    for place, product in enumerate(served.products, start=1):
+        out.print(f"  {place:>3}  {product}", highlight=False, markup=False)
+
+
+def _show_decision(decision: Decision) -> None:
+    out.print(
+        f"  {decision.number:>3}. {decision.at:%Y-%m-%d %H:%M} {_stage(decision.stage)} by "
+        f"{escape(decision.who)}: {escape(decision.why)}"
+    )
+    for gate in decision.gates:
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[gate.passed]
+        overruled = " [yellow](overruled)[/]" if gate.name in decision.overridden else ""
+        out.print(f"       {mark} {gate.name}: {escape(gate.says)}{overruled}", soft_wrap=True)
+
+
+def _stage(stage: str) -> str:
+    colour = {"live": "green", "candidate": "yellow"}.get(stage, "dim")
+    return f"[{colour}]{stage}[/]"
+
+
+def _interval(value: Any) -> str:
+    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]" if value else ""

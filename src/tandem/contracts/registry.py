@@ -1,0 +1,82 @@
+"""Models with their lineage, and who made which of them live, when, why and on what evidence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tandem.contracts.search import Frozen
+
+Stage = Literal["candidate", "live", "retired"]
+GateName = Literal["quality", "latency", "exposure", "privacy"]
+
+
+class Gate(Frozen):
+    """One condition of going live. passed: None where the data cannot answer, which is no pass."""
+
+    name: GateName
+    passed: bool | None
+    says: str = Field(description="What was found, in words")
+    measured: dict[str, float | int | str | None] = Field(default_factory=dict)
+
+
+class Decision(Frozen):
+    """One change of stage, kept for good. `number` counts up from 1 without gaps.
+
+    instead_of: the generation that was live before. overridden: gates that did not pass and were
+    overruled by name. gates: empty where none were asked, as when training goes live at once.
+    """
+
+    number: int = Field(ge=1)
+    at: datetime
+    generation: str
+    stage: Stage
+    instead_of: str | None = None
+    who: str
+    why: str
+    gates: tuple[Gate, ...] = ()
+    overridden: tuple[GateName, ...] = ()
+
+
+class RegisteredModel(Frozen):
+    """A model generation with its stage and lineage (its manifest as written by training)."""
+
+    generation: str
+    stage: Stage
+    model: str
+    trained_at: str
+    metrics: dict[str, Any]
+    lineage: dict[str, Any]
+    decisions: tuple[Decision, ...] = ()
+
+
+class Served(Frozen):
+    """What one search was answered with; neither the query's words nor who asked.
+
+    policy: SHA-256 of the shop's rules in force, first 16 digits; None without rules.
+    products: ids shown, best first; scores: theirs.
+    """
+
+    query_id: str
+    at: datetime
+    ranker: str
+    index_generation: str
+    model_generation: str | None
+    policy: str | None
+    page: int
+    products: tuple[str, ...]
+    scores: tuple[float, ...]
+    total: int
+    milliseconds: float
+    simulated: bool = False
+
+
+class Trace(Frozen):
+    """A served result traced back to what produced it. None: that artefact is gone by now."""
+
+    served: Served
+    index: dict[str, Any] | None
+    model: RegisteredModel | None
+    rules_unchanged: bool = Field(description="Whether the rules in force then are those of now")

@@ -1,0 +1,97 @@
+"""From candidate to live and back on record; from a served result to its cause."""
+
+from __future__ import annotations
+
+import pytest
+
+import tandem
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.flows.registry import (
+    model_card,
+    promote,
+    registered_model,
+    registered_models,
+    roll_back_model,
+    trace,
+)
+from tandem.flows.train import train_ranker
+from tandem.storage.layout import Layout
+
+
+@pytest.fixture(scope="module")
+def layout(simulated_shop, tmp_path_factory) -> Layout:
+    """The simulated shop with a second model, the same again, that waits as a candidate."""
+    import shutil
+
+    root = shutil.copytree(simulated_shop, tmp_path_factory.mktemp("registry") / "shop")
+    layout = Layout.open(root)
+    train_ranker(layout, folds=2, live=False, who="tester")
+    return layout
+
+
+def test_a_candidate_waits_is_promoted_traced_and_rolled_back(layout):
+    candidate, live = registered_models(layout)
+    assert (candidate.stage, live.stage) == ("candidate", "live")
+    assert candidate.lineage["data_fingerprint"] == live.lineage["data_fingerprint"]
+
+    # Trained on the same data by the same code: quality and exposure are equal, times may not be.
+    decision = promote(
+        layout, candidate.generation, who="tester", why="a drill", override=("latency",)
+    )
+    assert decision.stage == "live"
+    assert decision.instead_of == live.generation
+    assert {g.name: g.passed for g in decision.gates if g.name != "latency"} == {
+        "quality": True,
+        "exposure": True,
+        "privacy": True,
+    }
+    assert layout.models.live() == candidate.generation
+    with pytest.raises(Conflict):
+        promote(layout, candidate.generation, who="tester", why="again")
+
+    with tandem.open(layout.root) as shop:
+        response = shop.search("shoes", k=3)
+        shop.record(response)
+    found = trace(layout, response.query_id)
+    assert found.served.products == tuple(h.product.id for h in response.hits)
+    assert found.served.simulated
+    assert found.rules_unchanged
+    assert found.index is not None
+    assert found.index["generation"] == response.index_generation
+    assert found.model is not None
+    assert found.model.generation == candidate.generation
+    assert found.model.decisions[-1] == decision
+
+    back = roll_back_model(layout, None, who="tester", why="clicks fell")
+    assert layout.models.live() == live.generation == back.generation
+    assert registered_model(layout, candidate.generation).stage == "retired"
+    card = model_card(layout, candidate.generation)
+    assert "Simulated data" in card.markdown()
+    assert "a drill" in card.html()
+
+
+def test_a_worse_candidate_stays_one_and_the_refusal_is_on_record(layout):
+    live = layout.models.live()
+    worse = train_ranker(layout, kind="linear", folds=2, live=False, who="tester").generation
+    record = layout.models.path(worse) / "evaluation.json"
+    import json
+
+    values = json.loads(record.read_text())
+    for by_system in values["per_query"]["nDCG@10"].values():
+        by_system["ltr"] = max(0.0, (by_system["ltr"] or 0.0) - 0.2)
+    record.write_text(json.dumps(values))
+    decision = promote(layout, worse, who="tester", why="simpler", override=("latency",))
+    assert decision.stage == "candidate"
+    assert "refused by" in decision.why
+    assert "quality" in decision.why
+    assert layout.models.live() == live
+    assert registered_model(layout, worse).stage == "candidate"
+    with pytest.raises(InvalidInput, match="no gate"):
+        promote(layout, worse, who="tester", why="x", override=("speed",))
+
+
+def test_what_was_not_served_is_not_traced(layout):
+    with pytest.raises(NotFound):
+        trace(layout, "0" * 32)
+    with pytest.raises(NotFound):
+        registered_model(layout, "g000099-20260101T000000")
