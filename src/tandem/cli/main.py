@@ -24,6 +24,7 @@ from tandem.cli import (
     training,
 )
 from tandem.cli.auditing import audit_app
+from tandem.cli.collaborations import collaborations_app
 from tandem.cli.consent import consent_app
 from tandem.cli.console import err
 from tandem.cli.events import events_app
@@ -50,6 +51,7 @@ train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
+app.add_typer(collaborations_app, name="collaborations")
 app.add_typer(recommend_app, name="recommend")
 app.add_typer(seller_app, name="seller")
 app.add_typer(events_app, name="events")

@@ -46,7 +46,7 @@ def attributed(c: Collaboration, order: AttributedOrder, refunded: Decimal) -> A
             field="product_id",
             remedy=f"attribute orders of: {', '.join(c.product_ids)}",
         )
-    if not c.content or order.ordered < c.content[0].live:
+    if not any(known.live <= order.ordered for known in c.content):
         raise Conflict(
             f"ordered at {order.ordered}, before content of collaboration {c.id} was live",
             remedy="attribute orders that came after",

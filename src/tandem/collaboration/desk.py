@@ -37,7 +37,7 @@ from tandem.contracts.collaboration import (
     Settlement,
     SettlementLine,
 )
-from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound, TandemError
 from tandem.contracts.product import Money
 from tandem.storage.collaborations import Balance, Books, CollaborationStore
 
@@ -188,6 +188,38 @@ class Desk:
         with self.store.writing() as books:
             return _refund(books, party, refund, self.clock())
 
+    def attribute_each(
+        self, party: Party, rows: Sequence[tuple[str, AttributedOrder]]
+    ) -> list[Attribution | TandemError]:
+        """Attribute (collaboration id, order) rows in one transaction, each by itself.
+
+        A row that is refused leaves its error in its place and the others stand.
+        """
+        _for_platform(party)
+        with self.store.writing() as books:
+            now = self.clock()
+            # Everything is checked before anything is written, so a refusal leaves no trace.
+            return [
+                _or_error(
+                    lambda id_=id_, order=order: _attribute(  # type: ignore[misc]
+                        books, party, books.collaboration(id_), order, now
+                    )
+                )
+                for id_, order in rows
+            ]
+
+    def refund_each(
+        self, party: Party, refunds: Sequence[Refund]
+    ) -> list[tuple[Attribution, ...] | TandemError]:
+        """Refunds in one transaction, each by itself, as `attribute_each`."""
+        _for_platform(party)
+        with self.store.writing() as books:
+            now = self.clock()
+            return [
+                _or_error(lambda r=r: _refund(books, party, r, now))  # type: ignore[misc]
+                for r in refunds
+            ]
+
     def settle(self, party: Party, request: Settle, key: str | None = None) -> Settlement | None:
         """Settle what is due of one merchant to one creator in one currency.
 
@@ -292,6 +324,13 @@ class _Orders(BaseModel):
 
     action: str = "attribute"
     orders: tuple[AttributedOrder, ...]
+
+
+def _or_error(work: Callable[[], T]) -> T | TandemError:
+    try:
+        return work()
+    except TandemError as error:
+        return error
 
 
 def touched(a: Attribution, action: Action) -> Attribution:

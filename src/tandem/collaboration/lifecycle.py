@@ -272,6 +272,13 @@ def _published(c: Collaboration, action: Publish, now: datetime) -> dict[str, An
         raise Conflict(
             f"content '{action.content_id}' is live already", remedy="name other content"
         )
+    since = now if action.live is None else action.live
+    if not c.created <= since <= now:
+        raise InvalidInput(
+            f"content cannot have been live since {since}",
+            field="live",
+            remedy=f"name a time from {c.created} until now",
+        )
     return {
         "status": "CONTENT_LIVE",
         "sample": None if c.sample is None else "COMPLETED",
@@ -279,7 +286,7 @@ def _published(c: Collaboration, action: Publish, now: datetime) -> dict[str, An
         "extension_asked": None,
         "content": (
             *c.content,
-            LiveContent(content_id=action.content_id, live=now, disclosure=disclosure),
+            LiveContent(content_id=action.content_id, live=since, disclosure=disclosure),
         ),
     }
 

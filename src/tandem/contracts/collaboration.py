@@ -226,6 +226,7 @@ class Publish(_Contract):
     content_id: PlainId
     caption: Annotated[str, Field(max_length=4_000)] = ""
     disclosure: Disclosure
+    live: AwareDatetime | None = Field(default=None, description="Since when; None: now")
 
 
 class ChangeRate(_Contract):

@@ -1,0 +1,137 @@
+"""`tandem collaborations` as its users meet it, from invitation to settlement."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from test_commands import run  # noqa: F401 - the fixture
+
+
+@pytest.fixture
+def shop(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEYS", str(tmp_path / "keys"))
+    run("init", tmp_path / "shop", "--encoder", "none")
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def do(run, shop):  # noqa: F811
+    """Run `tandem collaborations ARGS --json` in the shop; the code and the document."""
+
+    def call(*args: object) -> tuple[int, dict]:
+        code, out, err = run("collaborations", *args, "-w", shop, "--json")
+        return code, json.loads(out) if out else {"error": err}
+
+    return call
+
+
+INVITE = ("invite", "--as", "merchant:acme", "--creator", "mia", "--products", "p1,p2")
+
+
+def test_from_invitation_to_settlement(do, tmp_path, monkeypatch):
+    code, c = do(*INVITE, "--rate", 1500, "--key", "k1")
+    assert (code, c["status"]) == (0, "INVITED")
+    assert do(*INVITE, "--rate", 1500, "--key", "k1") == (0, c)
+    id_ = c["id"]
+    assert do("act", id_, "accept", "--as", "creator:mia")[1]["status"] == "CONTENT_DUE"
+    live = ("publish", "--as", "creator:mia", "--content", "v1", "--disclosure", "#ad")
+    code, refused = do("act", id_, *live)
+    assert code == 2
+    assert "#ad" in refused["error"]
+    since = datetime.fromisoformat(c["created"])
+    _, c = do("act", id_, *live, "--caption", "So good! #ad", "--live", since.isoformat())
+    assert c["status"] == "CONTENT_LIVE"
+
+    orders, refunds = tmp_path / "orders.csv", tmp_path / "refunds.csv"
+    orders.write_text(
+        "collaboration,order,line,product_id,ordered,amount,currency\n"
+        f"{id_},secret-order,1,p1,{since.isoformat()},20.00,EUR\n"
+        f"{id_},secret-order,2,p9,{since.isoformat()},20.00,EUR\n"
+        f"{id_},secret-order,3,p1,{since.isoformat()},twenty,EUR\n"
+    )
+    refunds.write_text("refund,order,line,amount,currency\nr1,secret-order,1,5.00,EUR\n")
+    for _ in range(2):  # a second time changes nothing
+        code, recorded = do("orders", orders)
+        assert (code, recorded["taken"]) == (0, 1)
+        assert [r["line"] for r in recorded["rejected"]] == [3, 4]
+        assert do("refunds", refunds)[1] == {"taken": 1, "rejected": []}
+    assert do("settle")[1] == {"settlements": []}
+
+    import tandem.collaboration.desk as module
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(days=15)
+
+    monkeypatch.setattr(module, "datetime", Later)
+    (settlement,) = do("settle", "--merchant", "acme")[1]["settlements"]
+    assert settlement["amount"] == {"amount": "2.25", "currency": "EUR"}
+    listed = do("settlements", "--as", "creator:mia")[1]
+    assert listed["settlements"] == [settlement]
+    assert {b["account"]: b["amount"] for b in listed["balances"]}["settled"] == "-2.25"
+    _, shown = do("show", id_, "--as", "creator:mia")
+    assert shown["possible"] == ["publish", "open_dispute", "end"]
+    assert [e["action"]["action"] for e in shown["history"]] == [
+        *("invite", "accept", "publish", "attribute")
+    ]
+    assert do("verify")[1] | {"entries": 0} == {
+        "sound": True,
+        "entries": 0,
+        "collaborations": 1,
+        "order_lines": 1,
+        "settlements": 1,
+        "findings": [],
+    }
+    everything = b"".join(p.read_bytes() for p in (tmp_path / "shop").rglob("*") if p.is_file())
+    assert b"secret-order" not in everything
+
+
+def test_deadlines_and_lists(do, monkeypatch):
+    _, c = do("apply", "--as", "creator:mia", "--merchant", "acme", "--products", "p", "--rate", 9)
+    assert do("expire")[1] == {"expired": []}
+    assert len(do("list", "--as", "merchant:acme", "--status", "APPLIED")[1]["collaborations"]) == 1
+    assert do("list", "--as", "merchant:other")[1] == {"collaborations": []}
+    import tandem.collaboration.desk as module
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(UTC) + timedelta(days=8)
+
+    monkeypatch.setattr(module, "datetime", Later)
+    assert do("expire")[1] == {"expired": [c["id"]]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("act", "none", "accept", "--as", "creator:mia"), 3, "no collaboration"),
+        (("act", "none", "fly", "--as", "creator:mia"), 2, "accept"),
+        (("act", "none", "cancel", "--as", "creator:mia"), 2, "reason"),
+        (("list", "--as", "mia"), 2, "merchant:ID"),
+        (("orders", "{tmp}/none.csv"), 2, "none.csv"),
+        (("orders", "{tmp}/short.csv"), 2, "product_id"),
+    ],
+)
+def test_what_goes_wrong_is_said_with_a_remedy(do, tmp_path, arguments, code, says):
+    (tmp_path / "short.csv").write_text("collaboration,order,line\n")
+    found, printed = do(*(a.format(tmp=tmp_path) for a in arguments))
+    assert found == code
+    assert says in printed["error"]
+    assert "Remedy" in printed["error"]
+
+
+def test_people_read_plain_text(run, shop, do):  # noqa: F811
+    _, c = do(*INVITE, "--rate", 1500, "--sample")
+    code, out, _ = run("collaborations", "show", c["id"], "--as", "creator:mia", "-w", shop)
+    assert code == 0
+    assert "15% on p1, p2" in out
+    assert "accept, decline" in out
+    for command in ("list", "settle", "settlements", "expire", "verify"):
+        code, out, _ = run("collaborations", command, "-w", shop)
+        assert code == 0
+    assert "every cent is there" in out
