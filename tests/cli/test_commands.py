@@ -278,3 +278,19 @@ def test_the_data_map_is_printed_as_yaml_and_json(run, tmp_path):
     assert (code, found["dataset"][0]["name"]) == (0, "Tandem workspace of Lampe & Co")
     assert json.loads(run("governance", "data-map", "-w", shop, "--json")[1]) == found
     assert yaml.safe_load(run("governance", "data-map")[1])["dataset"][0]["collections"]
+
+
+def test_insights_are_ranked_tried_and_say_that_they_are_simulated(run, tmp_path):
+    shop = tmp_path / "shop"
+    made = json.loads(
+        run("insights", "simulate", shop, "--sessions", "2500", "--broken", "language", "--json")[1]
+    )
+    assert [b["way"] for b in made["broken"]] == ["language"]
+    found = json.loads(run("insights", "-w", shop, "--json")[1])
+    (finding,) = found["findings"]
+    assert (finding["cause"], finding["group"]) == ("language", {"language": "de"})
+    shown = run("insights", "-w", shop)[1]
+    assert "SIMULATED" in shown
+    assert finding["id"] in shown.replace("\n", "")
+    trial = json.loads(run("insights", "try", finding["id"], "-w", shop, "--json")[1])
+    assert trial["verdict"] == "cannot be tried offline"

@@ -5,6 +5,7 @@ import pytest
 from tandem.insights.failures import FALSE_DISCOVERIES, MIN_CLIENTS, MIN_SEARCHES, find_failures
 from tandem.insights.findings import Finding, Findings
 from tandem.insights.tables import Tables, product_table
+from tandem.simulate.lexicon import CATEGORIES, LEXICONS
 from tandem.simulate.shoppers import SCHEMA, WAYS, Break, Shopping, simulated_shopping
 
 SESSIONS = 20_000
@@ -26,6 +27,10 @@ def names(finding: Finding, planted: Break) -> bool:
         return (group.device, group.filter) == (planted.device, planted.filter)
     if group.language != planted.language:
         return False
+    if planted.category and group.category:
+        noun = LEXICONS["en"].noun_forms[CATEGORIES.index(planted.category)][0]
+        if not group.category.endswith(f"> {noun}"):
+            return False
     if planted.words:
         return any(group.words in words.split() for words in planted.words)
     return True

@@ -30,6 +30,7 @@ from tandem.cli.console import err
 from tandem.cli.events import events_app
 from tandem.cli.experiments import experiment_app
 from tandem.cli.governing import governance_app
+from tandem.cli.insights import insights_app
 from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
 from tandem.cli.offpolicy import offpolicy_app
@@ -56,6 +57,7 @@ app.add_typer(recommend_app, name="recommend")
 app.add_typer(seller_app, name="seller")
 app.add_typer(events_app, name="events")
 app.add_typer(consent_app, name="consent")
+app.add_typer(insights_app, name="insights")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(governance_app, name="governance")

@@ -19,8 +19,9 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         children = getattr(command, "commands", None)
-        if children is None:
+        if children is None or command.invoke_without_command:
             yield name, command
+        if children is None:
             return
         for child, sub in sorted(children.items()):
             yield from walk(f"{name} {child}", sub)

@@ -51,8 +51,8 @@ def ctr_by_position(tables: Tables, places: int = PLACES) -> list[dict[str, floa
     return tables.rows(
         """SELECT position, count(*) AS impressions, count(*) FILTER (clicked) AS clicks,
                   avg(clicked::INT) AS ctr
-           FROM shown WHERE position <= ? GROUP BY position ORDER BY position""",
-        [places],
+           FROM shown WHERE position <= $places GROUP BY position ORDER BY position""",
+        {"places": places},
     )
 
 

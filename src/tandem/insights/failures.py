@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from tandem.insights.clicks import PLACES, position_bias
+from tandem.insights.evidence import quoted
 from tandem.insights.findings import Cause, Finding, Findings, Fix, Group, Interval
 from tandem.insights.statistics import (
     Z95,
@@ -235,17 +236,19 @@ class _Search:
         self.rate = float(k.sum() / n.sum()) if n.sum() else math.nan
         self.by_category = {r["category"]: (r["n"], r["k"]) for r in rows}
         # Sales per need in units of the category's usual price: comparable between categories.
-        sold = self.tables.rows(
-            """SELECT count(*) AS n, avg(sales / price) AS mean, var_samp(sales / price) AS var,
-                      avg(price) AS price
-               FROM chains JOIN usual USING (category) WHERE healthy"""
-        )[0]
-        if not sold["n"] or not sold["mean"]:
-            sold = self.tables.rows(
-                """SELECT count(*) AS n, avg(sales) AS mean, var_samp(sales) AS var, 1.0 AS price
-                   FROM chains WHERE healthy"""
+        # A ratio of sums, so that a dear product bought after a search for a cheap one weighs no
+        # more than it costs; its variance by linearisation.
+        for priced in ("JOIN usual USING (category)", "CROSS JOIN (SELECT 1.0 AS price)"):
+            self.sold = self.tables.rows(
+                f"""WITH healthy AS (SELECT sales, price FROM chains {priced} WHERE healthy),
+                         ratio AS (SELECT sum(sales) / sum(price) AS mean FROM healthy)
+                    SELECT count(*) AS n, any_value(mean) AS mean, avg(price) AS price,
+                           sum((sales - mean * price) ** 2) / sum(price) ** 2 AS var_mean,
+                           sum((sales - mean * price) ** 2) / sum(price ** 2) AS var
+                    FROM healthy CROSS JOIN ratio"""
             )[0]
-        self.sold = sold
+            if self.sold["n"] and self.sold["mean"]:
+                break
 
     # --- The causes ---------------------------------------------------------------------------
 
@@ -277,7 +280,7 @@ class _Search:
                            count(*) FILTER (success AND {own}) AS k,
                            count(*) FILTER (success AND NOT {own}) AS j
                     FROM chains WHERE chain IN (SELECT chain FROM open) GROUP BY ALL""".replace(
-                    "$value", _quoted(row["value"])
+                    "$value", quoted(row["value"])
                 )
             )
             if column == "device":
@@ -287,12 +290,12 @@ class _Search:
             group = Group(**{column: row["value"]})
             if n < MIN_SEARCHES or math.isnan(p):
                 continue
-            where = f"{own}".replace("$value", _quoted(row["value"]))
+            where = f"{own}".replace("$value", quoted(row["value"]))
             candidate = _Candidate(p)
             self.candidates.append(candidate)
             if p > _ACCEPT or success > DEFICIT * expected or worse < BROAD:
                 continue
-            step = self._step(where, f"{column} <> {_quoted(row['value'])}")
+            step = self._step(where, f"{column} <> {quoted(row['value'])}")
             candidate.finding = self._finding(
                 cause,
                 group,
@@ -339,7 +342,7 @@ class _Search:
                 "slow",
                 symptom,
                 n,
-                "Slow answers",
+                f"Slow answers to {group}",
                 f"Shoppers wait {(wait or 0) / 1000:.1f} s for the answer.",
                 Fix(
                     "investigate",
@@ -361,7 +364,7 @@ class _Search:
         )[0]["rate"]
         for row in rows:
             name = row["filter"]
-            where = f"list_contains(filters, {_quoted(name)})"
+            where = f"list_contains(filters, {quoted(name)})"
             lacking = self._lacking(name)
             fix = Fix(
                 "attribute",
@@ -386,7 +389,7 @@ class _Search:
         """Queries under which the filter leaves nothing: their categories come first."""
         rows = self.tables.rows(
             f"""SELECT category, count(*) AS searches FROM open
-                WHERE zero AND list_contains(filters, {_quoted(name)}) AND category IS NOT NULL
+                WHERE zero AND list_contains(filters, {quoted(name)}) AND category IS NOT NULL
                 GROUP BY category ORDER BY searches DESC LIMIT 10"""
         )
         return {"categories": [r["category"] for r in rows]}
@@ -426,7 +429,7 @@ class _Search:
         word = row["word"]
         where = (
             f"len(filters) = 0 AND query_id IN (SELECT query_id FROM words "
-            f"WHERE word = {_quoted(word)})"
+            f"WHERE word = {quoted(word)})"
         )
         # Earlier words may have explained some of these searches.
         now = self.tables.rows(
@@ -519,7 +522,7 @@ class _Search:
             texts = self._texts(where)
             shown = self.tables.rows(
                 f"""SELECT mode(p.category) AS category FROM shown JOIN products p USING (product)
-                    WHERE position <= 5 AND p.category <> {_quoted(group.category or "")}
+                    WHERE position <= 5 AND p.category <> {quoted(group.category or "")}
                       AND query_id IN (SELECT query_id FROM open WHERE {where} AND elsewhere)"""
             )[0]["category"]
             rules = [
@@ -585,7 +588,7 @@ class _Search:
                 r["product"]
                 for r in self.tables.rows(
                     f"""SELECT product FROM products JOIN usual u USING (category)
-                        WHERE category = {_quoted(group.category or "")}
+                        WHERE category = {quoted(group.category or "")}
                           AND products.price <= u.price AND coalesce(stock, 1) > 0
                         ORDER BY product LIMIT 500"""
                 )
@@ -658,7 +661,7 @@ class _Search:
                 self.candidates.append(candidate)
                 if p > _ACCEPT or ratio < RANKED:
                     continue
-                where = f"{column} = {_quoted(value)}"
+                where = f"{column} = {quoted(value)}"
                 group = (
                     Group(category=value, language=self._language(where))
                     if column == "category"
@@ -737,7 +740,7 @@ class _Search:
             for r in rows:
                 text = r["value"] if column == "text" else None
                 group = Group(text=text, category=r["category"], language=r["language"])
-                out.append((f"{column} = {_quoted(r['value'])}", group, r["k"], r["n"]))
+                out.append((f"{column} = {quoted(r['value'])}", group, r["k"], r["n"]))
         return out
 
     def _compare(
@@ -830,9 +833,9 @@ class _Search:
         if not own["n"]:
             return None
         lost = sold["mean"] * own["prices"] - own["sales"]
-        healthy = (own["prices"] ** 2) * (sold["var"] or 0.0) / sold["n"]
+        healthy = (own["prices"] ** 2) * sold["var_mean"]
         # A group that sold nothing has no variance to see: it is taken to vary as the healthy do.
-        variance = max(own["var"] or 0.0, 0.0) or (sold["var"] or 0.0) * own["price"] ** 2
+        variance = max(own["var"] or 0.0, 0.0) or sold["var"] * own["price"] ** 2
         half = Z95 * math.sqrt(healthy + own["n"] * variance)
         return Interval(lost, lost - half, lost + half)
 
@@ -870,12 +873,12 @@ class _Search:
         )
 
     def _sessions(self, where: str) -> tuple[tuple[dict[str, Any], ...], ...]:
-        """Example chains, those with the most tries first; no identifier of a person."""
+        """Example chains, of two or three tries where there are; no identifier of a person."""
         rows = self.tables.rows(
             f"""SELECT chain, text, results, clicks, carts, purchases FROM facts
                 WHERE chain IN (
                     SELECT chain FROM facts WHERE chain IN (SELECT chain FROM open WHERE {where})
-                    GROUP BY chain ORDER BY count(*) DESC, bool_or(success), chain
+                    GROUP BY chain ORDER BY abs(count(*) - 3), bool_or(success) DESC, chain
                     LIMIT {_EXAMPLES})
                 ORDER BY chain, turn"""
         )
@@ -956,8 +959,3 @@ def _slip(word: str, instead: str) -> bool:
 
     allowed = 1 if len(word) < 6 else 2
     return any(OSA.distance(word, w) <= allowed for w in (*instead.split(), instead))
-
-
-def _quoted(value: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"

@@ -18,6 +18,7 @@ Events of bots and staff (`traffic` other than `shopper`) are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -57,27 +58,31 @@ class Tables:
         if spill is not None:
             self.db.execute("SET temp_directory=?", [str(spill)])
 
-    def load(self, events: pa.Table | str) -> None:
-        """Take in events: an Arrow table or a glob of Parquet files with `AdmittedEvent` columns;
-        build all tables. A search that was sent twice under one query id counts once."""
-        self.events(events)
-        self.sessionise()
-        self.search_outcomes()
-
-    def events(self, events: pa.Table | str) -> None:
-        if isinstance(events, str):
-            source = f"read_parquet('{events.replace(chr(39), chr(39) * 2)}')"
-        else:
+    def load(self, events: pa.Table | Sequence[Path]) -> None:
+        """Take in events: an Arrow table or Parquet files with `AdmittedEvent` columns; build all
+        tables. A search that was sent twice under one query id counts once."""
+        if isinstance(events, pa.Table):
             self.db.register("given", events)
-            source = "given"
+        else:
+            names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in events)
+            self.db.execute(
+                f"CREATE OR REPLACE TEMP VIEW given AS SELECT * FROM read_parquet([{names}], "
+                "hive_partitioning = false, union_by_name = true)"
+            )
+        self.build("given")
+
+    def build(self, source: str) -> None:
+        """Build all tables from a table or view of this connection with events in it."""
         self.db.execute(f"""
             CREATE OR REPLACE TABLE events AS
             SELECT action_name AS action, timestamp AS happened, client, session, query_id,
                    user_query, language, device, object_id AS product, position, total,
-                   object_ids, filters, latency_ms,
+                   object_ids, coalesce(filters, []) AS filters, latency_ms,
                    quantity, TRY_CAST(amount AS DOUBLE) AS amount, currency
-            FROM {source} WHERE traffic = 'shopper'
+            FROM "{source}" WHERE traffic = 'shopper'
         """)
+        self.sessionise()
+        self.search_outcomes()
 
     def sessionise(self) -> None:
         """Number the sessions: `visits` is `events` with `session_id`."""
@@ -195,9 +200,9 @@ class Tables:
         self.db.execute("CREATE OR REPLACE TABLE products AS SELECT * FROM products_given")
         self.db.unregister("products_given")
 
-    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[dict[str, Any]]:
-        """Rows of a query as dicts."""
-        answer = self.db.execute(sql, parameters or [])
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Rows of a query as dicts; parameters are named `$name`."""
+        answer = self.db.execute(sql, parameters or {})
         names = [c[0] for c in answer.description or ()]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 

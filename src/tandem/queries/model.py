@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tandem.queries.counting import CatalogueCounter
 from tandem.queries.intents import Gazetteer, Measures
 from tandem.queries.stemming import stem
 from tandem.queries.suggest import Completions
-from tandem.queries.synonyms import Synonyms
+from tandem.queries.synonyms import Rule, Synonyms
 from tandem.queries.understanding import Reader
 from tandem.queries.vocabulary import Vocabulary
 from tandem.storage.atomic import write_atomic
@@ -94,7 +94,8 @@ class QueryModel:
         self._read = lru_cache(maxsize=REMEMBERED)(reader.read)
 
     @classmethod
-    def load(cls, directory: Path) -> QueryModel:
+    def load(cls, directory: Path, more_synonyms: Sequence[Rule] = ()) -> QueryModel:
+        """The model of a generation. more_synonyms: rules to try beside those it was built with."""
         state = orjson.loads((directory / STATE).read_bytes())
         analyser = Analyser(state["languages"])
         vocabulary = Vocabulary(state["words"])
@@ -107,7 +108,7 @@ class QueryModel:
             Compounds(analyser, terms, state["compounds"]),
             Gazetteer.from_json(state["gazetteer"]),
             Measures.from_json(state["measures"]),
-            Synonyms(analyser, state["synonyms"]),
+            Synonyms(analyser, [*state["synonyms"], *more_synonyms]),
             categories,
         )
         completions = Completions.from_json(state["completions"], vocabulary)

@@ -66,7 +66,7 @@ DAY = 24 * 3600
 _POOL = 30
 _ROUNDS = 3
 _MISSIONS = 3
-_SUPPLY = 10  # products at least behind every need: a shop is asked for what it has
+_SUPPLY = 12  # products at least behind every need: a shop is asked for what it has
 _BUDGET = (0.25, 0.45)  # mean and spread of log(budget / usual price of the category)
 _ATTRACTION = {"exact": 0.45, "substitute": 0.2, "irrelevant": 0.04}
 _CART = {"exact": 0.32, "substitute": 0.16, "irrelevant": 0.02}
@@ -120,7 +120,7 @@ def simulated_shopping(
     return Shopping(
         pa.concat_tables([p[0] for p in parts]).sort_by("timestamp"),
         shop.products,
-        tuple(b for b in shop.planned if b.way in broken),
+        shop.broken,
         shop.planned,
         np.concatenate([p[1] for p in parts]),
         np.concatenate([p[2] for p in parts]),
@@ -156,6 +156,11 @@ class Shop:
             list(simulated_products(products, seed=seed, languages=languages))
         )
         self._needs(rng)
+
+    @property
+    def broken(self) -> tuple[Break, ...]:
+        """What of the plan is at work."""
+        return tuple(b for b in self.planned if b.way in self._broken)
 
     # --- The plan: who falls under which break, the same in both worlds -----------------------
 
@@ -454,8 +459,9 @@ class _Visits:
         order = whole[:, :SHOWN]
         worst = hit("bad_ranking")
         if worst.any():
-            # The worst that there is on top, the best at the bottom.
-            last = here.sum(axis=1)[worst, None] - 1 - np.arange(SHOWN - 3)
+            # The worst that can be bought on top, the best at the bottom.
+            sold = (here & shop._in_stock[pool]).sum(axis=1)[worst, None]
+            last = np.maximum(sold - 1 - np.arange(SHOWN - 3), 0)
             order[worst, : SHOWN - 3] = np.take_along_axis(whole[worst], last, axis=1)
             order[worst, SHOWN - 3 :] = whole[worst, :3]
         shown = np.take_along_axis(pool, order, axis=1)

@@ -1,0 +1,408 @@
+"""Find where search fails in a workspace, and try what may help."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.events import AdmittedEvent
+from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.product import Product
+from tandem.contracts.run import Run, ScoredProduct
+from tandem.contracts.search import Hit, SearchRequest
+from tandem.flows.import_ import create_workspace
+from tandem.flows.index import build_index
+from tandem.flows.search import answer
+from tandem.flows.view import View
+from tandem.insights.clicks import cascade, ctr_by_position, position_bias
+from tandem.insights.evidence import (
+    categories_wanted,
+    held_out_order,
+    judgments_from_logs,
+    overview,
+    texts_of,
+    usual_prices,
+)
+from tandem.insights.failures import FALSE_DISCOVERIES, find_failures
+from tandem.insights.findings import Finding, Findings
+from tandem.insights.tables import Tables, product_table
+from tandem.simulate.shoppers import WAYS, Break, Shop
+from tandem.storage.atomic import write_json_atomic
+from tandem.storage.catalog import CatalogWriter, read_products
+from tandem.storage.events import EventStore
+from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    from tandem.flows.workspace import Workspace
+
+REPORT = "insights.json"
+SIMULATED = "simulated-"  # how the query ids of simulated shoppers begin
+SHOWN = 10
+RELEVANCE = "nDCG@10"
+PRECISION = "P@10"
+Answers = Mapping[str, Sequence[Hit]]
+Verdict = Literal["helps", "no difference seen", "harms", "cannot be tried offline"]
+
+
+@dataclass(frozen=True)
+class InsightReport:
+    """What `tandem insights` says. `health`: shares over all searches; `position`: click-through
+    and examination by place."""
+
+    workspace: str
+    simulated: bool
+    made: datetime
+    found: Findings
+    health: dict[str, Any]
+    position: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.found
+        return {
+            "workspace": self.workspace,
+            "simulated": self.simulated,
+            "made": self.made.isoformat(),
+            "period": {"from": _moment(found.started), "to": _moment(found.ended)},
+            "sessions": found.sessions,
+            "searches": found.searches,
+            "tests": found.tests,
+            "false_discovery_rate": FALSE_DISCOVERIES,
+            "currency": found.currency,
+            "health": self.health,
+            "position": self.position,
+            "findings": [
+                {"rank": rank, **f.to_json()} for rank, f in enumerate(found.findings, start=1)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated shop: how many products and events, and what is broken for whom."""
+
+    workspace: str
+    products: int
+    events: int
+    broken: tuple[Break, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"simulated": True, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of trying a fix offline.
+
+    verdict: `helps` and `harms` only where the interval of the difference leaves out 0.
+    measures: each with what it was measured on (`judgments`, `what shoppers chose`, …), before,
+    after, the difference with its 95 % interval, and p where there is a test.
+    """
+
+    id: str
+    verdict: Verdict
+    reason: str
+    measures: tuple[dict[str, Any], ...]
+    simulated: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def simulate_shop(
+    root: Path, sessions: int, *, seed: int = 0, broken: Sequence[str] = (), products: int = 6_000
+) -> Simulation:
+    """Make a workspace of simulated products with stored events of simulated shoppers in it, and
+    an index without vectors. broken: out of `WAYS`, or `all`. InvalidInput for any other."""
+    ways = WAYS if "all" in broken else tuple(broken)
+    for way in ways:
+        if way not in WAYS:
+            raise InvalidInput(
+                f"search cannot be broken as '{way}'",
+                field="broken",
+                remedy=f"use: all, {', '.join(WAYS)}",
+            )
+    layout = create_workspace(root, encoder=None, simulated=True)
+    shop = Shop(products, seed=seed, broken=ways)
+    with layout.writing(), CatalogWriter(layout, source={"simulated": True}) as writer:
+        for product in shop.products:
+            writer.add(product)
+    store = EventStore(layout)
+    count = 0
+    try:
+        for table, _, _ in shop.visits(sessions):
+            for batch in table.to_batches(max_chunksize=20_000):
+                rows = cast("list[AdmittedEvent]", batch.to_pylist())
+                store.append(rows)
+                count += len(rows)
+        store.compact()
+    finally:
+        store.close()
+    build_index(layout)
+    return Simulation(str(layout.root), len(shop.products), count, shop.broken)
+
+
+def report_insights(layout: Layout, events: Sequence[Path] = ()) -> InsightReport:
+    """Look for failures in the stored events of a workspace, or in Parquet files of `AdmittedEvent`
+    rows; the report is kept in the workspace. NotFound where there are no events."""
+    with _tables(layout, events) as tables:
+        report = _report(layout, tables)
+    write_json_atomic(layout.reports / REPORT, report.to_json())
+    return report
+
+
+def try_fix(layout: Layout, finding_id: str, events: Sequence[Path] = ()) -> Trial:
+    """Try the fix of one finding offline. NotFound for an id that the events do not give."""
+    with _tables(layout, events) as tables:
+        report = _report(layout, tables)
+        found = [f for f in report.found.findings if f.id == finding_id]
+        if not found:
+            raise NotFound(
+                f"no finding '{finding_id}' in these events",
+                remedy=f"choose one of those that `tandem insights -w {layout.root}` lists",
+            )
+        verdict, reason, measures = _try(layout, tables, found[0])
+    return Trial(finding_id, verdict, reason, measures, report.simulated)
+
+
+@contextmanager
+def _tables(layout: Layout, events: Sequence[Path]) -> Iterator[Tables]:
+    with tempfile.TemporaryDirectory() as spill, Tables(spill=Path(spill)) as tables:
+        for file in events:
+            if not file.is_file():
+                raise InvalidInput("no such file", file=str(file), remedy="check the name")
+        if events:
+            tables.load(events)
+        else:
+            store = EventStore(layout)
+            try:
+                with store.reading() as snapshot:
+                    if not snapshot.rows:
+                        raise NotFound(
+                            f"no events in {layout.root}",
+                            remedy="send some (POST /v1/events), or name files with --events",
+                        )
+                    snapshot.view(tables.db, "stored")
+                    tables.build("stored")
+            finally:
+                store.close()
+        if layout.catalog.live() is not None:
+            products = [p for batch in read_products(layout) for p in batch]
+            tables.catalogue(product_table(products))
+        yield tables
+
+
+def _report(layout: Layout, tables: Tables) -> InsightReport:
+    found = find_failures(tables)
+    bias, onward = position_bias(tables), cascade(tables)
+    (marked,) = tables.rows(
+        f"SELECT coalesce(bool_or(starts_with(query_id, '{SIMULATED}')), FALSE) AS it FROM searches"
+    )
+    return InsightReport(
+        workspace=str(layout.root),
+        simulated=bool(marked["it"]) or layout.settings().simulated,
+        made=datetime.now(UTC),
+        found=found,
+        health=overview(tables),
+        position={
+            "click_through": ctr_by_position(tables),
+            "examination": _numbers(bias.examination),
+            "continuation": _numbers(onward.continuation),
+        },
+    )
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [None if np.isnan(v) else round(float(v), 4) for v in values]
+
+
+def _moment(microseconds: int | None) -> str | None:
+    if microseconds is None:
+        return None
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat()
+
+
+# --- Trying ---------------------------------------------------------------------------------------
+
+
+def _try(
+    layout: Layout, tables: Tables, finding: Finding
+) -> tuple[Verdict, str, tuple[dict[str, Any], ...]]:
+    fix = finding.fix
+    if fix.kind == "retraining_example":
+        return _try_order(tables, finding)
+    if fix.kind not in ("synonym", "rule"):
+        return "cannot be tried offline", f"{fix.summary}: logs cannot answer that.", ()
+    from tandem.flows.workspace import Workspace
+
+    chosen = judgments_from_logs(tables, finding.group)
+    texts = texts_of(tables, finding.group)
+    measures = []
+    with Workspace(layout) as shop:
+        before = _answers(shop.view, texts)
+        after = _answers(_with(shop.view, layout, finding), texts)
+        for judged in (_judged_like(shop, texts), chosen):
+            if any(any(r.values()) for r in judged.by_query.values()):
+                measures.append(_compared(before, after, judged, RELEVANCE))
+        judged = _fitting(tables, finding, before, after)
+        if any(any(r.values()) for r in judged.by_query.values()):
+            measures.append(_compared(before, after, judged, PRECISION))
+    if fix.kind == "synonym":
+        measures.append(_answered(texts, before, after))
+    if not measures:
+        return (
+            "cannot be tried offline",
+            "Nothing is known of what these shoppers wanted: no judgment, and nothing chosen.",
+            (),
+        )
+    better = [m for m in measures if m["low"] > 0]
+    worse = [m for m in measures if m["high"] < 0]
+    if worse:
+        return "harms", f"{worse[0]['measure']} falls on {worse[0]['on']}.", tuple(measures)
+    if better:
+        return "helps", f"{better[0]['measure']} rises on {better[0]['on']}.", tuple(measures)
+    return (
+        "no difference seen",
+        "The search as it is now answers these queries no worse without it.",
+        tuple(measures),
+    )
+
+
+def _answers(view: View, texts: Iterable[str]) -> Answers:
+    return {q: answer(view, SearchRequest(q=q, size=SHOWN)).hits for q in texts}
+
+
+def _answered(texts: Mapping[str, int], before: Answers, after: Answers) -> dict[str, Any]:
+    """The share of the group's searches that get any result: counted, so without an interval."""
+    had, has = (
+        sum(n for q, n in texts.items() if a[q]) / sum(texts.values()) for a in (before, after)
+    )
+    return {
+        "on": "these searches",
+        "measure": "have a result",
+        "queries": len(texts),
+        "before": had,
+        "after": has,
+        "difference": has - had,
+        "low": has - had,
+        "high": has - had,
+        "p_value": None,
+    }
+
+
+def _fitting(tables: Tables, finding: Finding, *answers: Answers) -> JudgmentList:
+    """Whether what is shown is what the cause says is lacking: of the category that shoppers chose
+    from in the end, in stock, or at a usual price."""
+    texts = list(answers[0])
+    wanted = categories_wanted(tables, texts)
+    usual = usual_prices(tables)
+
+    def fits(query: str, product: Product) -> bool | None:
+        category = " > ".join(product.category)
+        if finding.cause == "out_of_stock":
+            return product.stock is None or product.stock > 0
+        if finding.cause == "price_mismatch":
+            price, like = product.price, usual.get(category)
+            return None if price is None or like is None else float(price.amount) <= like
+        return category == wanted[query] if query in wanted else None
+
+    judged = {
+        q: {
+            hit.product.id: int(fit)
+            for shown in answers
+            for hit in shown[q]
+            if (fit := fits(q, hit.product)) is not None
+        }
+        for q in texts
+    }
+    names = {"out_of_stock": "what can be bought", "price_mismatch": "usual prices"}
+    name = names.get(finding.cause, "the category that shoppers chose from")
+    return JudgmentList({q: products for q, products in judged.items() if products}, name)
+
+
+def _judged_like(shop: Workspace, texts: Iterable[str]) -> JudgmentList:
+    """The workspace's judgments of the same queries; empty where there are none."""
+    judged = shop.judgment_list()
+    known = {q.casefold(): q for q in judged.queries}
+    return JudgmentList({t: judged.by_query[known[t]] for t in texts if t in known}, "judgments")
+
+
+def _with(view: View, layout: Layout, finding: Finding) -> View:
+    """The view as it would be with the fix."""
+    if finding.fix.kind == "synonym":
+        from tandem.queries.model import QueryModel
+
+        payload = finding.fix.payload
+        rule = ([payload["phrase"]], [payload["phrase"], payload["meant"]])
+        queries = QueryModel.load(layout.index.path(view.generation) / "queries", [rule])
+        return replace(view, queries=queries)
+    from tandem.ranking.business import Rule
+
+    rules = [
+        Rule(**{**rule, "id": f"{finding.id}-{number}"})
+        for number, rule in enumerate(finding.fix.payload["rules"])
+    ]
+    return replace(
+        view, policy=view.policy.model_copy(update={"rules": (*view.policy.rules, *rules)})
+    )
+
+
+def _compared(
+    before: Answers, after: Answers, judged: JudgmentList, measure: str
+) -> dict[str, Any]:
+    from tandem.experiments.offline import evaluate
+
+    runs = [
+        Run(
+            name,
+            {q: [ScoredProduct(h.product.id, h.score) for h in shown[q]] for q in judged.queries},
+        )
+        for name, shown in (("before", before), ("after", after))
+    ]
+    evaluation = evaluate(runs, judged, [measure], condensed=False, bootstrap=2_000)
+    comparison = evaluation.comparison("after", measure)
+    return {
+        "on": judged.name,
+        "measure": measure,
+        "queries": len(evaluation.queries),
+        "before": evaluation["before"].estimates[measure].mean,
+        "after": evaluation["after"].estimates[measure].mean,
+        "difference": comparison.difference.mean,
+        "low": comparison.difference.low,
+        "high": comparison.difference.high,
+        "p_value": comparison.p_value,
+    }
+
+
+def _try_order(tables: Tables, finding: Finding) -> tuple[Verdict, str, tuple[dict[str, Any], ...]]:
+    held = held_out_order(tables, finding.group)
+    if held is None:
+        return "cannot be tried offline", "There are too few searches to hold some out.", ()
+    measure = {
+        "on": "held-out searches",
+        "measure": "clicks per search",
+        "queries": held.searches,
+        "before": held.shown,
+        "after": held.shown + held.gain.estimate,
+        "difference": held.gain.estimate,
+        "low": held.gain.low,
+        "high": held.gain.high,
+        "p_value": None,
+    }
+    verdict: Verdict = "no difference seen"
+    if held.gain.low > 0:
+        verdict = "helps"
+    elif held.gain.high < 0:
+        verdict = "harms"
+    return (
+        verdict,
+        "The order that half of the searches suggest, on the lists of the other half.",
+        (measure,),
+    )
