@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.events import AdmittedEvent
 from tandem.contracts.judgment import JudgmentList
@@ -22,6 +23,8 @@ from tandem.flows.import_ import create_workspace
 from tandem.flows.index import build_index
 from tandem.flows.search import answer
 from tandem.flows.view import View
+from tandem.governance.audit import os_actor
+from tandem.governance.reading import EventReader
 from tandem.insights.clicks import cascade, ctr_by_position, position_bias
 from tandem.insights.evidence import (
     categories_wanted,
@@ -149,18 +152,23 @@ def simulate_shop(
     return Simulation(str(layout.root), len(shop.products), count, shop.broken)
 
 
-def report_insights(layout: Layout, events: Sequence[Path] = ()) -> InsightReport:
+def report_insights(
+    layout: Layout, events: Sequence[Path] = (), *, actor: str | None = None
+) -> InsightReport:
     """Look for failures in the stored events of a workspace, or in Parquet files of `AdmittedEvent`
-    rows; the report is kept in the workspace. NotFound where there are no events."""
-    with _tables(layout, events) as tables:
+    rows; the report is kept in the workspace. actor: who asks, for the audit log; by default the
+    user of the system. NotFound where there are no events."""
+    with _tables(layout, events, actor) as tables:
         report = _report(layout, tables)
     write_json_atomic(layout.reports / REPORT, report.to_json())
     return report
 
 
-def try_fix(layout: Layout, finding_id: str, events: Sequence[Path] = ()) -> Trial:
+def try_fix(
+    layout: Layout, finding_id: str, events: Sequence[Path] = (), *, actor: str | None = None
+) -> Trial:
     """Try the fix of one finding offline. NotFound for an id that the events do not give."""
-    with _tables(layout, events) as tables:
+    with _tables(layout, events, actor) as tables:
         report = _report(layout, tables)
         found = [f for f in report.found.findings if f.id == finding_id]
         if not found:
@@ -173,26 +181,26 @@ def try_fix(layout: Layout, finding_id: str, events: Sequence[Path] = ()) -> Tri
 
 
 @contextmanager
-def _tables(layout: Layout, events: Sequence[Path]) -> Iterator[Tables]:
+def _tables(layout: Layout, events: Sequence[Path], actor: str | None) -> Iterator[Tables]:
+    """Tables over what may be read for analytics; the reading is recorded in the audit log."""
     with tempfile.TemporaryDirectory() as spill, Tables(spill=Path(spill)) as tables:
         for file in events:
             if not file.is_file():
                 raise InvalidInput("no such file", file=str(file), remedy="check the name")
+        reader = EventReader(layout, Purpose.ANALYTICS, actor=actor or os_actor())
         if events:
-            tables.load(events)
+            tables.files(events, "given")
+            reader.view(tables.db, "given", "allowed")
+            tables.build("allowed")
         else:
-            store = EventStore(layout)
-            try:
-                with store.reading() as snapshot:
-                    if not snapshot.rows:
-                        raise NotFound(
-                            f"no events in {layout.root}",
-                            remedy="send some (POST /v1/events), or name files with --events",
-                        )
-                    snapshot.view(tables.db, "stored")
-                    tables.build("stored")
-            finally:
-                store.close()
+            with reader.reading() as allowed:
+                if not allowed.stored:
+                    raise NotFound(
+                        f"no events in {layout.root}",
+                        remedy="send some (POST /v1/events), or name files with --events",
+                    )
+                allowed.view(tables.db, "allowed")
+                tables.build("allowed")
         if layout.catalog.live() is not None:
             products = [p for batch in read_products(layout) for p in batch]
             tables.catalogue(product_table(products))

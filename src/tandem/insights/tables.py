@@ -64,12 +64,16 @@ class Tables:
         if isinstance(events, pa.Table):
             self.db.register("given", events)
         else:
-            names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in events)
-            self.db.execute(
-                f"CREATE OR REPLACE TEMP VIEW given AS SELECT * FROM read_parquet([{names}], "
-                "hive_partitioning = false, union_by_name = true)"
-            )
+            self.files(events, "given")
         self.build("given")
+
+    def files(self, files: Sequence[Path], name: str) -> None:
+        """Parquet files as the temporary view `name`, read as it is queried."""
+        names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+        self.db.execute(
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM read_parquet([{names}], "
+            "hive_partitioning = false, union_by_name = true)"
+        )
 
     def build(self, source: str) -> None:
         """Build all tables from a table or view of this connection with events in it."""
