@@ -6,16 +6,19 @@ import difflib
 import gzip
 import itertools
 import json
+import tempfile
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Difference, Edit, Rival, Standing
 from tandem.contracts.product import Money, Product
@@ -33,8 +36,10 @@ from tandem.contracts.search import (
     Suggestion,
     Understanding,
 )
+from tandem.flows.events import EventIntake
 from tandem.ingest.mapping import READY
 from tandem.listing.quality import listing_quality
+from tandem.storage.layout import Layout, Settings
 
 FACETS = ("brand", "category", "color", "touchscreen")
 
@@ -108,6 +113,7 @@ class SmallShop:
         self.closed = False
         self.ran = 0
         self.recorded: list[str] = []
+        self.intake: EventIntake | None = None
         self._writing = threading.Lock()
         self.verdicts: dict[str, dict[str, int]] = {
             "bluetooth speaker": {"P000": 3, "P001": 0, "P002": 2, "P005": 1},
@@ -315,6 +321,14 @@ class SmallShop:
             system,
             {q: [ScoredProduct(h.product.id, h.score) for h in a.hits] for q, a in answers.items()},
         )
+
+    def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
+        with self._writing:
+            if self.intake is None:
+                self._folder = tempfile.TemporaryDirectory()
+                self.layout = Layout.create(Path(self._folder.name) / "shop", Settings())
+                self.intake = EventIntake(self.layout)
+        return self.intake.take(records, sent)
 
     def close(self) -> None:
         self.closed = True

@@ -13,6 +13,9 @@ def serve_command(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 8000,
+    events: Annotated[
+        bool, typer.Option("--events/--no-events", help="Take and send events of shoppers.")
+    ] = True,
 ) -> None:
     """Serve the storefront, the workbench and the HTTP API.
 
@@ -24,6 +27,6 @@ def serve_command(
     from tandem.http.settings import ServerSettings
     from tandem.storage.layout import Layout
 
-    settings = ServerSettings(keys=KeyStore(Layout.open(workspace)))
+    settings = ServerSettings(keys=KeyStore(Layout.open(workspace)), collect_events=events)
     with open_workspace(workspace) as shop:
         serve(shop, host=host, port=port, settings=settings)

@@ -67,6 +67,14 @@ class MissingExtra(TandemError):  # noqa: N818
     exit_code = 5
 
 
+class Behind(TandemError):  # noqa: N818
+    """More came in than is worked off: senders have to wait `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message, remedy=f"send it again in {retry_after} s")
+        self.retry_after = retry_after
+
+
 class StorageFull(TandemError):  # noqa: N818
     """The disk took no more data. Nothing of the failed call is stored; what was is safe."""
 

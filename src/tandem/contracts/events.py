@@ -88,7 +88,9 @@ class QueryRecord(_Record):
     object_ids: tuple[ProductId, ...] = Field(
         default=(), max_length=MAX_SHOWN, description="What was answered, best first"
     )
-    total: int | None = Field(default=None, ge=0, description="How many products matched")
+    total: int | None = Field(
+        default=None, ge=0, le=10**12, description="How many products matched"
+    )
     filters: tuple[PlainId, ...] = Field(
         default=(),
         max_length=MAX_FILTERS,
@@ -192,6 +194,18 @@ class AdmittedEvent(TypedDict):
     latency_ms: float | None
     traffic: Traffic
     clock: Literal["kept", "shifted"]
+
+
+class EventOutcome(BaseModel):
+    """What became of one record that was sent. The last four say why it was refused."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["accepted", "duplicate", "refused"]
+    code: str | None = Field(default=None, examples=["in_future"])
+    field: str | None = Field(default=None, examples=["timestamp"])
+    reason: str | None = None
+    remedy: str | None = None
 
 
 QUERY_ACTION = "search"

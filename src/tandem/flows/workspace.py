@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
+from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
@@ -32,6 +34,7 @@ from tandem.contracts.search import (
 )
 from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
+from tandem.flows.events import EventIntake
 from tandem.flows.index import index_manifest
 from tandem.flows.search import answer
 from tandem.flows.standing import standing
@@ -53,6 +56,8 @@ from tandem.storage.judgments import (
 )
 from tandem.storage.layout import Layout
 from tandem.storage.updates import Update, UpdateJournal
+
+log = logging.getLogger(__name__)
 
 
 def open_workspace(path: str | Path) -> Workspace:
@@ -129,6 +134,8 @@ class Workspace:
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
+        self._opening_intake = threading.Lock()
+        self._intake: EventIntake | None = None
         self._journal = UpdateJournal(layout.updates)
         self._served = ServedLog(layout.served)
         self._live = self._open_live()
@@ -367,6 +374,26 @@ class Workspace:
 
     # --- About --------------------------------------------------------------------------------
 
+    def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
+        """Store what shoppers did; see `EventIntake.take`."""
+        return self._opened_intake().take(records, sent)
+
+    def _opened_intake(self) -> EventIntake:
+        """Opened by the first event: a shop that takes none needs no keys for pseudonyms."""
+        with self._opening_intake:
+            if self._intake is None:
+                try:
+                    self._intake = EventIntake(self.layout)
+                except Conflict as error:
+                    raise Behind(error.message, retry_after=5) from error
+                except TandemError as error:
+                    # Senders are the public: where the keys should lie is none of their business.
+                    log.error("events cannot be taken: %s", error)
+                    raise TandemError(
+                        "this shop cannot take events", remedy="tell the operator"
+                    ) from error
+            return self._intake
+
     def status(self) -> dict[str, Any]:
         """What is live, for pages and `tandem doctor`."""
         view = self._view
@@ -394,6 +421,8 @@ class Workspace:
         return self.pipeline(system).rank(queries, k)
 
     def close(self) -> None:
+        if self._intake is not None:
+            self._intake.close()
         self._live.engine.close()
         self._journal.close()
         self._served.close()

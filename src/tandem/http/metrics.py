@@ -54,6 +54,12 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self._events = Counter(
+            "tandem_events",
+            "Records sent to /v1/events by what became of them",
+            ("status",),
+            registry=registry,
+        )
         self._in_flight = Gauge(
             "tandem_http_requests_in_flight", "Requests under way", registry=registry
         )
@@ -75,6 +81,10 @@ class Metrics:
         self._in_flight.dec()
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
+
+    def took_events(self, counts: Mapping[str, int]) -> None:
+        for status, count in counts.items():
+            self._events.labels(status).inc(count)
 
     def searched(self, response: SearchResponse) -> None:
         self._searches.labels(response.ranker).inc()

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tandem.contracts.errors import (
+    Behind,
     Conflict,
     Forbidden,
     InvalidInput,
@@ -61,6 +62,7 @@ _REMEDIES = {
 _STATUS_OF: tuple[tuple[type[TandemError], int], ...] = (
     (Overloaded, 503),
     (Forbidden, 403),
+    (Behind, 429),
     (NotFound, 404),
     (Conflict, 409),
     (MissingExtra, 422),
@@ -116,7 +118,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(TandemError)
     async def _(request: Request, error: TandemError) -> Response:
         status = next((s for kind, s in _STATUS_OF if isinstance(error, kind)), 500)
-        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Overloaded) else {}
+        headers = {}
+        if isinstance(error, Overloaded | Behind):
+            headers["Retry-After"] = str(error.retry_after)
         errors = []
         if isinstance(error, InvalidInput) and error.field:
             errors = [FieldError(field=error.field, message=error.message)]

@@ -6,9 +6,18 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    StringConstraints,
+    model_validator,
+)
 
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.events import EventOutcome, Record
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
 from tandem.contracts.search import (
@@ -253,6 +262,54 @@ class StatusResponse(Traced):
         default_factory=dict, description="Its measures on queries that it had not seen"
     )
     facets: list[str]
+
+
+class EventsBody(Message):
+    """Body of `POST /v1/events`: what shoppers did, as UBI queries and events.
+
+    Records are checked one by one, so that a bad one does not cost the others.
+    """
+
+    sent_at: AwareDatetime | None = Field(
+        default=None,
+        description="When the batch leaves, by the sender's clock: corrects a clock that is off",
+        examples=["2026-03-01T12:30:10Z"],
+    )
+    records: list[Annotated[Record, SkipValidation]] = Field(
+        min_length=1,
+        examples=[
+            [
+                {
+                    "kind": "query",
+                    "event_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
+                    "timestamp": "2026-03-01T12:30:05.250Z",
+                    "client_id": "c-81f3",
+                    "query_id": "5b0c6d1ab2f34ad3a1f6e8b0c9d7e123",
+                    "user_query": "bluetooth speaker",
+                    "object_ids": ["SP-1", "SP-2"],
+                },
+                {
+                    "kind": "event",
+                    "event_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7",
+                    "timestamp": "2026-03-01T12:30:09Z",
+                    "client_id": "c-81f3",
+                    "action_name": "click",
+                    "query_id": "5b0c6d1ab2f34ad3a1f6e8b0c9d7e123",
+                    "object_id": "SP-1",
+                    "position": 1,
+                },
+            ]
+        ],
+    )
+
+
+class EventsResponse(Traced):
+    """`results` has one entry for each record, in the order of the batch."""
+
+    accepted: int = Field(description="Durably stored")
+    duplicates: int = Field(description="Stored before; nothing changed")
+    refused: int
+    results: list[EventOutcome]
 
 
 class CompareBody(Message):

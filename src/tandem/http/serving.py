@@ -50,11 +50,12 @@ class StrictRoute(APIRoute):
 
 
 class Serving:
-    """One server's shop and the two lanes to it.
+    """One server's shop and the lanes to it.
 
     `search` answers shoppers on as many threads as there are cores. `slow` is one thread for
     writes, refreshes and measures over many queries: they never take a shopper's thread, and
-    writes are in order.
+    writes are in order. `events` mostly waits for the disk: threads that wait at the same time
+    share one commit.
     """
 
     def __init__(self, shop: Shop, settings: ServerSettings) -> None:
@@ -66,6 +67,7 @@ class Serving:
             "search", settings.search_threads, settings.queue, settings.request_seconds
         )
         self.slow = Workers("slow", 1, 16, settings.slow_seconds)
+        self.events = Workers("events", 4, 64, settings.request_seconds)
 
     async def run(self, lane: Workers, work: Callable[[], T]) -> tuple[T, dict[str, float]]:
         """The result of `work` and its timings in milliseconds; Overloaded without room."""
@@ -95,6 +97,7 @@ class Serving:
     def close(self) -> None:
         self.search.close()
         self.slow.close()
+        self.events.close()
 
 
 def of(request: Request) -> Serving:

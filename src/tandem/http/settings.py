@@ -18,6 +18,8 @@ class ServerSettings:
     keys: keys with a role each; None: there are none.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
+    collect_events: whether `POST /v1/events` takes events and the pages send them.
+    max_events: records in one batch of events; more get 422.
     request_seconds: a request not answered by then gets 503 with Retry-After.
     slow_seconds: the same for writes, refreshes and measures over all judged queries.
     threads: searches computed at the same time. 0 means one per CPU core.
@@ -34,6 +36,8 @@ class ServerSettings:
     keys: KeyStore | None = None
     max_body_bytes: int = 1 << 20
     max_batch: int = 1000
+    collect_events: bool = True
+    max_events: int = 1000
     request_seconds: float = 10.0
     slow_seconds: float = 120.0
     threads: int = 0
@@ -48,6 +52,7 @@ class ServerSettings:
         for name, least in (
             ("max_body_bytes", 1024),
             ("max_batch", 1),
+            ("max_events", 1),
             ("request_seconds", 0.01),
             ("slow_seconds", 0.01),
             ("threads", 0),

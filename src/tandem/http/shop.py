@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
+from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
@@ -56,6 +58,14 @@ class Shop(Protocol):
 
     def run(self, system: str, queries: Sequence[str], k: int = 100) -> Run:
         """Rank a query set with one ranker, without the shop's rules."""
+        ...
+
+    def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
+        """Store what shoppers did; durable on return. One outcome for each record, in order.
+
+        records: JSON objects as they were sent, unchecked. sent: when, by the sender's clock.
+        Behind when senders have to wait, StorageFull when the disk takes no more.
+        """
         ...
 
     def close(self) -> None: ...

@@ -15,6 +15,13 @@ export function chosenCount(filters) {
     + ["price_min", "price_max", "rating_min", "in_stock"].filter((k) => filters[k]).length;
 }
 
+// What is filtered on, without the values, in names that an event may carry.
+export function chosenNames(filters) {
+  const fields = ["price_min", "price_max", "rating_min", "in_stock"].filter((k) => filters[k]);
+  const values = Object.entries(filters.values).filter(([, v]) => v.length).map(([name]) => name);
+  return [...values, ...fields].map((name) => (/^[A-Za-z0-9._:/-]{1,128}$/.test(name) ? name : "attribute")).slice(0, 32);
+}
+
 // As the API wants them.
 export function apiFilters(filters) {
   const sent = { attributes: {} };

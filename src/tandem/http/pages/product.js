@@ -3,6 +3,7 @@ import { call, label, productPath, search, valueText } from "./api.js";
 import { art } from "./art.js";
 import { card, price, rating } from "./card.js";
 import { $, h } from "./dom.js";
+import "./events.js"; // the shopper's choice in the foot of the page
 import { searchBox } from "./searchbox.js";
 
 const FEW = 14; // properties shown at first

@@ -2,7 +2,8 @@
 import { count, facts, isField, milliseconds, search } from "./api.js";
 import { card, skeletons } from "./card.js";
 import { $, debounce, h, svg } from "./dom.js";
-import { apiFilters, chosenCount, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
+import { searched, watch } from "./events.js";
+import { apiFilters, chosenCount, chosenNames, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
 import { searchBox } from "./searchbox.js";
 
 const SIZE = 24;
@@ -70,9 +71,11 @@ async function show({ top = false } = {}) {
   if (!last) $("hits").replaceChildren(...skeletons(12));
   const dim = setTimeout(() => $("hits").classList.add("waiting"), 150);
   try {
+    const started = performance.now();
     const answer = await search(request(), mine.signal);
     if (asking !== mine) return;
     last = answer;
+    searched(answer, { q: state.q, filters: chosenNames(state.filters), waited: performance.now() - started });
     render(answer);
   } catch (error) {
     if (error.name === "AbortError" || asking !== mine) return;
@@ -105,7 +108,9 @@ function render(answer) {
   $("filter-count").textContent = chosen ? ` (${chosen})` : "";
   $("show-results").textContent = `Show ${count(answer.total)} results`;
   const why = explainer();
-  $("hits").replaceChildren(...answer.hits.map((hit) => card(hit.product, state.q ? why : null)));
+  const cards = answer.hits.map((hit) => card(hit.product, state.q ? why : null));
+  $("hits").replaceChildren(...cards);
+  cards.forEach((item, i) => watch(item, answer.hits[i], answer));
   $("hits").start = answer.hits[0]?.position ?? 1;
   empty(answer);
   pages(answer);

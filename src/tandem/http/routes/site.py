@@ -91,7 +91,8 @@ async def static(request: Request, name: str) -> Response:
 
 def _page(request: Request, name: str) -> Response:
     """A page with the shop's facts filled in, so that nothing jumps when the script starts."""
-    status = of(request).shop.status()
+    serving = of(request)
+    status = {**serving.shop.status(), "events": serving.settings.collect_events}
     text = _assets()[name].content.decode()
     for key, value in {**_facts(status), "tools": _tools(name)}.items():
         text = text.replace("{{" + key + "}}", value)
@@ -125,6 +126,7 @@ def _facts(status: Mapping[str, Any]) -> dict[str, str]:
         "facets": list(status.get("facets", ())),
         "ltr_learned_from": status.get("ltr_learned_from", 0),
         "ltr_cross_validated": status.get("ltr_cross_validated", {}),
+        "events": status["events"],
     }
     # A data block: the browser runs nothing in it, and `<` cannot close it.
     data = orjson.dumps(facts).decode().replace("<", "\\u003c")
