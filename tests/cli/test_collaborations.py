@@ -135,3 +135,20 @@ def test_people_read_plain_text(run, shop, do):  # noqa: F811
         code, out, _ = run("collaborations", command, "-w", shop)
         assert code == 0
     assert "every cent is there" in out
+
+
+def test_a_plan_on_the_command_line(run, tmp_path):  # noqa: F811
+    code, out, _ = run("match", "allocate", "--simulated", 60, "--solver", "highs", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["simulated"] is True
+    assert result["holds"] is True
+    assert {c["constraint"] for c in result["checks"]} >= {"slots", "budgets", "exclusivity"}
+    assert "independent ranking" in result["compared"]
+    code, out, _ = run("match", "allocate", "--simulated", 60, "--solver", "highs")
+    assert "SIMULATED" in out
+    assert "Every limit holds" in out
+    for arguments in ((), ("--simulated", 60, "--solver", "abacus"), (tmp_path,)):
+        code, _, err = run("match", "allocate", *arguments)
+        assert code == 2
+        assert "Remedy" in err

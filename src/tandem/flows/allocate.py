@@ -1,0 +1,301 @@
+"""Plans of collaborations: from files, or in a simulated market whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.contracts.errors import InvalidInput
+from tandem.matching.allocation.plan import Plan, allocate
+from tandem.matching.allocation.problem import Allocation, Bools, Floats, Ints
+from tandem.matching.allocation.relaxation import Solver
+from tandem.matching.allocation.rivals import greedy, greedy_by_cost, independent
+from tandem.simulate.alliance import SimulatedAlliance, simulate_alliance
+from tandem.storage.atomic import write_atomic
+
+# file → (columns that it needs, columns that it may have), with their Arrow types
+FILES = {
+    "pairs.csv": (
+        {"creator": "string", "product": "string", "value": "double", "cost": "double"},
+        {"exclusive": "string", "risky": "bool"},
+    ),
+    "creators.csv": ({"creator": "string", "slots": "int64"}, {"small": "bool"}),
+    "products.csv": ({"product": "string", "merchant": "string"}, {"places": "int64"}),
+    "merchants.csv": (
+        {"merchant": "string", "budget": "double"},
+        {"target": "int64", "small": "bool"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Market:
+    """An allocation problem with the names behind its numbers."""
+
+    problem: Allocation
+    creators: list[str]
+    products: list[str]
+    merchants: list[str]
+
+
+def read_market(
+    folder: Path,
+    *,
+    risk_share: float = 1.0,
+    creator_floor: int = 0,
+    merchant_floor: int = 0,
+    shortfall_price: float | None = None,
+) -> Market:
+    """The problem in the four `FILES` of `folder`.
+
+    Money is in major units and kept in hundredths, costs rounded up and budgets down.
+    shortfall_price: None takes the median value. Raises InvalidInput with file, line and field.
+    """
+    tables = {name: _read(folder / name) for name in FILES}
+    names = {
+        kind: _names(folder / f"{kind}s.csv", tables[f"{kind}s.csv"][kind])
+        for kind in ("creator", "product", "merchant")
+    }
+    pairs, products = tables["pairs.csv"], tables["products.csv"]
+    merchants, creators = tables["merchants.csv"], tables["creators.csv"]
+    value = np.asarray(pairs["value"], np.float64)
+    creator = _numbers(folder / "pairs.csv", "creator", pairs, names)
+    product = _numbers(folder / "pairs.csv", "product", pairs, names)
+    doubled = np.setdiff1d(
+        np.arange(len(value)), np.unique(creator * len(products) + product, return_index=True)[1]
+    )
+    if len(doubled):
+        raise InvalidInput(
+            "this pair is there twice",
+            file=str(folder / "pairs.csv"),
+            line=int(doubled[0]) + 2,
+            remedy="keep one row for each pair of creator and product",
+        )
+    problem = Allocation(
+        creator=creator,
+        product=product,
+        merchant=_numbers(folder / "products.csv", "merchant", products, names),
+        value=value,
+        cost=np.ceil(np.asarray(pairs["cost"]) * 100 - 1e-6).astype(np.int64),
+        slots=np.asarray(creators["slots"], np.int64),
+        budgets=np.floor(np.asarray(merchants["budget"]) * 100 + 1e-6).astype(np.int64),
+        places=_given(products, "places", 1),
+        exclusive=_groups(pairs["exclusive"]) if "exclusive" in pairs else np.full(len(value), -1),
+        risky=_flags(pairs, "risky"),
+        targets=_given(merchants, "target", 0),
+        small_creators=_flags(creators, "small"),
+        small_merchants=_flags(merchants, "small"),
+        risk_share=risk_share,
+        creator_floor=creator_floor,
+        merchant_floor=merchant_floor,
+        shortfall_price=_price(value) if shortfall_price is None else shortfall_price,
+    )
+    return Market(problem, *(list(names[k]) for k in ("creator", "product", "merchant")))
+
+
+def write_plan(market: Market, plan: Plan, path: Path) -> None:
+    """The plan as CSV: creator, product, merchant, value, cost, and `gain` after all prices."""
+    a = market.problem
+    lines = ["creator,product,merchant,value,cost,gain"]
+    for e in np.flatnonzero(plan.chosen).tolist():
+        names = (
+            market.creators[a.creator[e]],
+            market.products[a.product[e]],
+            market.merchants[a.pair_merchant[e]],
+        )
+        quoted = ",".join('"' + n.replace('"', '""') + '"' for n in names)
+        lines.append(f"{quoted},{a.value[e]:g},{a.cost[e] / 100:.2f},{plan.gain[e]:.4g}")
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
+
+
+def allocate_market(
+    market: Market, *, solver: Solver | None = None, seconds: float = 600.0
+) -> Plan:
+    return allocate(market.problem, solver=solver, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One way to choose pairs in a simulated market.
+
+    expected, true: what the chosen pairs are expected to bring, and would bring. gap: share of
+    the bound on the objective that is missing. small_creators, small_merchants: their share of
+    collaborations. missing: collaborations that floors and targets lack.
+    """
+
+    pairs: int
+    expected: float
+    true: float
+    gap: float
+    small_creators: float
+    small_merchants: float
+    missing: int
+
+
+def compare_on_simulated_truth(
+    creators: int,
+    products: int,
+    *,
+    candidates: int = 20,
+    seed: int = 7,
+    solver: Solver | None = None,
+    seconds: float = 600.0,
+) -> tuple[Plan, dict[str, Compared]]:
+    """The plan beside its rivals, all choosing by the same scores under the same limits."""
+    market = simulate_alliance(creators, products, candidates, seed)
+    a = simulated_problem(market)
+    plan = allocate(a, solver=solver, seconds=seconds)
+    chosen = {
+        "allocation": plan.chosen,
+        "greedy": greedy(a),
+        "greedy by cost": greedy_by_cost(a),
+        "independent ranking": independent(a),
+    }
+    return plan, {name: _compared(a, market, plan.bound, pairs) for name, pairs in chosen.items()}
+
+
+def simulated_problem(m: SimulatedAlliance) -> Allocation:
+    """The allocation problem of a simulated market, by its scores.
+
+    Every merchant with products should get a collaboration; a tenth of what is possible goes to
+    creators with little history and a twentieth to small merchants at least; a quarter of a budget
+    may go into creators with little history.
+    """
+    possible = int(min(m.slots.sum(), m.places.sum()))
+    assortment = np.bincount(m.merchant, minlength=len(m.budgets))
+    return Allocation(
+        creator=m.creator,
+        product=m.product,
+        merchant=m.merchant,
+        value=m.score,
+        cost=m.cost,
+        slots=m.slots,
+        budgets=m.budgets,
+        places=m.places,
+        exclusive=m.exclusive,
+        risky=m.new_creators[m.creator],
+        targets=(assortment > 0).astype(np.int64),
+        small_creators=m.new_creators,
+        small_merchants=m.small_merchants,
+        risk_share=0.25,
+        creator_floor=possible // 10,
+        merchant_floor=possible // 20,
+        shortfall_price=_price(m.score),
+    )
+
+
+def _compared(a: Allocation, m: SimulatedAlliance, bound: float, chosen: Bools) -> Compared:
+    count = max(int(chosen.sum()), 1)
+    return Compared(
+        int(chosen.sum()),
+        float(a.value[chosen].sum()),
+        float(m.true_gmv[chosen].sum()),
+        (bound - a.objective(chosen)) / bound,
+        float(a.small_creators[a.creator[chosen]].sum() / count),
+        float(a.small_merchants[a.pair_merchant[chosen]].sum() / count),
+        sum(int(rows.sum()) for rows in a.shortfalls(chosen).values()),
+    )
+
+
+def _price(value: Floats) -> float:
+    return float(np.median(value)) if len(value) else 0.0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    needed, allowed = FILES[path.name]
+    types = {**needed, **allowed}
+    try:
+        table = csv.read_csv(
+            path,
+            convert_options=csv.ConvertOptions(
+                column_types={name: pa.type_for_alias(kind) for name, kind in types.items()},
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InvalidInput(
+            f"cannot be read: {error}",
+            file=str(path),
+            remedy=f"give a CSV file with the columns {', '.join(needed)}",
+        ) from None
+    missing = [name for name in needed if name not in table.column_names]
+    unknown = [name for name in table.column_names if name not in types]
+    for names, message in ((missing, "missing column"), (unknown, "unknown column")):
+        if names:
+            raise InvalidInput(
+                message,
+                file=str(path),
+                line=1,
+                field=names[0],
+                remedy=f"columns: {', '.join(needed)}; optional: {', '.join(allowed)}",
+            )
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    for name, column in columns.items():
+        if types[name] in ("double", "int64"):
+            bad = np.flatnonzero(~(np.isfinite(column) & ((column >= 0) | (name == "value"))))
+            if len(bad):
+                raise InvalidInput(
+                    f"{column[bad[0]]} is not a number of 0 or more",
+                    file=str(path),
+                    line=int(bad[0]) + 2,
+                    field=name,
+                    remedy="correct the row",
+                )
+    return columns
+
+
+def _names(path: Path, column: Any) -> dict[str, int]:
+    names = {str(name): number for number, name in enumerate(column)}
+    if len(names) < len(column):
+        seen: set[str] = set()
+        for number, name in enumerate(column):
+            if name in seen:
+                raise InvalidInput(
+                    f"'{name}' is there twice", file=str(path), line=number + 2, remedy="keep one"
+                )
+            seen.add(name)
+    return names
+
+
+def _numbers(
+    path: Path, kind: str, table: dict[str, Any], names: dict[str, dict[str, int]]
+) -> Ints:
+    known = names[kind]
+    numbers = np.array([known.get(name, -1) for name in table[kind]], np.int64)
+    unknown = np.flatnonzero(numbers < 0)
+    if len(unknown):
+        raise InvalidInput(
+            f"no {kind} '{table[kind][unknown[0]]}' in {kind}s.csv",
+            file=str(path),
+            line=int(unknown[0]) + 2,
+            field=kind,
+            remedy=f"add it to {kind}s.csv, or take the row out",
+        )
+    return numbers
+
+
+def _groups(column: Any) -> Ints:
+    """Numbers of exclusivity groups; an empty name is none."""
+    known: dict[str, int] = {}
+    return np.array(
+        [known.setdefault(str(name), len(known)) if name else -1 for name in column], np.int64
+    )
+
+
+def _given(table: dict[str, Any], name: str, default: int) -> Ints:
+    if name in table:
+        return np.asarray(table[name], np.int64)
+    return np.full(len(next(iter(table.values()))), default, np.int64)
+
+
+def _flags(table: dict[str, Any], name: str) -> Bools:
+    if name in table:
+        return np.asarray(table[name], np.bool_)
+    return np.zeros(len(next(iter(table.values()))), np.bool_)
