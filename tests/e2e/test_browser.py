@@ -27,6 +27,7 @@ from tandem.http.server import configuration
 from tandem.http.settings import ServerSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
+from small_registry import SmallRegistry
 from small_shop import SmallShop, made_up_products
 
 BROWSER, DRIVER = os.environ.get("TANDEM_CHROMIUM"), os.environ.get("TANDEM_CHROMEDRIVER")
@@ -61,7 +62,9 @@ def shop() -> SmallShop:
 
 @pytest.fixture(scope="module")
 def address(shop: SmallShop) -> Iterator[str]:
-    settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
+    settings = ServerSettings(
+        admin_key=AdminKey.of(KEY), registry=SmallRegistry(), refresh_seconds=0
+    )
     server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -318,7 +321,7 @@ def test_nothing_in_a_product_becomes_markup(page: Page) -> None:
 
 
 def test_the_simulated_catalogue_is_named_on_top_of_every_page(page: Page) -> None:
-    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller"):
+    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller", "/lab"):
         page.open(path)
         banner = page.one(".banner")
         assert "Simulated catalogue" in banner.text
@@ -347,12 +350,12 @@ SELLER = "/seller?product=P003&q=speaker"
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/workbench", SELLER]
+    "path", ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/workbench", SELLER, "/lab"]
 )
 def test_a_phone_needs_no_sideways_scrolling(page: Page, path: str) -> None:
     page.view(PHONE)
     page.open(path)
-    page.one(".card, .hit, #empty h3, .product h1, .summary")
+    page.one(".card, .hit, #empty h3, .product h1, .summary, .measures")
     assert page.js("return document.documentElement.scrollWidth") <= PHONE[0]
     small = page.js(
         """return [...document.querySelectorAll("button, select, input:not([type=checkbox])")]
@@ -379,12 +382,12 @@ AUDIT = (Path(__file__).parent / "test_browser_audit.js").read_text(encoding="ut
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=speaker&brand=Acme", "/p/P001", "/workbench?q=desk+lamp", SELLER]
+    "path", ["/", "/?q=speaker&brand=Acme", "/p/P001", "/workbench?q=desk+lamp", SELLER, "/lab"]
 )
 def test_names_labels_and_contrast(page: Page, path: str, scheme: str) -> None:
     page.view(scheme=scheme)
     page.open(path)
-    page.one(".card, .hit, .product h1, .summary")
+    page.one(".card, .hit, .product h1, .summary, .measures")
     if path.startswith("/workbench"):
         page.one("#rows .open")
     time.sleep(0.4)  # transitions end
@@ -409,6 +412,21 @@ def test_a_seller_finds_a_product_and_learns_why(page: Page) -> None:
     assert "product=" in page.driver.current_url
     page.driver.refresh()
     page.until(lambda: page.text(".chosen a") == name)
+
+
+def test_a_candidate_is_refused_in_the_lab_and_a_result_traced(page: Page) -> None:
+    page.open("/lab")
+    page.until(lambda: len(page.all("#models > li")) == 3)
+    assert "candidate" in page.text("#models > li .label")
+    next(b for b in page.all("#models button") if b.text.startswith("Promote")).click()
+    page.one("#why").send_keys("better")
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: page.text("#decide-head") == "Not promoted")
+    assert [g.text.split()[0].lower() for g in page.all("#gates b")] == ["quality", "latency"]
+    page.one("#cancel").click()
+    page.until(lambda: "better" in page.text("#decisions"))
+    page.one("#query-id").send_keys("known", Keys.ENTER)
+    page.until(lambda: "P001, P002" in page.text("#traced"))
 
 
 def test_a_seller_is_told_of_a_wrong_id(page: Page) -> None:

@@ -7,6 +7,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
+from small_registry import SmallRegistry
 from small_shop import SmallShop
 
 from tandem.http.app import create_app
@@ -18,7 +19,13 @@ KEY = "a-key-for-tests-only"
 # One server for all cases: what a case leaves behind must not break the next one either.
 _app = create_app(
     SmallShop(),
-    ServerSettings(admin_key=AdminKey.of(KEY), rate_per_second=0, refresh_seconds=0, threads=1),
+    ServerSettings(
+        admin_key=AdminKey.of(KEY),
+        registry=SmallRegistry(),
+        rate_per_second=0,
+        refresh_seconds=0,
+        threads=1,
+    ),
 )
 schema = schemathesis.openapi.from_asgi("/openapi.json", _app)
 CHECKS = [

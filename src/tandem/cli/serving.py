@@ -21,12 +21,16 @@ def serve_command(
 
     Example: `tandem serve -w shop --port 8080`
     """
+    from tandem.flows.registry import ModelRegistry
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
     from tandem.http.settings import ServerSettings
     from tandem.storage.layout import Layout
 
-    settings = ServerSettings(keys=KeyStore(Layout.open(workspace)), collect_events=events)
+    layout = Layout.open(workspace)
+    settings = ServerSettings(
+        keys=KeyStore(layout), registry=ModelRegistry(layout), collect_events=events
+    )
     with open_workspace(workspace) as shop:
         serve(shop, host=host, port=port, settings=settings)

@@ -214,3 +214,30 @@ def trace(layout: Layout, query_id: str) -> Trace:
         model=registered_model(layout, model) if model in layout.models.names() else None,
         rules_unchanged=found.policy == rules_digest(layout),
     )
+
+
+class ModelRegistry:
+    """The registry of one workspace, as the server asks for it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        """Newest first."""
+        return registered_models(self._layout)
+
+    def model(self, generation: str) -> RegisteredModel:
+        return registered_model(self._layout, generation)
+
+    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision:
+        return promote(self._layout, generation, who=who, why=why, override=override)
+
+    def roll_back(self, to: str | None, who: str, why: str) -> Decision:
+        return roll_back_model(self._layout, to, who=who, why=why)
+
+    def card(self, generation: str) -> str:
+        """HTML."""
+        return model_card(self._layout, generation).html()
+
+    def trace(self, query_id: str) -> Trace:
+        return trace(self._layout, query_id)

@@ -13,7 +13,16 @@ from fastapi import FastAPI
 from tandem.http import problems
 from tandem.http.gate import Gate
 from tandem.http.limits import RateLimit
-from tandem.http.routes import catalogue, events, judging, operating, searching, selling, site
+from tandem.http.routes import (
+    catalogue,
+    events,
+    judging,
+    models,
+    operating,
+    searching,
+    selling,
+    site,
+)
 from tandem.http.serving import Serving
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
@@ -48,7 +57,7 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
     app.state.serving = serving
     app.state.stopping = False
     problems.install(app)
-    for routes in (searching, events, judging, catalogue, selling, operating, site):
+    for routes in (searching, events, judging, catalogue, selling, models, operating, site):
         app.include_router(routes.router)
     app.add_middleware(
         Gate,

@@ -6,6 +6,8 @@ import logging
 import math
 import time
 import uuid
+from base64 import b64encode
+from hashlib import sha256
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -16,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tandem.http.limits import RateLimit
 from tandem.http.metrics import Metrics
 from tandem.http.problems import problem
+from tandem.reports.page import STYLE
 
 log = logging.getLogger("tandem.http")
 
@@ -25,7 +28,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
-        "style-src 'self'",
+        # Reports carry their style within, so that they can be forwarded as one file.
+        f"style-src 'self' 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'",
         "img-src 'self' data: https:",
         "connect-src 'self'",
         "manifest-src 'self'",

@@ -20,6 +20,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
+from tandem.contracts.registry import RegisteredModel
 from tandem.contracts.search import (
     MAX_DEPTH,
     MAX_PAGE_SIZE,
@@ -381,3 +382,25 @@ class JudgmentBody(Message):
         if not self.q.strip():
             raise ValueError("a judgment needs a query")
         return self
+
+
+class ModelsResponse(Message):
+    """Answer of `GET /v1/models`: newest first."""
+
+    models: tuple[RegisteredModel, ...]
+
+
+class PromoteBody(Message):
+    """Body of `POST /v1/models/{generation}/promote`."""
+
+    why: str = Field(min_length=1, max_length=1_000, examples=["learned from more judgments"])
+    override: tuple[str, ...] = Field(
+        default=(), max_length=8, description="Gates to overrule, by name", examples=[["latency"]]
+    )
+
+
+class RollbackBody(Message):
+    """Body of `POST /v1/models/rollback`."""
+
+    why: str = Field(min_length=1, max_length=1_000, examples=["clicks fell"])
+    to: str | None = Field(default=None, max_length=64, description="Default: the one before")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tandem.contracts.errors import InvalidInput
 from tandem.governance.keys import KeyStore
 from tandem.http.keys import AdminKey
+from tandem.http.shop import Registry
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class ServerSettings:
 
     admin_key: opens everything; None: there is no such key.
     keys: keys with a role each; None: there are none.
+    registry: the model registry; None: there is none, and its routes answer 404.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
     collect_events: whether `POST /v1/events` takes events and the pages send them.
@@ -34,6 +36,7 @@ class ServerSettings:
 
     admin_key: AdminKey | None = None
     keys: KeyStore | None = None
+    registry: Registry | None = None
     max_body_bytes: int = 1 << 20
     max_batch: int = 1000
     collect_events: bool = True

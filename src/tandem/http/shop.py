@@ -1,4 +1,5 @@
-"""What HTTP asks of a shop. `tandem.flows.workspace.Workspace` is one."""
+"""What HTTP asks of a shop and of its model registry. `tandem.flows.workspace.Workspace` is the
+one, `tandem.flows.registry.ModelRegistry` the other."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 
@@ -69,3 +71,19 @@ class Shop(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Registry(Protocol):
+    """Models with their decisions. Methods may be called from many threads."""
+
+    def models(self) -> tuple[RegisteredModel, ...]: ...
+
+    def model(self, generation: str) -> RegisteredModel: ...
+
+    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision: ...
+
+    def roll_back(self, to: str | None, who: str, why: str) -> Decision: ...
+
+    def card(self, generation: str) -> str: ...
+
+    def trace(self, query_id: str) -> Trace: ...

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tandem.contracts.registry import RegisteredModel
+from tandem.contracts.registry import RegisteredModel, Stage
 from tandem.reports.page import Block, Bullets, Definitions, Grid, Heading, Notice, Page, Paragraph
 
 WORST = 5
 CHOSEN_BY = "nDCG@10"
+STAGES: Mapping[Stage, str] = {
+    "candidate": "is a candidate, and answers nobody yet",
+    "live": "is live, and answers shoppers",
+    "retired": "is retired, and answers nobody any more",
+}
 
 
 def card(model: RegisteredModel, evaluation: Mapping[str, Any], *, simulated: bool) -> Page:
@@ -21,8 +26,8 @@ def card(model: RegisteredModel, evaluation: Mapping[str, Any], *, simulated: bo
         blocks.append(Notice("Simulated data: products and judgments were made by a program."))
     blocks += [
         Paragraph(
-            f"This {model.model} model orders search results. It is {model.stage}. On queries that "
-            f"it had never seen it reaches {CHOSEN_BY} {quality['mean']:.3f}, between "
+            f"This {model.model} model orders search results. It {STAGES[model.stage]}. On queries "
+            f"that it had never seen it reaches {CHOSEN_BY} {quality['mean']:.3f}, between "
             f"{quality['low']:.3f} and {quality['high']:.3f}; 1 would be perfect.",
             lead=True,
         ),

@@ -95,7 +95,7 @@ class Page:
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+            f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
             f"<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n"
         )
 
@@ -233,7 +233,7 @@ def _chart_svg(chart: BarChart) -> str:
     )
 
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5a6675; --line: #d9dee5; --paper: #fff;
   --tint: #f3f5f8; --bar: #a9b6c6; --strong: #2563ab; --warn: #fff4d6; --warn-line: #d79b00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf1; --soft: #a3aebb; --line: #36404c;

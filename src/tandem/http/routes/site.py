@@ -22,6 +22,7 @@ router = APIRouter(include_in_schema=False)
 # Pages for the people who run the shop, in the order of the menu: address, file, title.
 OFFICE = (
     ("/workbench", "workbench.html", "Relevance workbench"),
+    ("/lab", "lab.html", "Lab"),
     ("/seller", "seller.html", "Seller center"),
 )
 # Ask every time, transfer only what changed: a new version is seen at once without a build step.

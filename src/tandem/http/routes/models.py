@@ -1,0 +1,105 @@
+"""The model registry: what there is, what is live and why; promote, roll back, trace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from tandem.contracts.errors import NotFound
+from tandem.contracts.registry import Decision, RegisteredModel, Trace
+from tandem.governance.access import Permission, Principal
+from tandem.http.problems import documented
+from tandem.http.schemas import ModelsResponse, PromoteBody, RollbackBody
+from tandem.http.serving import Serving, StrictRoute, json_response, needs, of
+from tandem.http.shop import Registry
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["models"])
+_Generation = Annotated[str, Path(max_length=64, examples=["g000002-20260301T120000"])]
+_QueryId = Annotated[str, Path(max_length=128, examples=["5b0c6d1ab2f34ad3a1f6e8b0c9d7e123"])]
+_READ = documented(404, 422, 429, 503)
+_CHANGE = documented(400, 401, 403, 404, 409, 413, 422, 429, 503)
+_Trainer = Annotated[Principal, Depends(needs(Permission.TRAIN))]
+
+
+def _registry(serving: Serving) -> Registry:
+    registry = serving.settings.registry
+    if registry is None:
+        raise NotFound("this server has no model registry", remedy="start it with: tandem serve")
+    return registry
+
+
+@router.get("/models", response_model=ModelsResponse, responses=_READ)
+async def models(request: Request) -> Response:
+    """Every ranker with its stage, lineage and decisions, newest first."""
+    serving = of(request)
+    registry = _registry(serving)
+    found, _ = await serving.run(serving.slow, registry.models)
+    return json_response(ModelsResponse(models=found))
+
+
+@router.get("/models/{generation}", response_model=RegisteredModel, responses=_READ)
+async def model(request: Request, generation: _Generation) -> Response:
+    """One ranker."""
+    serving = of(request)
+    registry = _registry(serving)
+    found, _ = await serving.run(serving.slow, lambda: registry.model(generation))
+    return json_response(found)
+
+
+@router.get(
+    "/models/{generation}/card",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **_READ},
+)
+async def card(request: Request, generation: _Generation) -> Response:
+    """The model card: a page that stands alone."""
+    serving = of(request)
+    registry = _registry(serving)
+    page, _ = await serving.run(serving.slow, lambda: registry.card(generation))
+    return Response(page, media_type="text/html")
+
+
+@router.post("/models/rollback", response_model=Decision, responses=_CHANGE)
+async def roll_back(request: Request, body: RollbackBody, who: _Trainer) -> Response:
+    """Make an older ranker live again at once; no gate is asked."""
+    serving = of(request)
+    registry = _registry(serving)
+
+    def work() -> Decision:
+        decision = registry.roll_back(body.to, who.actor, body.why)
+        serving.shop.refresh()
+        return decision
+
+    decision, _ = await serving.run(serving.slow, work)
+    serving.rankings.forget()
+    return json_response(decision)
+
+
+@router.post("/models/{generation}/promote", response_model=Decision, responses=_CHANGE)
+async def promote(
+    request: Request, generation: _Generation, body: PromoteBody, who: _Trainer
+) -> Response:
+    """Ask the gates and go live. The decision says with `stage` whether it did: `live`, or
+    `candidate` when a gate refused. It is on record either way."""
+    serving = of(request)
+    registry = _registry(serving)
+
+    def work() -> Decision:
+        decision = registry.promote(generation, who.actor, body.why, body.override)
+        serving.shop.refresh()
+        return decision
+
+    decision, _ = await serving.run(serving.slow, work)
+    serving.rankings.forget()
+    return json_response(decision)
+
+
+@router.get("/trace/{query_id}", response_model=Trace, responses=_READ)
+async def trace(request: Request, query_id: _QueryId) -> Response:
+    """Which model, index, rules and decisions a served result came from."""
+    serving = of(request)
+    registry = _registry(serving)
+    found, _ = await serving.run(serving.slow, lambda: registry.trace(query_id))
+    return json_response(found)

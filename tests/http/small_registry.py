@@ -1,0 +1,92 @@
+"""A model registry in memory: three models, one of which may be promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from tandem.contracts.errors import Conflict, NotFound
+from tandem.contracts.registry import Decision, Gate, RegisteredModel, Served, Stage, Trace
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+METRICS = {"nDCG@10": {"mean": 0.7, "low": 0.6, "high": 0.8}}
+LINEAGE = {"judgments": "test", "queries": 40, "data_fingerprint": "ab" * 32}
+
+
+class SmallRegistry:
+    def __init__(self) -> None:
+        self.stages: dict[str, Stage] = {
+            "g000003-20260301T120000": "candidate",
+            "g000002-20260201T120000": "live",
+            "g000001-20260101T120000": "retired",
+        }
+        self.decisions: list[Decision] = []
+
+    def models(self) -> tuple[RegisteredModel, ...]:
+        return tuple(self.model(g) for g in self.stages)
+
+    def model(self, generation: str) -> RegisteredModel:
+        if generation not in self.stages:
+            raise NotFound(f"no generation '{generation}'", remedy="choose another")
+        return RegisteredModel(
+            generation=generation,
+            stage=self.stages[generation],
+            model="linear",
+            trained_at=AT.isoformat(),
+            metrics=METRICS,
+            lineage=LINEAGE,
+            decisions=tuple(d for d in self.decisions if d.generation == generation),
+        )
+
+    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision:
+        if self.model(generation).stage == "live":
+            raise Conflict(f"{generation} is live already", remedy="choose another")
+        slow = Gate(name="latency", passed=False, says="twice as slow")
+        gates = (Gate(name="quality", passed=True, says="better"), slow)
+        stage: Stage = "live" if "latency" in override else "candidate"
+        return self._decided(generation, stage, who, why, gates)
+
+    def roll_back(self, to: str | None, who: str, why: str) -> Decision:
+        return self._decided(to or "g000001-20260101T120000", "live", who, why)
+
+    def _decided(
+        self, generation: str, stage: Stage, who: str, why: str, gates: tuple[Gate, ...] = ()
+    ) -> Decision:
+        self.model(generation)
+        if stage == "live":
+            for other, now in self.stages.items():
+                self.stages[other] = "retired" if now == "live" else now
+            self.stages[generation] = "live"
+        decision = Decision(
+            number=len(self.decisions) + 1,
+            at=AT,
+            generation=generation,
+            stage=stage,
+            who=who,
+            why=why,
+            gates=gates,
+        )
+        self.decisions.append(decision)
+        return decision
+
+    def card(self, generation: str) -> str:
+        return f"<!doctype html><title>{self.model(generation).generation}</title>"
+
+    def trace(self, query_id: str) -> Trace:
+        if query_id != "known":
+            raise NotFound(f"no served result '{query_id}'", remedy="check the id")
+        served = Served(
+            query_id=query_id,
+            at=AT,
+            ranker="ltr",
+            index_generation="g000001-20260101T120000",
+            model_generation="g000002-20260201T120000",
+            policy=None,
+            page=1,
+            products=("P001", "P002"),
+            scores=(2.0, 1.0),
+            total=2,
+            milliseconds=4.2,
+        )
+        model = self.model("g000002-20260201T120000")
+        return Trace(served=served, index={"products": 60}, model=model, rules_unchanged=True)
