@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -10,18 +14,28 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from small_registry import SmallRegistry
 from small_shop import SmallShop
 
+from tandem.collaboration.desk import Desk
+from tandem.flows.collaborate import OrderNames
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
-from tandem.http.settings import ServerSettings
+from tandem.http.settings import Collaborations, ServerSettings
+from tandem.storage.collaborations import CollaborationStore
+from tandem.storage.layout import Layout, Settings
 
 KEY = "a-key-for-tests-only"
 
 # One server for all cases: what a case leaves behind must not break the next one either.
+_folder = tempfile.TemporaryDirectory()
+_layout = Layout.create(Path(_folder.name) / "shop", Settings())
+os.environ.setdefault("TANDEM_PSEUDONYM_KEYS", str(Path(_folder.name) / "keys"))
 _app = create_app(
     SmallShop(),
     ServerSettings(
         admin_key=AdminKey.of(KEY),
         registry=SmallRegistry(),
+        collaborations=Collaborations(
+            Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
+        ),
         rate_per_second=0,
         refresh_seconds=0,
         threads=1,

@@ -21,16 +21,20 @@ def serve_command(
 
     Example: `tandem serve -w shop --port 8080`
     """
+    from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
-    from tandem.http.settings import ServerSettings
+    from tandem.http.settings import Collaborations, ServerSettings
     from tandem.storage.layout import Layout
 
     layout = Layout.open(workspace)
-    settings = ServerSettings(
-        keys=KeyStore(layout), registry=ModelRegistry(layout), collect_events=events
-    )
-    with open_workspace(workspace) as shop:
+    with open_workspace(workspace) as shop, collaboration_desk(workspace) as desk:
+        settings = ServerSettings(
+            keys=KeyStore(layout),
+            registry=ModelRegistry(layout),
+            collaborations=Collaborations(desk, OrderNames(layout)),
+            collect_events=events,
+        )
         serve(shop, host=host, port=port, settings=settings)

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from tandem.contracts.events import MAX_PRODUCTS_IN_CONTENT, PlainId
-from tandem.contracts.parties import BasisPoints
+from tandem.contracts.parties import BasisPoints, PartyId
 from tandem.contracts.product import CurrencyCode, Money, ProductId
 
 Role = Literal["merchant", "creator", "platform"]
@@ -63,7 +63,7 @@ class Party(_Contract):
     """Who acts. The platform arbitrates and runs deadlines; its id names the operator."""
 
     role: Role
-    id: PlainId
+    id: PartyId
 
 
 class Terms(_Contract):
@@ -130,8 +130,8 @@ class Collaboration(_Contract):
 
     id: PlainId
     kind: Literal["open", "target"]
-    merchant_id: PlainId
-    creator_id: PlainId
+    merchant_id: PartyId
+    creator_id: PartyId
     product_ids: ProductIds
     terms: Terms
     status: Status
@@ -162,7 +162,7 @@ class Invite(_Contract):
     """A merchant asks a creator (target collaboration)."""
 
     action: Literal["invite"] = "invite"
-    creator_id: PlainId
+    creator_id: PartyId
     product_ids: ProductIds
     commission_rate: BasisPoints
     terms: Terms = Terms()
@@ -172,7 +172,7 @@ class Apply(_Contract):
     """A creator asks a merchant (open collaboration), at the rate that the merchant offers."""
 
     action: Literal["apply"] = "apply"
-    merchant_id: PlainId
+    merchant_id: PartyId
     product_ids: ProductIds
     commission_rate: BasisPoints
     terms: Terms = Terms()
@@ -321,8 +321,8 @@ class Settle(_Contract):
     """Put everything whose return window is over on one settlement."""
 
     action: Literal["settle"] = "settle"
-    merchant_id: PlainId
-    creator_id: PlainId
+    merchant_id: PartyId
+    creator_id: PartyId
     currency: CurrencyCode
 
 
@@ -336,8 +336,8 @@ class Attribution(_Contract):
 
     order_line: OrderLine
     collaboration_id: PlainId
-    merchant_id: PlainId
-    creator_id: PlainId
+    merchant_id: PartyId
+    creator_id: PartyId
     product_id: ProductId
     ordered: AwareDatetime
     amount: Money
@@ -371,8 +371,8 @@ class Settlement(_Contract):
     """What a merchant owes a creator for one period: the sum of its lines, never below zero."""
 
     id: PlainId
-    merchant_id: PlainId
-    creator_id: PlainId
+    merchant_id: PartyId
+    creator_id: PartyId
     amount: Money
     lines: tuple[SettlementLine, ...]
     settled: AwareDatetime

@@ -16,6 +16,8 @@ from tandem.contracts.product import CurrencyCode, Label, ProductId
 
 BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """Hundredths of a percent: 3000 is 30%."""
+PartyId = Annotated[str, StringConstraints(pattern=r"^[^\s@]([^@\n\r\t]{0,198}[^\s@])?$")]
+"""A merchant or creator as the marketplace names them; no `@`, so that no mail address fits."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -58,7 +60,7 @@ class MoneyRange(_Contract):
 class Merchant(_Contract):
     """Somebody who sells on the marketplace. `id` is the `merchant` of its products."""
 
-    id: PlainId
+    id: PartyId
     name: Label
     categories: tuple[Label, ...] = Field(default=(), description="Broadest first")
     regions: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")], ...] = ()
@@ -97,7 +99,7 @@ class Creator(_Contract):
     the value itself.
     """
 
-    id: PlainId
+    id: PartyId
     handle: Label
     bio: str = Field(default="", max_length=2_000)
     topics: tuple[Label, ...] = ()
@@ -133,7 +135,7 @@ class Content(_Contract):
     """
 
     id: PlainId
-    creator_id: PlainId
+    creator_id: PartyId
     kind: Literal["video", "live"]
     published: AwareDatetime
     caption: str = Field(default="", max_length=4_000)

@@ -42,6 +42,19 @@ class Recorded:
     rejected: tuple[Rejected, ...]
 
 
+class OrderNames:
+    """Keyed hashes in place of order and refund numbers, under the key that is never rotated."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._pseudonyms = Pseudonyms(open_ring(layout))
+
+    def order_line(self, order: str, line: str) -> str:
+        return self._pseudonyms.event_key(f"order line\0{order}\0{line}")
+
+    def refund(self, refund: str) -> str:
+        return self._pseudonyms.event_key(f"refund\0{refund}")
+
+
 @contextlib.contextmanager
 def collaboration_desk(workspace: Path) -> Iterator[Desk]:
     """The desk of a workspace; its file is made on first use."""
@@ -58,7 +71,7 @@ def import_orders(workspace: Path, file: Path) -> Recorded:
     Order numbers become keyed hashes before anything is written. Rows that do not fit are told,
     the others are taken; importing a file again changes nothing.
     """
-    names = _Names(workspace)
+    names = OrderNames(Layout.open(workspace))
 
     def order(row: Mapping[str, str]) -> tuple[str, AttributedOrder]:
         value: dict[str, Any] = {
@@ -77,7 +90,7 @@ def import_orders(workspace: Path, file: Path) -> Recorded:
 
 def import_refunds(workspace: Path, file: Path) -> Recorded:
     """Take in the refunds of a CSV file with `REFUND_COLUMNS`, as `import_orders`."""
-    names = _Names(workspace)
+    names = OrderNames(Layout.open(workspace))
 
     def refund(row: Mapping[str, str]) -> Refund:
         return Refund.model_validate(
@@ -90,19 +103,6 @@ def import_refunds(workspace: Path, file: Path) -> Recorded:
 
     with collaboration_desk(workspace) as desk:
         return _import(file, REFUND_COLUMNS, refund, lambda rows: desk.refund_each(OPERATOR, rows))
-
-
-class _Names:
-    """Keyed hashes under the key that is never rotated: an order stays the same order."""
-
-    def __init__(self, workspace: Path) -> None:
-        self._pseudonyms = Pseudonyms(open_ring(Layout.open(workspace)))
-
-    def order_line(self, order: str, line: str) -> str:
-        return self._pseudonyms.event_key(f"order line\0{order}\0{line}")
-
-    def refund(self, refund: str) -> str:
-        return self._pseudonyms.event_key(f"refund\0{refund}")
 
 
 def _import(

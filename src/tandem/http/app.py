@@ -15,6 +15,7 @@ from tandem.http.gate import Gate
 from tandem.http.limits import RateLimit
 from tandem.http.routes import (
     catalogue,
+    collaborating,
     events,
     judging,
     models,
@@ -57,7 +58,17 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
     app.state.serving = serving
     app.state.stopping = False
     problems.install(app)
-    for routes in (searching, events, judging, catalogue, selling, models, operating, site):
+    for routes in (
+        searching,
+        events,
+        judging,
+        catalogue,
+        selling,
+        collaborating,
+        models,
+        operating,
+        site,
+    ):
         app.include_router(routes.router)
     app.add_middleware(
         Gate,

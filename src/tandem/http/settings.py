@@ -5,10 +5,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from tandem.collaboration.desk import Desk
 from tandem.contracts.errors import InvalidInput
+from tandem.flows.collaborate import OrderNames
 from tandem.governance.keys import KeyStore
 from tandem.http.keys import AdminKey
 from tandem.http.shop import Registry
+
+
+@dataclass(frozen=True)
+class Collaborations:
+    """The desk, and the hashes that stand for order numbers in its books."""
+
+    desk: Desk
+    names: OrderNames
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,7 @@ class ServerSettings:
     admin_key: opens everything; None: there is no such key.
     keys: keys with a role each; None: there are none.
     registry: the model registry; None: there is none, and its routes answer 404.
+    collaborations: where merchants and creators act; None: nowhere, and there are no such routes.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
     collect_events: whether `POST /v1/events` takes events and the pages send them.
@@ -37,6 +48,7 @@ class ServerSettings:
     admin_key: AdminKey | None = None
     keys: KeyStore | None = None
     registry: Registry | None = None
+    collaborations: Collaborations | None = None
     max_body_bytes: int = 1 << 20
     max_batch: int = 1000
     collect_events: bool = True
