@@ -22,6 +22,13 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Difference, Edit, Rival, Standing
 from tandem.contracts.product import Money, Product
+from tandem.contracts.recommend import (
+    Kind,
+    Recommended,
+    RecommendRequest,
+    RecommendResponse,
+    Source,
+)
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import (
     Contribution,
@@ -226,6 +233,40 @@ class SmallShop:
             for p in self._having(text.split())[:3]
         ]
         return found[:limit] if text else []
+
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """Products of the same kind of shelf; for the feed, all there are."""
+        start = None
+        if request.kind in (Kind.SIMILAR, Kind.COMPLEMENTARY):
+            start = self.products.get(request.product_id or "")
+            if start is None:
+                raise NotFound(f"no product '{request.product_id}'", remedy="check the id")
+        found = [
+            p
+            for p in self.products.values()
+            if p.id not in (request.product_id, *request.recent)
+            and (start is None or (p.category == start.category) == (request.kind is Kind.SIMILAR))
+            and fits(p, request.filters)
+        ]
+        return RecommendResponse(
+            query_id=uuid.uuid4().hex,
+            kind=request.kind,
+            items=tuple(
+                Recommended(
+                    position=place,
+                    score=1 / place,
+                    product=product,
+                    source=Source.CONTENT,
+                    because="On the same shelf",
+                    from_product=request.product_id,
+                )
+                for place, product in enumerate(found[: request.size], start=1)
+            ),
+            personal=bool(request.recent),
+            index_generation=self._name(),
+            simulated=self.simulated,
+            timings_ms={"total": 0.1},
+        )
 
     def product(self, product_id: str) -> Product | None:
         return self.products.get(product_id)

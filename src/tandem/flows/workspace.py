@@ -24,6 +24,7 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.recommend import RecommendRequest, RecommendResponse
 from tandem.contracts.registry import Served
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
@@ -36,6 +37,7 @@ from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
 from tandem.flows.index import index_manifest
+from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
 from tandem.flows.standing import standing
 from tandem.flows.view import View
@@ -43,6 +45,7 @@ from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
+from tandem.recommend.tables import RecommenderManifest, Tables, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.encoders.cross import OnnxCrossEncoder
@@ -133,6 +136,7 @@ class Workspace:
         self._encoders: dict[str, TextEncoder | None] = {}
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
+        self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
@@ -149,6 +153,10 @@ class Workspace:
             query if isinstance(query, SearchRequest) else SearchRequest(q=query, size=k, **options)
         )
         return answer(self._view, request, self.settings.simulated)
+
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """Recommend: similar, complementary, next, or a feed."""
+        return recommend(self._view, request, self.settings.simulated)
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
         """Completions of what is being typed."""
@@ -300,7 +308,12 @@ class Workspace:
 
     def _generations(self) -> tuple[str | None, ...]:
         view = self._view
-        return view.generation, view.model_generation, view.cross_generation
+        return (
+            view.generation,
+            view.model_generation,
+            view.cross_generation,
+            view.recommender_generation,
+        )
 
     def _catch_up(self) -> None:
         entries = self._journal.since(self._live.sequence)
@@ -331,6 +344,16 @@ class Workspace:
                 self._cross = (path.name, cross, FinetuneManifest.load(path))
             name, cross, lineage = self._cross
             view = replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
+        if (path := self.layout.recommenders.live_path()) is not None:
+            if self._recommender is None or self._recommender[0] != path.name:
+                self._recommender = (path.name, *load_tables(path))
+            name, tables, learned = self._recommender
+            view = replace(
+                view,
+                recommender=tables,
+                recommender_generation=name,
+                recommender_manifest=learned,
+            )
         return view
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
@@ -406,6 +429,7 @@ class Workspace:
             "index_generation": view.generation,
             "model_generation": view.model_generation,
             "cross_generation": view.cross_generation,
+            "recommender_generation": view.recommender_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),

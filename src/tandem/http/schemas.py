@@ -20,6 +20,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
+from tandem.contracts.recommend import MAX_RECENT, MAX_RECOMMENDED, Kind, RecommendRequest
 from tandem.contracts.registry import RegisteredModel
 from tandem.contracts.search import (
     MAX_DEPTH,
@@ -180,6 +181,62 @@ def bounded(request: SearchRequest) -> SearchRequest:
             f"a name longer than {MAX_QUERY}", field="facets", remedy="name facets of this shop"
         )
     return request
+
+
+class FromProductQuery(Message):
+    """Query string of `GET /v1/recommend/similar` and `…/complementary`."""
+
+    product_id: ProductId = Field(examples=["SP-1"])
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+    in_stock: bool | None = None
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        return RecommendRequest(
+            kind=kind,
+            product_id=self.product_id,
+            filters=Filters(in_stock=self.in_stock),
+            size=self.size,
+        )
+
+
+class SessionQuery(Message):
+    """Query string of `GET /v1/recommend/next` and `…/feed`."""
+
+    recent: list[ProductId] = Field(
+        default=[],
+        max_length=MAX_RECENT,
+        description="Products looked at in this session, oldest first; repeat the parameter",
+    )
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+    in_stock: bool | None = None
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        return RecommendRequest(
+            kind=kind,
+            recent=tuple(self.recent),
+            filters=Filters(in_stock=self.in_stock),
+            size=self.size,
+        )
+
+
+class RecommendBody(Message):
+    """Body of `POST /v1/recommend/next` and `…/feed`."""
+
+    context: PersonalisationContext | None = None
+    filters: Filters = Filters()
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"context": {"recent_products": ["SP-1"]}, "size": 12}],
+        }
+    )
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        """What the shop is asked. InvalidInput when it is beyond what one request may cost."""
+        bounded(SearchRequest(filters=self.filters))
+        recent = self.context.recent_products if self.context else ()
+        return RecommendRequest(kind=kind, recent=recent, filters=self.filters, size=self.size)
 
 
 class SuggestQuery(Message):

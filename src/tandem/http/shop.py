@@ -11,6 +11,7 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.recommend import RecommendRequest, RecommendResponse
 from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
@@ -28,6 +29,8 @@ class Shop(Protocol):
     def suggest(
         self, prefix: str, limit: int = 8, language: str | None = None
     ) -> list[Suggestion]: ...
+
+    def recommend(self, request: RecommendRequest, /) -> RecommendResponse: ...
 
     def product(self, product_id: str) -> Product | None: ...
 
