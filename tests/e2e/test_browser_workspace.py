@@ -96,6 +96,35 @@ def test_a_product_has_similar_ones_and_what_goes_with_it(
     page.until(lambda: page.text(".product h1") == shop.product(str(found[0])).title)
 
 
+def test_the_feed_is_everybodys_until_the_shopper_says_so(page: Page, shop: Workspace) -> None:
+    def sources() -> list[str]:
+        return [e.text for e in page.all("#feed .kind")]
+
+    page.open("/")
+    page.until(lambda: len(page.all("#feed .card")) == 10)
+    assert page.text("#feed-head") == "From the shop"
+    assert page.js("return localStorage.getItem('tandem.personal')") is None
+    page.one("#personal-choice").click()
+    page.until(lambda: page.all("#personal-reset"))
+    assert page.text("#feed-head") == "From the shop"
+    page.open("/p/SIM-0000007")
+    who = page.js("return localStorage.getItem('tandem.client')")
+    page.until(lambda: shop.visitors.known(who).recent == ("SIM-0000007",))
+    page.open("/")
+    page.until(lambda: page.text("#feed-head") == "For you")
+    assert len(sources()) == 10
+    page.one("#feed .why button").click()
+    page.until(lambda: page.text("#feed .why p").endswith("."))
+    first = page.one("#feed .card").get_attribute("data-id")
+    page.one("#feed .away").click()
+    page.until(lambda: first not in [c.get_attribute("data-id") for c in page.all("#feed .card")])
+    page.one("#personal-reset").click()
+    page.until(lambda: page.text("#feed-head") == "From the shop")
+    page.one("#personal-choice").click()
+    page.until(lambda: not page.all("#personal-reset"))
+    assert not shop.visitors.known(who).consent
+
+
 def test_every_count_of_a_facet_is_what_its_filter_finds(page: Page) -> None:
     page.searched("/?q=shoes")
     names = [o.text.split("\n") for o in page.all("[data-facet='colour'] .option")]

@@ -28,6 +28,8 @@ from tandem.contracts.recommend import (
     RecommendRequest,
     RecommendResponse,
     Source,
+    Visit,
+    Visitor,
 )
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import (
@@ -106,6 +108,33 @@ def real_products(folder: Path, dataset: str, limit: int = 4000) -> list[Product
     return found
 
 
+class SmallVisitors:
+    """What visitors with consent looked at, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[str]] = {}
+
+    def decide(self, client_id: str, granted: bool) -> None:
+        if granted:
+            self.kept.setdefault(client_id, [])
+        else:
+            self.kept.pop(client_id, None)
+
+    def visit(self, client_id: str, visits: Sequence[Visit]) -> int:
+        if client_id not in self.kept:
+            return 0
+        self.kept[client_id] = [*self.kept[client_id], *(v.product_id for v in visits)][-50:]
+        return len(visits)
+
+    def known(self, client_id: str) -> Visitor:
+        recent = tuple(self.kept.get(client_id, ()))
+        return Visitor(consent=client_id in self.kept, recent=recent, kept_days=30)
+
+    def forget(self, client_id: str) -> None:
+        if client_id in self.kept:
+            self.kept[client_id] = []
+
+
 class SmallShop:
     """`delay` seconds are slept in each search, for tests of load and time limits."""
 
@@ -122,6 +151,7 @@ class SmallShop:
         self.recorded: list[str] = []
         self.intake: EventIntake | None = None
         self._writing = threading.Lock()
+        self.visitors = SmallVisitors()
         self.verdicts: dict[str, dict[str, int]] = {
             "bluetooth speaker": {"P000": 3, "P001": 0, "P002": 2, "P005": 1},
             "desk lamp": {"P048": 3, "P049": 3},
@@ -234,8 +264,13 @@ class SmallShop:
         ]
         return found[:limit] if text else []
 
-    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+    def recommend(
+        self, request: RecommendRequest, client_id: str | None = None
+    ) -> RecommendResponse:
         """Products of the same kind of shelf; for the feed, all there are."""
+        if client_id is not None:
+            recent = (*self.visitors.known(client_id).recent, *request.recent)
+            request = request.model_copy(update={"recent": recent})
         start = None
         if request.kind in (Kind.SIMILAR, Kind.COMPLEMENTARY):
             start = self.products.get(request.product_id or "")

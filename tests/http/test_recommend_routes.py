@@ -43,3 +43,20 @@ def test_what_is_wrong_is_said(client: TestClient) -> None:
     many = {"context": {"recent_products": ["x"] * 51}}
     assert client.post("/v1/recommend/next", json=many).status_code == 422
     assert client.get("/v1/recommend/feed?in_stock=true&size=5").status_code == 200
+
+
+def test_a_visitor_decides_is_known_and_is_forgotten(client: TestClient) -> None:
+    who = {"client_id": "c1"}
+    seen = {**who, "events": [{"product_id": "P001"}]}
+    path = "/v1/recommend/visitor"
+    assert client.post(f"{path}/events", json=seen).json()["recorded"] == 0
+    granted = client.put(f"{path}/consent", json={**who, "granted": True}).json()
+    assert granted["visitor"] == {"consent": True, "recent": [], "hidden": [], "kept_days": 30}
+    assert client.post(f"{path}/events", json=seen).json()["recorded"] == 1
+    assert client.post(path, json=who).json()["visitor"]["recent"] == ["P001"]
+    feed = client.post("/v1/recommend/feed", json={"context": who}).json()
+    assert feed["personal"]
+    assert client.post(f"{path}/reset", json=who).json()["visitor"]["recent"] == []
+    assert not client.post("/v1/recommend/feed", json={"context": who}).json()["personal"]
+    assert client.put(f"{path}/consent", json={**who, "granted": "yes"}).status_code == 422
+    assert client.post(f"{path}/events", json={**who, "events": []}).status_code == 422

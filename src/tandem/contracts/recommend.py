@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,6 +33,26 @@ class Kind(StrEnum):
     COMPLEMENTARY = "complementary"
     NEXT = "next"
     FEED = "feed"
+
+
+class Visit(Frozen):
+    """One thing that a visitor did with a product; `not_interested` keeps it out of the lists."""
+
+    product_id: ProductId
+    action: Literal["view", "click", "add_to_cart", "purchase", "not_interested"] = "view"
+
+
+class Visitor(Frozen):
+    """What is kept of a visitor: nothing without consent.
+
+    recent: products looked at, oldest first. hidden: those not to be shown. kept_days: after so
+    many days without a visit all of it is gone.
+    """
+
+    consent: bool
+    recent: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    kept_days: int
 
 
 class RecommendRequest(Frozen):

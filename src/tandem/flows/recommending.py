@@ -32,6 +32,7 @@ from tandem.retrieval.fusion import reciprocal_rank_fusion
 from tandem.retrieval.pipeline import Lexical
 
 POOL = 60  # candidates of each source
+FEW = 13  # hits that are too few for a row of recommendations
 TITLE_WORDS = 8  # the start of a title names the product; its tail lists properties
 OF_ONE_KIND = 3  # products of one category in a dozen of the feed
 EXPLORED = 0.1  # share of the feed's places that go to the newest products
@@ -138,8 +139,13 @@ def _by_words(view: View, product: Product, filters: Filters) -> Candidates:
     if not understanding.terms:
         return Candidates.empty()
     half = (len(understanding.terms) + 1) // 2
-    query = Lexical(FIELD_WEIGHTS, minimum_match=half).query(understanding)
-    return view.snapshot.lexical(query, POOL, filters)
+    found = Candidates.empty()
+    for required in (half, 1):  # any word, where hardly anything has half of them
+        query = Lexical(FIELD_WEIGHTS, minimum_match=required).query(understanding)
+        found = view.snapshot.lexical(query, POOL, filters)
+        if len(found) >= FEW:
+            break
+    return found
 
 
 def _complementary(view: View, product: Product, filters: Filters) -> Iterator[Candidate]:

@@ -41,6 +41,7 @@ from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
 from tandem.flows.standing import standing
 from tandem.flows.view import View
+from tandem.flows.visitors import Visitors
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
@@ -140,6 +141,7 @@ class Workspace:
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
+        self.visitors = Visitors(layout)
         self._journal = UpdateJournal(layout.updates)
         self._served = ServedLog(layout.served)
         self._live = self._open_live()
@@ -154,8 +156,13 @@ class Workspace:
         )
         return answer(self._view, request, self.settings.simulated)
 
-    def recommend(self, request: RecommendRequest) -> RecommendResponse:
-        """Recommend: similar, complementary, next, or a feed."""
+    def recommend(
+        self, request: RecommendRequest, client_id: str | None = None
+    ) -> RecommendResponse:
+        """Recommend: similar, complementary, next, or a feed. What is known of a client who allows
+        personalisation goes in; without a client, the request speaks for itself."""
+        if client_id is not None:
+            request = self.visitors.into(request, client_id)
         return recommend(self._view, request, self.settings.simulated)
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
@@ -398,8 +405,17 @@ class Workspace:
     # --- About --------------------------------------------------------------------------------
 
     def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
-        """Store what shoppers did; see `EventIntake.take`."""
-        return self._opened_intake().take(records, sent)
+        """Store what shoppers did; see `EventIntake.take`. Visitors who allow it are recognised by
+        it in the next answer."""
+        outcomes = self._opened_intake().take(records, sent)
+        self.visitors.follow(
+            [
+                r
+                for r, outcome in zip(records, outcomes, strict=True)
+                if outcome.status == "accepted"
+            ]
+        )
+        return outcomes
 
     def _opened_intake(self) -> EventIntake:
         """Opened by the first event: a shop that takes none needs no keys for pseudonyms."""
@@ -450,6 +466,7 @@ class Workspace:
         self._live.engine.close()
         self._journal.close()
         self._served.close()
+        self.visitors.close()
 
     def __enter__(self) -> Workspace:
         return self

@@ -20,7 +20,14 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
-from tandem.contracts.recommend import MAX_RECENT, MAX_RECOMMENDED, Kind, RecommendRequest
+from tandem.contracts.recommend import (
+    MAX_RECENT,
+    MAX_RECOMMENDED,
+    Kind,
+    RecommendRequest,
+    Visit,
+    Visitor,
+)
 from tandem.contracts.registry import RegisteredModel
 from tandem.contracts.search import (
     MAX_DEPTH,
@@ -48,7 +55,8 @@ class Message(BaseModel):
 
 
 class PersonalisationContext(Message):
-    """Who is asking. Checked and then dropped: it changes no result yet and is never stored."""
+    """Who is asking. `client_id` finds what a visitor allowed to keep, under a pseudonym;
+    `recent_products` is this session so far. Nothing of it is stored by asking."""
 
     client_id: str | None = Field(default=None, max_length=128)
     session_id: str | None = Field(default=None, max_length=128)
@@ -62,7 +70,7 @@ class SearchBody(SearchRequest):
 
     context: PersonalisationContext | None = Field(
         default=None,
-        description="Personalisation context: accepted and checked, unused so far, never stored",
+        description="Personalisation context: accepted and checked, unused in search, never stored",
     )
 
     model_config = ConfigDict(
@@ -232,11 +240,40 @@ class RecommendBody(Message):
         }
     )
 
+    @property
+    def client_id(self) -> str | None:
+        return self.context.client_id if self.context else None
+
     def request(self, kind: Kind) -> RecommendRequest:
         """What the shop is asked. InvalidInput when it is beyond what one request may cost."""
         bounded(SearchRequest(filters=self.filters))
         recent = self.context.recent_products if self.context else ()
         return RecommendRequest(kind=kind, recent=recent, filters=self.filters, size=self.size)
+
+
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class VisitorBody(Message):
+    """Body of `POST /v1/recommend/visitor` and `…/visitor/reset`."""
+
+    client_id: ClientId = Field(examples=["5b0c6d1ab2f34ad3a1f6e8b0c9d7e123"])
+
+
+class ConsentBody(VisitorBody):
+    """Body of `PUT /v1/recommend/visitor/consent`."""
+
+    granted: bool = Field(strict=True, examples=[True])
+
+
+class VisitsBody(VisitorBody):
+    """Body of `POST /v1/recommend/visitor/events`."""
+
+    events: tuple[Visit, ...] = Field(
+        min_length=1,
+        max_length=MAX_RECENT,
+        examples=[[{"product_id": "SP-1", "action": "view"}]],
+    )
 
 
 class SuggestQuery(Message):
@@ -254,6 +291,14 @@ class Traced(Message):
     index_generation: str | None
     model_generation: str | None
     timings_ms: dict[str, float] = Field(description="Milliseconds by stage")
+
+
+class VisitorResponse(Traced):
+    visitor: Visitor
+
+
+class VisitsResponse(Traced):
+    recorded: int = Field(description="0 without consent: then nothing is kept")
 
 
 class SuggestResponse(Traced):

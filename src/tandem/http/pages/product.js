@@ -4,6 +4,7 @@ import { art } from "./art.js";
 import { card, price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import "./events.js"; // the shopper's choice in the foot of the page
+import { viewed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const FEW = 14; // properties shown at first
@@ -30,6 +31,7 @@ async function show() {
     document.title = `${product.title} · ${document.title}`;
     place.replaceChildren(h("div", { class: "product-art" }, art(product)), text(product));
     beside(product);
+    viewed(product.id);
   } catch (error) {
     place.replaceChildren(h("div", { class: "product-text" }, h("h1", {}, error.status === 404 ? "This product is not here" : "The product cannot be shown"),
       h("p", {}, error.status === 404 ? "It may have been removed. Search for something like it." : `${error.message}. ${error.remedy}`)));
