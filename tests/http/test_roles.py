@@ -56,8 +56,11 @@ OPENS = {
     ("POST", "/v1/admin/refresh"): {Role.ADMIN},
     ("PUT", "/v1/judgments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("PUT", "/v1/products"): {Role.ADMIN, Role.MERCHANT},
+    ("GET", "/v1/insights"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("POST", "/v1/insights/try"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
 }
 BODIES = {
+    "/v1/insights/try": {"id": "slow-1"},
     "/v1/judgments": {"q": "lamp", "product_id": "P001", "relevance": 3},
     "/v1/products": {"products": [{"id": "X", "title": "x", "merchant": "Acme"}]},
 }

@@ -66,6 +66,10 @@ def _show(document: dict[str, Any], limit: int) -> None:
             else "."
         )
     )
+    for alert in document["drift"]["alerts"]:
+        because = f" Most of it: {'; '.join(alert['reasons'])}." if alert["reasons"] else ""
+        colour = {True: "red", False: "green", None: "yellow"}[alert["worse"]]
+        out.print(f"[{colour}]Changed[/] {escape(alert['says'])}.{escape(because)}")
     findings = document["findings"]
     if not findings:
         out.print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from tandem.flows.view import View
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.insights.clicks import cascade, ctr_by_position, position_bias
+from tandem.insights.drift import Drift, drift
 from tandem.insights.evidence import (
     categories_wanted,
     held_out_order,
@@ -66,6 +68,7 @@ class InsightReport:
     found: Findings
     health: dict[str, Any]
     position: dict[str, Any]
+    drift: Drift
 
     def to_json(self) -> dict[str, Any]:
         found = self.found
@@ -81,6 +84,7 @@ class InsightReport:
             "currency": found.currency,
             "health": self.health,
             "position": self.position,
+            "drift": self.drift.to_json(),
             "findings": [
                 {"rank": rank, **f.to_json()} for rank, f in enumerate(found.findings, start=1)
             ],
@@ -164,6 +168,22 @@ def report_insights(
     return report
 
 
+def kept_report(layout: Layout) -> dict[str, Any]:
+    """The last report, as JSON. NotFound before the first, InvalidInput if it cannot be read."""
+    file = layout.reports / REPORT
+    try:
+        report: dict[str, Any] = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise NotFound(
+            "there is no insight report yet", remedy=f"run: tandem insights -w {layout.root}"
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(
+            f"not valid JSON: {error}", file=str(file), remedy="run tandem insights again"
+        ) from None
+    return report
+
+
 def try_fix(
     layout: Layout, finding_id: str, events: Sequence[Path] = (), *, actor: str | None = None
 ) -> Trial:
@@ -224,6 +244,7 @@ def _report(layout: Layout, tables: Tables) -> InsightReport:
             "examination": _numbers(bias.examination),
             "continuation": _numbers(onward.continuation),
         },
+        drift=drift(tables),
     )
 
 
@@ -273,14 +294,23 @@ def _try(
     better = [m for m in measures if m["low"] > 0]
     worse = [m for m in measures if m["high"] < 0]
     if worse:
-        return "harms", f"{worse[0]['measure']} falls on {worse[0]['on']}.", tuple(measures)
+        return "harms", _said(worse[0], "fewer", "worse"), tuple(measures)
     if better:
-        return "helps", f"{better[0]['measure']} rises on {better[0]['on']}.", tuple(measures)
+        return "helps", _said(better[0], "more", "better"), tuple(measures)
     return (
         "no difference seen",
         "The search as it is now answers these queries no worse without it.",
         tuple(measures),
     )
+
+
+def _said(measure: dict[str, Any], quantity: str, quality: str) -> str:
+    """A difference in plain words."""
+    if measure["measure"] == RELEVANCE:
+        return f"The first ten results fit {quality}: {measure['on']}."
+    if measure["measure"] == PRECISION:
+        return f"There is {quantity} among the first ten results of: {measure['on']}."
+    return f"There are {quantity} searches that find anything at all."
 
 
 def _answers(view: View, texts: Iterable[str]) -> Answers:

@@ -303,7 +303,11 @@ class _Search:
                 p,
                 1.0,
                 expected,
-                f"On {row['value']}" if column == "device" else f"In the language {row['value']}",
+                (
+                    f"On {row['value']}, searches lead to the cart less often"
+                    if column == "device"
+                    else f"In the language '{row['value']}', searches lead to the cart less often"
+                ),
                 f"{worse:.0%} of the categories do worse than elsewhere; the largest drop is from "
                 f"{step}.",
                 Fix(

@@ -77,6 +77,12 @@ class Tables:
 
     def build(self, source: str) -> None:
         """Build all tables from a table or view of this connection with events in it."""
+        self.events(source)
+        self.sessionise()
+        self.search_outcomes()
+
+    def events(self, source: str) -> None:
+        """Take in the events of a table or view: the first of the three jobs of `build`."""
         self.db.execute(f"""
             CREATE OR REPLACE TABLE events AS
             SELECT action_name AS action, timestamp AS happened, client, session, query_id,
@@ -85,8 +91,6 @@ class Tables:
                    quantity, TRY_CAST(amount AS DOUBLE) AS amount, currency
             FROM "{source}" WHERE traffic = 'shopper'
         """)
-        self.sessionise()
-        self.search_outcomes()
 
     def sessionise(self) -> None:
         """Number the sessions: `visits` is `events` with `session_id`."""

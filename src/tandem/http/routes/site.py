@@ -23,6 +23,7 @@ router = APIRouter(include_in_schema=False)
 OFFICE = (
     ("/workbench", "workbench.html", "Relevance workbench"),
     ("/lab", "lab.html", "Lab"),
+    ("/insight", "insight.html", "Insight"),
     ("/seller", "seller.html", "Seller center"),
 )
 # Ask every time, transfer only what changed: a new version is seen at once without a build step.

@@ -1,0 +1,137 @@
+"""The batch jobs of insight at size: `python -m benchmarks.insights [--events N]…`.
+
+Simulated shoppers' events go to Parquet first. Each size is measured in a process of its own, so
+that its peak memory is its own: sessions and searches, position bias, failures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from benchmarks.timing import Row, peak_mb
+from tandem.insights.clicks import position_bias
+from tandem.insights.failures import find_failures
+from tandem.insights.tables import Tables, product_table
+from tandem.simulate.shoppers import SCHEMA, WAYS, Shop
+
+RESULTS = Path(__file__).parent / "results"
+SIZES = [1_000_000, 10_000_000]
+SEED = 5
+MEMORY = "1GB"  # DuckDB's limit; beyond it, it spills
+
+
+def simulate(folder: Path, events: int) -> Path:
+    """At least `events` events as Parquet, with what is sold beside it."""
+    file = folder / f"{events}.parquet"
+    if file.exists():
+        return file
+    shop = Shop(6_000, seed=SEED, broken=WAYS)
+    pq.write_table(product_table(shop.products), folder / f"{events}-products.parquet")
+    count = 0
+    with pq.ParquetWriter(folder / "unfinished", SCHEMA, compression="zstd") as writer:
+        # About five events a session; the last chunk is cut to what is still needed.
+        for table, _, _ in shop.visits(events):
+            writer.write_table(table.slice(0, events - count))
+            count += table.num_rows
+            if count >= events:
+                break
+    (folder / "unfinished").rename(file)
+    return file
+
+
+def measure(file: Path, threads: int) -> Row:
+    """Seconds by job, and the peak of this process."""
+    row: Row = {}
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        Tables(memory=MEMORY, threads=threads, spill=Path(spill)) as tables,
+    ):
+        tables.files([file], "given")
+
+        def timed(name: str, work: Any) -> Any:
+            start, spent = perf_counter(), process_time()
+            done = work()
+            row[f"{name}_s"] = round(perf_counter() - start, 2)
+            row[f"{name}_cpu_s"] = round(process_time() - spent, 2)
+            return done
+
+        timed("read", lambda: tables.events("given"))
+        row["events"] = tables.rows("SELECT count(*) AS n FROM events")[0]["n"]
+        timed("sessionise", tables.sessionise)
+        timed("searches", tables.search_outcomes)
+        timed("position_bias", lambda: position_bias(tables))
+        products = str(file).replace(".parquet", "-products.parquet")
+        tables.catalogue(pq.read_table(products))
+        found = timed("failures", lambda: find_failures(tables))
+        row |= {
+            "sessions": found.sessions,
+            "searches": found.searches,
+            "findings": len(found.findings),
+            "peak_mb": peak_mb(),
+        }
+    return row
+
+
+def markdown(results: dict[str, Any]) -> str:
+    lines = [
+        "# Insight at size",
+        "",
+        f"Simulated shoppers ({results['machine']}; DuckDB with {results['threads']} thread and "
+        f"{MEMORY}). Seconds on the clock, on a machine with other work, and of processor time.",
+        "",
+        "| events | searches | sessionise | searches and chains | position bias | failures | "
+        "peak memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results["sizes"].values():
+        jobs = " | ".join(
+            f"{row[f'{job}_s']:,} s ({row[f'{job}_cpu_s']:,} s)"
+            for job in ("sessionise", "searches", "position_bias", "failures")
+        )
+        lines.append(
+            f"| {row['events']:,} | {row['searches']:,} | {jobs} | {row['peak_mb']:,} MiB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, action="append", help="events; repeat for more")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="where the events are kept; default: nowhere")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure, options.threads)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        machine = f"{os.cpu_count()} cores, {platform.machine()}"
+        results: dict[str, Any] = {"machine": machine, "threads": options.threads, "sizes": {}}
+        for events in sorted(options.events or SIZES):
+            file = simulate(folder, events)
+            command = [sys.executable, "-m", "benchmarks.insights", "--measure", str(file)]
+            command += ["--threads", str(options.threads)]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            results["sizes"][str(events)] = json.loads(told)
+            options.out.mkdir(parents=True, exist_ok=True)
+            (options.out / "insights.json").write_text(json.dumps(results, indent=2) + "\n")
+            (options.out / "insights.md").write_text(markdown(results))
+            print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
