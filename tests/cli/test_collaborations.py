@@ -152,3 +152,44 @@ def test_a_plan_on_the_command_line(run, tmp_path):  # noqa: F811
         code, _, err = run("match", "allocate", *arguments)
         assert code == 2
         assert "Remedy" in err
+
+
+def test_credit_and_lift_on_the_command_line(run, tmp_path):  # noqa: F811
+    import numpy as np
+
+    journeys, sales = tmp_path / "journeys.csv", tmp_path / "sales.csv"
+    journeys.write_text(
+        "journey,collaboration,at,converted\n"
+        "j1,b,2026-03-02T00:00:00Z,1\nj1,a,2026-03-01T00:00:00Z,1\nj2,a,2026-03-01T00:00:00Z,0\n"
+        "j3,,,0\n"
+    )
+    code, out, _ = run("collaborations", "credit", journeys, "--json")
+    assert code == 0
+    assert json.loads(out)["last_touch"]["conversions"] == {"a": 0, "b": 1}
+    assert json.loads(out)["first_touch"]["conversions"] == {"a": 1, "b": 0}
+    assert "nobody" in run("collaborations", "credit", journeys)[1]
+    code, _, err = run("collaborations", "credit", journeys, "--models", "luck")
+    assert (code, "shapley" in err) == (2, True)
+
+    rng = np.random.default_rng(1)
+    rows, first = ["day,product_id,sales"], datetime(2026, 1, 1, tzinfo=UTC)
+    for day in range(70):
+        level = 50 + 10 * np.sin(day / 3)
+        for product, added in (("p", 30 * (day >= 60)), ("q", 0), ("r", 0)):
+            text = (first + timedelta(days=day)).date().isoformat()
+            rows.append(f"{text},{product},{rng.poisson(level + added)}")
+    sales.write_text("\n".join(rows) + "\n")
+    ask = ("collaborations", "lift", sales, "--product", "p", "--live")
+    code, out, _ = run(*ask, "2026-03-02", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["answered"] is True
+    assert found["low"] < 300 < found["high"]
+    assert found["low"] > 0
+    code, out, _ = run(*ask, "2026-03-02")
+    assert "This assumes" in out
+    assert json.loads(run(*ask, "2026-01-10", "--json")[1])["answered"] is False
+    assert "No answer" in run(*ask, "2026-01-10")[1]
+    sales.write_text("\n".join(rows[:-1]) + "\n")
+    code, _, err = run(*ask, "2026-03-02")
+    assert (code, "no row for 'r'" in err) == (2, True)

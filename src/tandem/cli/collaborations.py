@@ -354,6 +354,84 @@ def verify_command(
         raise typer.Exit(1)
 
 
+@collaborations_app.command("credit")
+def credit_command(
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV: journey, collaboration (empty: none), at, converted (0, 1)."),
+    ],
+    models: Annotated[
+        str | None, typer.Option(help="Models by comma; default: all, to see how they differ.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Divide conversions among the collaborations that touched them, by several models.
+
+    Example: `tandem collaborations credit journeys.csv --models last_touch,shapley`
+    """
+    from tandem.collaboration.credit import MODELS
+    from tandem.flows.measuring import credit_file
+
+    named = tuple(dict.fromkeys(m.strip() for m in (models or "").split(",") if m.strip()))
+    results = credit_file(file, named or tuple(MODELS))
+    if json_:
+        print_json(
+            {c.model: {"conversions": dict(c.conversions), "baseline": c.baseline} for c in results}
+        )
+        return
+    table = Table(box=None)
+    table.add_column("collaboration", no_wrap=True)
+    for c in results:
+        table.add_column(c.model, justify="right")
+    for name in results[0].conversions:
+        table.add_row(name, *(f"{c.conversions[name]:,.1f}" for c in results))
+    table.add_row("nobody", *(f"{c.baseline:,.1f}" for c in results))
+    out.print(table)
+    out.print("Credit divides what was sold; what would have sold anyway, `lift` asks.")
+
+
+@collaborations_app.command("lift")
+def lift_command(
+    file: Annotated[Path, typer.Argument(help="CSV: day, product_id, sales; one row for each.")],
+    product: Annotated[str, typer.Option(help="The promoted product.")],
+    live: Annotated[str, typer.Option(help="First day with content, such as 2026-03-01.")],
+    leave_out: Annotated[
+        str | None,
+        typer.Option(help="Products by comma that are no comparison: promoted, or substitutes."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the interval.")] = 0.9,
+    json_: JsonOption = False,
+) -> None:
+    """Estimate what content added beyond what would have sold anyway, with an interval.
+
+    Example: `tandem collaborations lift sales.csv --product SP-1 --live 2026-03-01`
+    """
+    from dataclasses import asdict
+
+    from tandem.collaboration.lift import NoLift
+    from tandem.flows.measuring import lift_file
+
+    excluded = tuple(p.strip() for p in (leave_out or "").split(",") if p.strip())
+    found = lift_file(file, product, live, excluded, confidence)
+    if json_:
+        answered = not isinstance(found, NoLift)
+        print_json({"answered": answered, **asdict(found)})
+        return
+    if isinstance(found, NoLift):
+        _say(f"No answer: {found.reason}.")
+        return
+    _say(
+        f"{found.effect:+,.1f} in {found.days} days, {found.confidence:.0%} interval "
+        f"{found.low:+,.1f} to {found.high:+,.1f} (sold {found.observed:,.1f}, "
+        f"expected without content {found.expected:,.1f})."
+    )
+    for warning in found.warnings:
+        _say(f"Warning: {warning}.", style="yellow")
+    _say("This assumes:")
+    for assumption in found.assumptions:
+        _say(f"- {assumption}")
+
+
 def _open(
     value: dict[str, Any],
     products: str,

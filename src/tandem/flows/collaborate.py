@@ -114,7 +114,7 @@ def _import(
     """Read all of the file first: a file that cannot be read changes nothing."""
     parsed: list[tuple[int, T]] = []
     rejected: list[Rejected] = []
-    for number, row in _rows(file, columns):
+    for number, row in csv_rows(file, columns):
         try:
             parsed.append((number, parse(row)))
         except ValidationError as error:
@@ -133,7 +133,8 @@ def _import(
     return Recorded(taken, tuple(sorted(rejected, key=lambda r: r.line)))
 
 
-def _rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def csv_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line, row) of a CSV file that has these columns; InvalidInput where it cannot be read."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle, strict=True)
