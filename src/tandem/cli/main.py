@@ -18,6 +18,7 @@ from tandem.cli import (
     doctor,
     evaluation,
     generations,
+    leading,
     models,
     searching,
     serving,
@@ -75,6 +76,7 @@ train.command("encoder")(training.train_encoder_command)
 train.command("cross-encoder")(training.train_cross_encoder_command)
 app.command("index")(data.index)
 app.command("search")(searching.search)
+app.command("leaderboard")(leading.leaderboard_command)
 app.command("evaluate")(evaluation.evaluate_command)
 app.command("serve")(serving.serve_command)
 app.command("rollback")(generations.rollback)

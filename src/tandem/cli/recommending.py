@@ -55,10 +55,9 @@ def _next_clicks(
     dataset: str, test: Path | None, data: Path | None, systems: tuple[str, ...], json_: bool
 ) -> None:
     from tandem.flows.recommend import CUTOFF, evaluate_next_item
-    from tandem.recommend.systems import SYSTEMS
 
     with progress_bars(quiet=json_) as bars:
-        result = evaluate_next_item(dataset, test, data, systems or tuple(SYSTEMS), bars)
+        result = evaluate_next_item(dataset, test, data, systems, bars)
     if json_:
         print_json(result.to_json())
         return

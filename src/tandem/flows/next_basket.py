@@ -24,7 +24,7 @@ from tandem.flows.recommend import CUTOFF, Progress, dataset_file
 from tandem.recommend.baskets import Baskets, NextBaskets, next_baskets
 from tandem.recommend.next_basket import BasketRecommender
 from tandem.recommend.sessions import Ints
-from tandem.recommend.systems import BASKET_SYSTEMS, basket_system
+from tandem.recommend.systems import basket_recommenders, basket_system
 from tandem.recommend.transactions import LAYOUTS, read_baskets
 
 HELD_DAYS = 28.0
@@ -156,7 +156,7 @@ def evaluate_next_basket(
         raise InvalidInput(
             f"no baskets in '{dataset}'", field="dataset", remedy=f"use: {', '.join(LAYOUTS)}"
         )
-    models = {name: basket_system(name) for name in systems or BASKET_SYSTEMS}
+    models = {name: basket_system(name) for name in systems or basket_recommenders()}
     layout = LAYOUTS[dataset]
     shop, now = read_baskets(dataset_file(dataset, layout.file, data), layout, test)
     protocol = f"what was bought afterwards, {test.name}" if test is not None else ""

@@ -21,7 +21,7 @@ from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.recommend.files import CLICKS, Clicks, read_clicks, read_pairs
 from tandem.recommend.models import Recommender
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
-from tandem.recommend.systems import SYSTEMS, system
+from tandem.recommend.systems import recommenders, system
 from tandem.recommend.transactions import LAYOUTS
 
 DATASETS = ("diginetica", *LAYOUTS)
@@ -111,7 +111,7 @@ def evaluate_next_item(
     dataset: str = "diginetica",
     test: Path | None = None,
     data: Path | None = None,
-    systems: Sequence[str] = tuple(SYSTEMS),
+    systems: Sequence[str] = (),
     progress: Progress = lambda *_: None,
 ) -> NextItem:
     """Learn from the data set's clicks and recommend for every pair of `test`.
@@ -119,7 +119,7 @@ def evaluate_next_item(
     Without `test`, the last sessions of the data are kept back and predicted from the ones before.
     A recommender sees beginnings only, never what came next.
     """
-    models = {name: system(name) for name in systems}
+    models = {name: system(name) for name in systems or recommenders()}
     clicks = read_clicks(clicks_file(dataset, data))
     if test is None:
         lesson, pairs, protocol = _kept_back(clicks)

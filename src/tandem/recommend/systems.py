@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
 
 from tandem.contracts.errors import InvalidInput
 from tandem.recommend.blending import Blended
@@ -40,15 +42,46 @@ BASKET_SYSTEMS: dict[str, Callable[[], BasketRecommender]] = {
 }
 
 
+def recommenders() -> dict[str, Callable[[], Recommender]]:
+    """Recommenders of the next click by name: Tandem's own, and those that installed packages
+    announce under the entry point `tandem.recommenders`."""
+    return {**SYSTEMS, **_announced("tandem.recommenders", SYSTEMS)}
+
+
+def basket_recommenders() -> dict[str, Callable[[], BasketRecommender]]:
+    """Recommenders of the next basket; entry point `tandem.basket_recommenders`."""
+    return {**BASKET_SYSTEMS, **_announced("tandem.basket_recommenders", BASKET_SYSTEMS)}
+
+
 def system(name: str) -> Recommender:
     """A recommender of the next click that has learned nothing yet; InvalidInput names the
     choices."""
-    return _named(name, SYSTEMS)()
+    return _named(name, recommenders())()
 
 
 def basket_system(name: str) -> BasketRecommender:
     """A recommender of the next basket that has learned nothing yet."""
-    return _named(name, BASKET_SYSTEMS)()
+    return _named(name, basket_recommenders())()
+
+
+def _announced(group: str, own: Collection[str]) -> dict[str, Callable[[], Any]]:
+    return {
+        point.name: partial(_loaded, point)
+        for point in entry_points(group=group)
+        if point.name not in own
+    }
+
+
+def _loaded(point: EntryPoint) -> Any:
+    """What an entry point makes; read only when it is asked for."""
+    try:
+        return point.load()()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise InvalidInput(
+            f"'{point.name}' cannot be loaded from {point.value}: {error}",
+            field="systems",
+            remedy="correct the entry point of the package that announces it",
+        ) from error
 
 
 def _named(name: str, systems: dict[str, Callable[[], Made]]) -> Callable[[], Made]:
