@@ -294,3 +294,37 @@ def test_insights_are_ranked_tried_and_say_that_they_are_simulated(run, tmp_path
     assert finding["id"] in shown.replace("\n", "")
     trial = json.loads(run("insights", "try", finding["id"], "-w", shop, "--json")[1])
     assert trial["verdict"] == "cannot be tried offline"
+
+
+def test_events_are_imported_counted_and_compacted(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    file = tmp_path / "clicks.ndjson"
+    row = {"client_id": "c", "action_name": "click", "object_id": "a"}
+    rows = [{**row, "event_id": n, "timestamp": f"2026-03-0{n}T12:00:00Z"} for n in (1, 2, 2)]
+    file.write_text("".join(json.dumps(r) + "\n" for r in [*rows, {**row, "timestamp": "?"}]))
+    code, out, _ = run("import", "events", file, "-w", shop, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert (report["rows"], report["accepted"], report["duplicates"]) == (4, 2, 1)
+    assert (report["refused"], report["by_reason"]) == (1, {"time": 1})
+    assert {"late", "out_of_order", "clock_skewed", "bots", "internal"} <= set(report)
+    code, out, _ = run("import", "events", file, "-w", shop, "--mapping", "ubi")
+    assert code == 0
+    assert "Imported 0 events" in out
+    assert "3 duplicates" in out
+    assert "1 × time" in out
+    code, out, _ = run("events", "status", "-w", shop, "--json")
+    status = json.loads(out)
+    assert (status["events"], status["in_journal"], status["days"]) == (2, 0, 2)
+    assert status["first"] == "2026-03-01T12:00:00+00:00"
+    assert status["tally"]["duplicate"] == 4
+    code, out, _ = run("events", "status", "-w", shop)
+    assert "2 events on 2 days" in out
+    code, out, _ = run("events", "compact", "-w", shop, "--json")
+    assert json.loads(out) == {"events": 0, "days": 0, "files": 0}
+    code, out, _ = run("events", "compact", "-w", shop)
+    assert "0 events of 0 days" in out
+    code, _, err = run("import", "events", file, "-w", shop, "--mapping", "nope")
+    assert code == 2
+    assert "retail" in err

@@ -28,7 +28,7 @@ from tandem.cli.auditing import audit_app
 from tandem.cli.collaborations import collaborations_app
 from tandem.cli.consent import consent_app
 from tandem.cli.console import err
-from tandem.cli.events import events_app
+from tandem.cli.events import events_app, import_events_command
 from tandem.cli.experiments import experiment_app
 from tandem.cli.governing import governance_app
 from tandem.cli.insights import insights_app
@@ -47,7 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 importing = typer.Typer(
-    no_args_is_help=True, help="Bring data in: catalogues, judgments and queries."
+    no_args_is_help=True, help="Bring data in: catalogues, judgments, queries and events."
 )
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
@@ -71,6 +71,7 @@ app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)
 importing.command("judgments")(data.import_judgments_command)
 importing.command("queries")(data.import_queries_command)
+importing.command("events")(import_events_command)
 train.command("ranker")(training.train_ranker_command)
 train.command("encoder")(training.train_encoder_command)
 train.command("cross-encoder")(training.train_cross_encoder_command)
@@ -87,7 +88,7 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 bad input, 3 not found, 4 conflict,
-    5 an optional dependency is missing, 130 interrupted."""
+    5 an optional dependency is missing, 6 the disk is full, 130 interrupted."""
     try:
         code = app(standalone_mode=False)
         if isinstance(code, int):  # a command raised Exit: it reported that something is wrong

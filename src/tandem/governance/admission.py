@@ -171,7 +171,7 @@ class Admission:
             "object_id": None if event is None else event.object_id,
             "position": None if event is None else event.position,
             "quantity": None if event is None else event.quantity,
-            "amount": None if amount is None else str(amount.amount),
+            "amount": None if amount is None else format(amount.amount, "f"),
             "currency": None if amount is None else amount.currency,
             "order": None
             if event is None or event.order_id is None

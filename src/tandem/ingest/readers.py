@@ -26,6 +26,8 @@ from tandem.ingest.problem import Problem, excerpt
 # No honest row comes near this. It bounds memory when line ends or closing quotes are missing.
 MAX_LINE = 32 * 1024 * 1024
 PARQUET_BATCH = 4096
+# A JSON array is read as a whole.
+MAX_ARRAY = 256 * 1024 * 1024
 
 _FORMATS = {
     ".jsonl": "jsonl",
@@ -68,10 +70,13 @@ class RowFile:
     """One file of rows. Iterate it to read it from the start; `fraction` says how far one is.
 
     delimiter: what separates the fields of a CSV file; None = comma, or tab in a `.tsv`.
+    arrays: whether a JSON array of objects is read too, as a whole in memory; its `line` is the
+        number of the object.
     """
 
     path: Path
     delimiter: str | None = None
+    arrays: bool = False
 
     def __post_init__(self) -> None:
         self._position: Callable[[], float] = lambda: 0.0
@@ -208,6 +213,9 @@ class RowFile:
             if line.isspace() or not line:
                 continue
             if empty and line.lstrip().startswith(b"["):
+                if self.arrays:
+                    yield from self._array(line, stream, number)
+                    return
                 raise self._broken(
                     "the file is a JSON array, not one JSON object a line",
                     line=number,
@@ -225,6 +233,30 @@ class RowFile:
                 yield BadRow(number, _NOT_AN_OBJECT, excerpt(line.decode()))
         if empty:
             raise self._broken("the file has no rows", remedy="export the file again")
+
+    def _array(self, start: bytes, stream: IO[bytes], line: int) -> Iterator[Row | BadRow]:
+        text = start + stream.read(MAX_ARRAY)
+        if stream.read(1):
+            raise self._broken(
+                f"the JSON array is larger than {MAX_ARRAY // 2**20} MiB",
+                line=line,
+                remedy="convert it to one object a line: jq -c '.[]' IN.json > OUT.jsonl",
+            )
+        try:
+            rows = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise self._broken(
+                f"not valid JSON: {error.msg}",
+                line=line + error.lineno - 1,
+                remedy="export the file again",
+            ) from None
+        if not rows:
+            raise self._broken("the file has no rows", remedy="export the file again")
+        for number, values in enumerate(rows, start=1):
+            if isinstance(values, dict):
+                yield Row(number, values)
+            else:
+                yield BadRow(number, _NOT_AN_OBJECT, excerpt(str(values)))
 
     def _json_again(self, number: int, line: bytes) -> Row | BadRow:
         """Say why a line failed; NaN and Infinity get through, for the checks to name the field."""
