@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -17,6 +19,7 @@ from test_browser import page as page
 
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
+from tandem.flows.train_recommender import train_recommender
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
 from tandem.http.server import configuration
@@ -67,6 +70,59 @@ def test_from_the_first_letter_to_the_product(page: Page, shop: Workspace) -> No
     page.until(lambda: page.text(".product h1") == title)
     page.driver.back()
     page.until(lambda: page.count().startswith(f"{promised} result"))
+
+
+def test_a_product_has_similar_ones_and_what_goes_with_it(
+    page: Page, shop: Workspace, tmp_path: Path
+) -> None:
+    rows = [
+        {"session_id": f"s{i}", "item_id": f"SIM-{n:07d}", "timestamp": i, "action": "purchase"}
+        for i in range(3)
+        for n in (1, 2, 3)
+    ]
+    page.open("/p/SIM-0000001")
+    page.until(lambda: len(page.all("#similar .card")) == 5)
+    assert page.text("#more-head") == "Similar products"
+    assert not page.all("#with")[0].is_displayed()
+    events = tmp_path / "events.jsonl"
+    events.write_text("\n".join(map(json.dumps, rows)))
+    train_recommender(shop.layout, events)
+    shop.refresh()
+    page.open("/p/SIM-0000001")
+    page.until(lambda: page.all("#with")[0].is_displayed())
+    found = [c.get_attribute("data-id") for c in page.all("#along .card")]
+    assert set(found) == {"SIM-0000002", "SIM-0000003"}
+    page.one("#along .card-link").click()
+    page.until(lambda: page.text(".product h1") == shop.product(str(found[0])).title)
+
+
+def test_the_feed_is_everybodys_until_the_shopper_says_so(page: Page, shop: Workspace) -> None:
+    def sources() -> list[str]:
+        return [e.text for e in page.all("#feed .kind")]
+
+    page.open("/")
+    page.until(lambda: len(page.all("#feed .card")) == 10)
+    assert page.text("#feed-head") == "From the shop"
+    assert page.js("return localStorage.getItem('tandem.personal')") is None
+    page.one("#personal-choice").click()
+    page.until(lambda: page.all("#personal-reset"))
+    assert page.text("#feed-head") == "From the shop"
+    page.open("/p/SIM-0000007")
+    who = page.js("return localStorage.getItem('tandem.client')")
+    page.until(lambda: shop.visitors.known(who).recent == ("SIM-0000007",))
+    page.open("/")
+    page.until(lambda: page.text("#feed-head") == "For you")
+    assert len(sources()) == 10
+    page.one("#feed .why button").click()
+    page.until(lambda: page.text("#feed .why p").endswith("."))
+    first = page.one("#feed .card").get_attribute("data-id")
+    page.one("#feed .away").click()
+    page.until(lambda: first not in [c.get_attribute("data-id") for c in page.all("#feed .card")])
+    page.one("#personal-reset").click()
+    page.until(lambda: page.text("#feed-head") == "From the shop")
+    page.one("#personal-choice").click()
+    page.until(lambda: not page.all("#personal-reset"))
+    assert not shop.visitors.known(who).consent
 
 
 def test_every_count_of_a_facet_is_what_its_filter_finds(page: Page) -> None:

@@ -22,6 +22,15 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Difference, Edit, Rival, Standing
 from tandem.contracts.product import Money, Product
+from tandem.contracts.recommend import (
+    Kind,
+    Recommended,
+    RecommendRequest,
+    RecommendResponse,
+    Source,
+    Visit,
+    Visitor,
+)
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import (
     Contribution,
@@ -99,6 +108,33 @@ def real_products(folder: Path, dataset: str, limit: int = 4000) -> list[Product
     return found
 
 
+class SmallVisitors:
+    """What visitors with consent looked at, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, list[str]] = {}
+
+    def decide(self, client_id: str, granted: bool) -> None:
+        if granted:
+            self.kept.setdefault(client_id, [])
+        else:
+            self.kept.pop(client_id, None)
+
+    def visit(self, client_id: str, visits: Sequence[Visit]) -> int:
+        if client_id not in self.kept:
+            return 0
+        self.kept[client_id] = [*self.kept[client_id], *(v.product_id for v in visits)][-50:]
+        return len(visits)
+
+    def known(self, client_id: str) -> Visitor:
+        recent = tuple(self.kept.get(client_id, ()))
+        return Visitor(consent=client_id in self.kept, recent=recent, kept_days=30)
+
+    def forget(self, client_id: str) -> None:
+        if client_id in self.kept:
+            self.kept[client_id] = []
+
+
 class SmallShop:
     """`delay` seconds are slept in each search, for tests of load and time limits."""
 
@@ -115,6 +151,7 @@ class SmallShop:
         self.recorded: list[str] = []
         self.intake: EventIntake | None = None
         self._writing = threading.Lock()
+        self.visitors = SmallVisitors()
         self.verdicts: dict[str, dict[str, int]] = {
             "bluetooth speaker": {"P000": 3, "P001": 0, "P002": 2, "P005": 1},
             "desk lamp": {"P048": 3, "P049": 3},
@@ -226,6 +263,45 @@ class SmallShop:
             for p in self._having(text.split())[:3]
         ]
         return found[:limit] if text else []
+
+    def recommend(
+        self, request: RecommendRequest, client_id: str | None = None
+    ) -> RecommendResponse:
+        """Products of the same kind of shelf; for the feed, all there are."""
+        if client_id is not None:
+            recent = (*self.visitors.known(client_id).recent, *request.recent)
+            request = request.model_copy(update={"recent": recent})
+        start = None
+        if request.kind in (Kind.SIMILAR, Kind.COMPLEMENTARY):
+            start = self.products.get(request.product_id or "")
+            if start is None:
+                raise NotFound(f"no product '{request.product_id}'", remedy="check the id")
+        found = [
+            p
+            for p in self.products.values()
+            if p.id not in (request.product_id, *request.recent)
+            and (start is None or (p.category == start.category) == (request.kind is Kind.SIMILAR))
+            and fits(p, request.filters)
+        ]
+        return RecommendResponse(
+            query_id=uuid.uuid4().hex,
+            kind=request.kind,
+            items=tuple(
+                Recommended(
+                    position=place,
+                    score=1 / place,
+                    product=product,
+                    source=Source.CONTENT,
+                    because="On the same shelf",
+                    from_product=request.product_id,
+                )
+                for place, product in enumerate(found[: request.size], start=1)
+            ),
+            personal=bool(request.recent),
+            index_generation=self._name(),
+            simulated=self.simulated,
+            timings_ms={"total": 0.1},
+        )
 
     def product(self, product_id: str) -> Product | None:
         return self.products.get(product_id)

@@ -11,8 +11,10 @@ from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, o
 
 def rollback(
     kind: Annotated[
-        Literal["index", "models", "catalog", "cross-encoders"],
-        typer.Argument(help="What to roll back: index, models, catalog or cross-encoders."),
+        Literal["index", "models", "recommenders", "catalog", "cross-encoders"],
+        typer.Argument(
+            help="What to roll back: index, models, recommenders, catalog or cross-encoders."
+        ),
     ],
     to: Annotated[str | None, typer.Option(help="Generation; default: the one before.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,

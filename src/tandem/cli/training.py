@@ -1,7 +1,8 @@
-"""`tandem train ranker`, `tandem train encoder`, `tandem train cross-encoder`."""
+"""`tandem train`: rankers, recommenders, encoders, cross-encoders."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,6 +96,46 @@ def train_ranker_command(
         f"{'a candidate' if candidate else 'live'} as {report.generation}."
     )
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")
+
+
+def train_recommender_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    events: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet or JSONL with session_id, item_id, timestamp and action (purchase for "
+            "what was bought); default: the workspace's stored events."
+        ),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train a recommender on what people looked at and bought, and make it live.
+
+    Example: `tandem train recommender -w shop --events sessions.parquet`
+    """
+    from dataclasses import asdict
+
+    from tandem.flows.train_recommender import train_recommender
+    from tandem.storage.layout import Layout
+
+    report = train_recommender(Layout.open(workspace), events)
+    learned = report.manifest
+    if json_:
+        print_json({"generation": report.generation, "seconds": report.seconds, **asdict(learned)})
+        return
+    for name in ("next", "popularity"):
+        if figures := learned.metrics[name]:
+            shown = ", ".join(f"{measure} {value:.1f}%" for measure, value in figures.items())
+            out.print(f"{name}: {shown} of {learned.metrics['pairs']:,} next products")
+    if learned.simulated:
+        out.print("[yellow]Simulated: these shoppers or products are made up.[/]")
+    out.print(
+        f"Learned from {learned.sessions:,} sessions, {learned.clicks:,} views and "
+        f"{learned.baskets:,} baskets ({learned.unknown_items:,} rows about products that are not "
+        f"here left out) in {report.seconds:.1f} s; live as {report.generation}."
+    )
+    if learned.metrics["next"]:
+        out.print("[dim]Measured on the last tenth of the sessions, learned from those before.[/]")
 
 
 def train_encoder_command(

@@ -1,4 +1,4 @@
-"""Roll back catalogue, index, models or cross-encoders to an older generation."""
+"""Roll back catalogue, index, models, recommenders or cross-encoders to an older generation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from tandem.contracts.errors import NotFound
 from tandem.storage.layout import Generations, Layout
 
-Kind = Literal["index", "models", "catalog", "cross-encoders"]
+Kind = Literal["index", "models", "recommenders", "catalog", "cross-encoders"]
 
 
 def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:

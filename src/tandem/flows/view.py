@@ -7,9 +7,11 @@ view and replace the reference, so nothing changes under a running request.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
-from tandem.contracts.candidates import Floats
+import numpy as np
+
+from tandem.contracts.candidates import Floats, Numbers
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
@@ -20,12 +22,14 @@ from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.classic import BM25F
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest
+from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
 from tandem.retrieval.port import Snapshot
 
 RETRIEVED = 500
 RERANKED = 300
+BEST_RATED = 1_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,24 @@ class View:
     cross_generation: str | None = None
     cross_manifest: FinetuneManifest | None = None
     encoder_manifest: FinetuneManifest | None = None
+    recommender: Tables | None = None
+    recommender_generation: str | None = None
+    recommender_manifest: RecommenderManifest | None = None
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
+
+    @cached_property
+    def best_rated(self) -> Numbers:
+        """The products rated best, at most `BEST_RATED`: a rating by few counts as an average one
+        by half (a Bayesian mean with the median number of ratings as its prior's weight)."""
+        columns = self.store.all_columns
+        rating = columns.rating.astype(np.float64)
+        rated = np.flatnonzero(~np.isnan(rating))
+        if not rated.size:
+            return np.empty(0, np.int64)
+        rating, count = rating[rated], np.nan_to_num(columns.rating_count[rated])
+        weight = max(1.0, float(np.median(count)))
+        damped = (rating * count + rating.mean() * weight) / (count + weight)
+        return rated[np.argsort(-damped, kind="stable")[:BEST_RATED]].astype(np.int64)
 
     def understand(self, request: SearchRequest) -> Understanding:
         return self.queries.understand(request.q, request.language, rewrite=request.rewrite)

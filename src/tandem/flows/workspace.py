@@ -24,6 +24,7 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.recommend import RecommendRequest, RecommendResponse
 from tandem.contracts.registry import Served
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
@@ -36,13 +37,16 @@ from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
 from tandem.flows.index import index_manifest
+from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
 from tandem.flows.standing import standing
 from tandem.flows.view import View
+from tandem.flows.visitors import Visitors
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
+from tandem.recommend.tables import RecommenderManifest, Tables, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.encoders.cross import OnnxCrossEncoder
@@ -133,9 +137,11 @@ class Workspace:
         self._encoders: dict[str, TextEncoder | None] = {}
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
+        self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
+        self.visitors = Visitors(layout)
         self._journal = UpdateJournal(layout.updates)
         self._served = ServedLog(layout.served)
         self._live = self._open_live()
@@ -149,6 +155,15 @@ class Workspace:
             query if isinstance(query, SearchRequest) else SearchRequest(q=query, size=k, **options)
         )
         return answer(self._view, request, self.settings.simulated)
+
+    def recommend(
+        self, request: RecommendRequest, client_id: str | None = None
+    ) -> RecommendResponse:
+        """Recommend: similar, complementary, next, or a feed. What is known of a client who allows
+        personalisation goes in; without a client, the request speaks for itself."""
+        if client_id is not None:
+            request = self.visitors.into(request, client_id)
+        return recommend(self._view, request, self.settings.simulated)
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
         """Completions of what is being typed."""
@@ -314,7 +329,12 @@ class Workspace:
 
     def _generations(self) -> tuple[str | None, ...]:
         view = self._view
-        return view.generation, view.model_generation, view.cross_generation
+        return (
+            view.generation,
+            view.model_generation,
+            view.cross_generation,
+            view.recommender_generation,
+        )
 
     def _catch_up(self) -> None:
         entries = self._journal.since(self._live.sequence)
@@ -345,6 +365,16 @@ class Workspace:
                 self._cross = (path.name, cross, FinetuneManifest.load(path))
             name, cross, lineage = self._cross
             view = replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
+        if (path := self.layout.recommenders.live_path()) is not None:
+            if self._recommender is None or self._recommender[0] != path.name:
+                self._recommender = (path.name, *load_tables(path))
+            name, tables, learned = self._recommender
+            view = replace(
+                view,
+                recommender=tables,
+                recommender_generation=name,
+                recommender_manifest=learned,
+            )
         return view
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
@@ -389,8 +419,17 @@ class Workspace:
     # --- About --------------------------------------------------------------------------------
 
     def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
-        """Store what shoppers did; see `EventIntake.take`."""
-        return self._opened_intake().take(records, sent)
+        """Store what shoppers did; see `EventIntake.take`. Visitors who allow it are recognised by
+        it in the next answer."""
+        outcomes = self._opened_intake().take(records, sent)
+        self.visitors.follow(
+            [
+                r
+                for r, outcome in zip(records, outcomes, strict=True)
+                if outcome.status == "accepted"
+            ]
+        )
+        return outcomes
 
     def _opened_intake(self) -> EventIntake:
         """Opened by the first event: a shop that takes none needs no keys for pseudonyms."""
@@ -420,6 +459,7 @@ class Workspace:
             "index_generation": view.generation,
             "model_generation": view.model_generation,
             "cross_generation": view.cross_generation,
+            "recommender_generation": view.recommender_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),
@@ -440,6 +480,7 @@ class Workspace:
         self._live.engine.close()
         self._journal.close()
         self._served.close()
+        self.visitors.close()
 
     def __enter__(self) -> Workspace:
         return self

@@ -23,6 +23,7 @@ from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.governance.audit import Entry
 from tandem.governance.keys import ApiKey
+from tandem.storage.visitors import VisitorState
 
 PSEUDONYMOUS = "user.unique_id.pseudonymous"
 SEARCHES = "user.behavior.search_history"
@@ -85,6 +86,19 @@ COLLECTIONS: tuple[Collection, ...] = (
         ("anonymous_user",),
         None,
         _all(OPERATIONS, "query", "asked"),
+    ),
+    Collection(
+        "visitors",
+        VisitorState,
+        "visitors/state.db",
+        "What visitors who allow personalisation looked at last, and do not want to see",
+        ("customer", "anonymous_user"),
+        "visitors",
+        {
+            **_all(PSEUDONYMOUS, "subject"),
+            **_all(BROWSING, "recent", "updated"),
+            **_all(PREFERENCES, "hidden"),
+        },
     ),
     Collection(
         "consent",

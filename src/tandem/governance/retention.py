@@ -10,4 +10,6 @@ DEFAULT_DAYS: Mapping[str, int] = {
     # Limitation of claims: three years to the end of the year (BGB §§ 195, 199).
     "consent": 1_461,
     "audit": 1_461,
+    # A month after the last visit: what somebody looked for then says little about now.
+    "visitors": 30,
 }

@@ -21,6 +21,7 @@ from tandem.http.routes import (
     judging,
     models,
     operating,
+    recommending,
     searching,
     selling,
     site,
@@ -33,7 +34,7 @@ from tandem.http.workers import Overloaded
 log = logging.getLogger("tandem.http")
 
 _DESCRIPTION = """
-Search a catalogue, complete queries, read and change products, judge results.
+Search a catalogue, complete queries, recommend, read and change products, judge results.
 
 Every answer names the `query_id` and the index and model generation that produced it, and says
 how long each stage took. Errors are problem details (RFC 9457) with a `remedy`. Reading needs no
@@ -61,6 +62,7 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
     problems.install(app)
     for routes in (
         searching,
+        recommending,
         events,
         judging,
         catalogue,

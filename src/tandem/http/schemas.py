@@ -20,6 +20,14 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
+from tandem.contracts.recommend import (
+    MAX_RECENT,
+    MAX_RECOMMENDED,
+    Kind,
+    RecommendRequest,
+    Visit,
+    Visitor,
+)
 from tandem.contracts.registry import RegisteredModel
 from tandem.contracts.search import (
     MAX_DEPTH,
@@ -47,7 +55,8 @@ class Message(BaseModel):
 
 
 class PersonalisationContext(Message):
-    """Who is asking. Checked and then dropped: it changes no result yet and is never stored."""
+    """Who is asking. `client_id` finds what a visitor allowed to keep, under a pseudonym;
+    `recent_products` is this session so far. Nothing of it is stored by asking."""
 
     client_id: str | None = Field(default=None, max_length=128)
     session_id: str | None = Field(default=None, max_length=128)
@@ -61,7 +70,7 @@ class SearchBody(SearchRequest):
 
     context: PersonalisationContext | None = Field(
         default=None,
-        description="Personalisation context: accepted and checked, unused so far, never stored",
+        description="Personalisation context: accepted and checked, unused in search, never stored",
     )
 
     model_config = ConfigDict(
@@ -182,6 +191,91 @@ def bounded(request: SearchRequest) -> SearchRequest:
     return request
 
 
+class FromProductQuery(Message):
+    """Query string of `GET /v1/recommend/similar` and `…/complementary`."""
+
+    product_id: ProductId = Field(examples=["SP-1"])
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+    in_stock: bool | None = None
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        return RecommendRequest(
+            kind=kind,
+            product_id=self.product_id,
+            filters=Filters(in_stock=self.in_stock),
+            size=self.size,
+        )
+
+
+class SessionQuery(Message):
+    """Query string of `GET /v1/recommend/next` and `…/feed`."""
+
+    recent: list[ProductId] = Field(
+        default=[],
+        max_length=MAX_RECENT,
+        description="Products looked at in this session, oldest first; repeat the parameter",
+    )
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+    in_stock: bool | None = None
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        return RecommendRequest(
+            kind=kind,
+            recent=tuple(self.recent),
+            filters=Filters(in_stock=self.in_stock),
+            size=self.size,
+        )
+
+
+class RecommendBody(Message):
+    """Body of `POST /v1/recommend/next` and `…/feed`."""
+
+    context: PersonalisationContext | None = None
+    filters: Filters = Filters()
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"context": {"recent_products": ["SP-1"]}, "size": 12}],
+        }
+    )
+
+    @property
+    def client_id(self) -> str | None:
+        return self.context.client_id if self.context else None
+
+    def request(self, kind: Kind) -> RecommendRequest:
+        """What the shop is asked. InvalidInput when it is beyond what one request may cost."""
+        bounded(SearchRequest(filters=self.filters))
+        recent = self.context.recent_products if self.context else ()
+        return RecommendRequest(kind=kind, recent=recent, filters=self.filters, size=self.size)
+
+
+ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class VisitorBody(Message):
+    """Body of `POST /v1/recommend/visitor` and `…/visitor/reset`."""
+
+    client_id: ClientId = Field(examples=["5b0c6d1ab2f34ad3a1f6e8b0c9d7e123"])
+
+
+class ConsentBody(VisitorBody):
+    """Body of `PUT /v1/recommend/visitor/consent`."""
+
+    granted: bool = Field(strict=True, examples=[True])
+
+
+class VisitsBody(VisitorBody):
+    """Body of `POST /v1/recommend/visitor/events`."""
+
+    events: tuple[Visit, ...] = Field(
+        min_length=1,
+        max_length=MAX_RECENT,
+        examples=[[{"product_id": "SP-1", "action": "view"}]],
+    )
+
+
 class SuggestQuery(Message):
     """Query string of `GET /v1/suggest`."""
 
@@ -197,6 +291,14 @@ class Traced(Message):
     index_generation: str | None
     model_generation: str | None
     timings_ms: dict[str, float] = Field(description="Milliseconds by stage")
+
+
+class VisitorResponse(Traced):
+    visitor: Visitor
+
+
+class VisitsResponse(Traced):
+    recorded: int = Field(description="0 without consent: then nothing is kept")
 
 
 class SuggestResponse(Traced):

@@ -11,9 +11,22 @@ from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
+from tandem.contracts.recommend import RecommendRequest, RecommendResponse, Visit, Visitor
 from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
+
+
+class Visitors(Protocol):
+    """People who allow personalisation. Nothing is kept of the others."""
+
+    def decide(self, client_id: str, granted: bool) -> None: ...
+
+    def visit(self, client_id: str, visits: Sequence[Visit]) -> int: ...
+
+    def known(self, client_id: str) -> Visitor: ...
+
+    def forget(self, client_id: str) -> None: ...
 
 
 class Shop(Protocol):
@@ -28,6 +41,13 @@ class Shop(Protocol):
     def suggest(
         self, prefix: str, limit: int = 8, language: str | None = None
     ) -> list[Suggestion]: ...
+
+    def recommend(
+        self, request: RecommendRequest, client_id: str | None = None
+    ) -> RecommendResponse: ...
+
+    @property
+    def visitors(self) -> Visitors: ...
 
     def product(self, product_id: str) -> Product | None: ...
 

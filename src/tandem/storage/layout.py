@@ -8,6 +8,8 @@
     index/updates.jsonl      upserts and deletes since the generation was built (journal)
     models/<generation>/     one immutable trained ranker
     events/                  journal and daily Parquet partitions of what shoppers did
+    visitors/                what is kept of visitors who allow it, under pseudonyms
+    recommenders/<generation>/  one immutable trained recommender
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
@@ -199,6 +201,14 @@ class Layout:
     @property
     def models(self) -> Generations:
         return Generations(self.root / "models")
+
+    @property
+    def recommenders(self) -> Generations:
+        return Generations(self.root / "recommenders")
+
+    @property
+    def visitors(self) -> Path:
+        return self.root / "visitors"
 
     @property
     def events(self) -> Path:

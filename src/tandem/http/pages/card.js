@@ -27,21 +27,21 @@ function facts(product) {
 }
 
 // `why` gives the explanation sentence of a product, when asked for.
-export function card(product, why) {
+export function card(product, why, asked = "Why this result?") {
   const title = h("h3", { dir: "auto", lang: product.language || null },
     h("a", { class: "card-link", href: `/p/${productPath(product.id)}` }, product.title));
   const text = h("div", { class: "card-text" },
     h("p", { class: "brand" }, product.brand || product.category.at(-1) || ""), title, facts(product), rating(product),
     h("div", { class: "card-foot" }, price(product), product.stock === 0 ? h("span", { class: "stock" }, "Out of stock") : null));
   const item = h("article", { class: "card", data: { id: product.id } }, art(product), text);
-  if (why) item.append(reason(product, why));
+  if (why) item.append(reason(product, why, asked));
   return h("li", {}, item);
 }
 
-function reason(product, why) {
+function reason(product, why, asked) {
   const said = h("p", { hidden: true });
-  const button = h("button", { type: "button", "aria-expanded": "false" }, "Why this result?");
-  button.setAttribute("aria-label", `Why this result? ${product.title}`);
+  const button = h("button", { type: "button", "aria-expanded": "false" }, asked);
+  button.setAttribute("aria-label", `${asked} ${product.title}`);
   button.addEventListener("click", async () => {
     const open = said.hidden;
     button.setAttribute("aria-expanded", String(open));

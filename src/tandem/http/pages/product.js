@@ -1,9 +1,10 @@
 // One product.
-import { call, label, productPath, search, valueText } from "./api.js";
+import { call, label, productPath, valueText } from "./api.js";
 import { art } from "./art.js";
 import { card, price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import "./events.js"; // the shopper's choice in the foot of the page
+import { viewed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const FEW = 14; // properties shown at first
@@ -29,7 +30,8 @@ async function show() {
     const { product } = await call("GET", `/v1/products/${productPath(id)}`);
     document.title = `${product.title} · ${document.title}`;
     place.replaceChildren(h("div", { class: "product-art" }, art(product)), text(product));
-    similar(product);
+    beside(product);
+    viewed(product.id);
   } catch (error) {
     place.replaceChildren(h("div", { class: "product-text" }, h("h1", {}, error.status === 404 ? "This product is not here" : "The product cannot be shown"),
       h("p", {}, error.status === 404 ? "It may have been removed. Search for something like it." : `${error.message}. ${error.remedy}`)));
@@ -69,19 +71,15 @@ function description(product) {
   return h("ul", { class: "description", dir: "auto" }, lines.map((line) => h("li", {}, line)));
 }
 
-// What is called alike, and where that is too little, what lies in the same category.
-async function similar(product) {
-  // The start of a title names the product; its tail lists properties.
-  const q = product.title.split(/\s+/).slice(0, 8).join(" ").slice(0, 200);
-  const others = new Map();
-  const add = (answer) => { for (const { product: p } of answer?.hits || []) if (p.id !== product.id && others.size < ALIKE) others.set(p.id, p); };
-  add(await search({ q, size: ALIKE + 1, rewrite: false }).catch(() => null));
-  if (others.size < ALIKE && product.category.length) {
-    add(await search({ filters: { category: [product.category.join(" > ")] }, size: 2 * ALIKE }).catch(() => null));
-  }
-  if (!others.size) return;
-  $("similar").replaceChildren(...[...others.values()].map((p) => card(p)));
-  $("more").hidden = false;
+// A row of recommended products; without any there is no row.
+async function row(section, list, path) {
+  const { items } = await call("GET", path).catch(() => ({ items: [] }));
+  if (!items.length) return;
+  $(list).replaceChildren(...items.map(({ product }) => card(product)));
+  $(section).hidden = false;
 }
+
+const beside = (product) => Promise.all([["more", "similar", "similar"], ["with", "along", "complementary"]].map(
+  ([section, list, kind]) => row(section, list, `/v1/recommend/${kind}?${new URLSearchParams({ product_id: product.id, size: ALIKE })}`)));
 
 show();

@@ -4,6 +4,7 @@ import { card, skeletons } from "./card.js";
 import { $, debounce, h, svg } from "./dom.js";
 import { searched, watch } from "./events.js";
 import { apiFilters, chosenCount, chosenNames, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
+import { feed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const SIZE = 24;
@@ -98,6 +99,8 @@ function render(answer) {
   const home = !state.q && !chosenCount(state.filters) && state.page === 1;
   $("hero").hidden = !home;
   if (home) ideas($("ideas"), answer.facets);
+  if (!home) $("feed").hidden = true;
+  else if ($("feed").hidden) feed();
   heading(answer, home);
   notices(answer);
   renderChips(state.filters, change);

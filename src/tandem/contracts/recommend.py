@@ -1,0 +1,97 @@
+"""What goes into a recommendation and what comes out: the same types in Python and HTTP."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from tandem.contracts.product import Product, ProductId
+from tandem.contracts.search import Filters, Frozen
+
+MAX_RECOMMENDED = 100
+MAX_RECENT = 50
+
+
+class Source(StrEnum):
+    """Where a recommended product came from."""
+
+    CONTENT = "content"
+    SESSIONS = "sessions"
+    BASKETS = "baskets"
+    POPULARITY = "popularity"
+    RATING = "rating"
+    EXPLORATION = "exploration"
+
+
+class Kind(StrEnum):
+    """What is asked for: what is like a product, what goes with it, what a session leads to, or a
+    page of everything."""
+
+    SIMILAR = "similar"
+    COMPLEMENTARY = "complementary"
+    NEXT = "next"
+    FEED = "feed"
+
+
+class Visit(Frozen):
+    """One thing that a visitor did with a product; `not_interested` keeps it out of the lists."""
+
+    product_id: ProductId
+    action: Literal["view", "click", "add_to_cart", "purchase", "not_interested"] = "view"
+
+
+class Visitor(Frozen):
+    """What is kept of a visitor: nothing without consent.
+
+    recent: products looked at, oldest first. hidden: those not to be shown. kept_days: after so
+    many days without a visit all of it is gone.
+    """
+
+    consent: bool
+    recent: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    kept_days: int
+
+
+class RecommendRequest(Frozen):
+    """One request. `product_id` is what `similar` and `complementary` start from; `recent` is what
+    was looked at in this session, oldest first, for `next` and `feed`."""
+
+    kind: Kind
+    product_id: ProductId | None = None
+    recent: tuple[ProductId, ...] = Field(default=(), max_length=MAX_RECENT)
+    hidden: tuple[ProductId, ...] = Field(default=(), max_length=1_000)
+    filters: Filters = Filters()
+    size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
+
+
+class Recommended(Frozen):
+    """One recommended product: `because` says in words why it is here, `from_product` by what."""
+
+    position: int
+    score: float
+    product: Product
+    source: Source
+    because: str
+    from_product: str | None = Field(
+        default=None, description="Id of the product that led here, if one did"
+    )
+
+
+class RecommendResponse(Frozen):
+    """Recommended products, best first, and everything needed to trace how they came about.
+
+    personal: whether anything about this visitor moved the list. model_generation: the recommender
+    that learned from sessions and baskets; null while none is trained.
+    """
+
+    query_id: str
+    kind: Kind
+    items: tuple[Recommended, ...]
+    personal: bool
+    index_generation: str
+    model_generation: str | None = None
+    simulated: bool = False
+    timings_ms: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,140 @@
+"""Train a recommender on what people did, measure it on the last sessions, publish it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.search import Filters, Sort
+from tandem.flows.workspace import Workspace
+from tandem.ranking.learned import code_version
+from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
+from tandem.recommend.sessions import Ints, pairs_of
+from tandem.recommend.tables import RecommenderManifest, Tables
+from tandem.storage.atomic import new_directory
+from tandem.storage.events import EventStore
+from tandem.storage.layout import Layout
+
+CUTOFF = 20
+HELD_SHARE = 10  # one session in so many is kept back to measure
+MOST_PAIRS = 5_000
+FEWEST_PAIRS = 20  # fewer say nothing
+
+
+@dataclass(frozen=True)
+class RecommenderReport:
+    """A published recommender."""
+
+    generation: str
+    manifest: RecommenderManifest
+    seconds: float
+
+
+def train_recommender(layout: Layout, events: Path | None = None) -> RecommenderReport:
+    """Learn from a file of events about this workspace's products, or from the stored ones;
+    publish and switch.
+
+    What is published learns from all sessions; the figures in its manifest come from one that had
+    not seen the last tenth. Raises InvalidInput or NotFound.
+    """
+    started = time.perf_counter()
+    with Workspace(layout, ranked=False) as shop:
+        view = shop.view
+        live = view.snapshot.browse(Filters(), Sort.NEWEST, view.snapshot.size)
+        catalogue = view.snapshot.ids(np.sort(live.numbers))
+        simulated = shop.settings.simulated
+    found = _stored(layout, catalogue) if events is None else read_behaviour(events, catalogue)
+    source = "stored events" if events is None else events.name
+    if not found.sessions.items.size and not len(found.baskets):
+        if not found.unknown:
+            raise InvalidInput(
+                "there are no events to learn from",
+                file=source,
+                remedy="collect some, or name a file with --events",
+            )
+        raise InvalidInput(
+            f"none of its {found.unknown:,} rows is about a product of the catalogue",
+            file=source,
+            field="item_id",
+            remedy="use the product ids of this workspace",
+        )
+    manifest = RecommenderManifest(
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        data=source,
+        sessions=len(found.sessions),
+        clicks=int(found.sessions.items.size),
+        baskets=len(found.baskets),
+        items=len(found.ids),
+        unknown_items=found.unknown,
+        simulated=simulated or found.simulated,
+        code_version=code_version(),
+        index_generation=view.generation,
+        metrics=measured(found),
+    )
+    tables = Tables.fit(found.ids, found.sessions, found.baskets)
+    with layout.writing():
+        layout.recommenders.sweep()
+        name = layout.recommenders.next_name()
+        with new_directory(layout.recommenders.root / name) as scratch:
+            tables.save(scratch, manifest)
+        layout.recommenders.switch(name)
+    return RecommenderReport(name, manifest, time.perf_counter() - started)
+
+
+def _stored(layout: Layout, catalogue: list[str]) -> Behaviour:
+    """What shoppers did, by the workspace's own events; bots and staff are left out."""
+    import pyarrow.compute as pc
+
+    columns = ("session", "object_id", "action_name", "timestamp", "order", "traffic", "query_id")
+    store = EventStore(layout)
+    try:
+        with store.reading() as events:
+            table = events.table(columns)
+    finally:
+        store.close()
+    whole = pc.and_(pc.is_valid(table["session"]), pc.is_valid(table["object_id"]))
+    table = table.filter(pc.and_(whole, pc.equal(table["traffic"], "shopper")))
+    made_up = pc.any(pc.starts_with(table["query_id"], "simulated-")).as_py()
+    found = behaviour_of(table, catalogue, "stored events")
+    return replace(found, simulated=bool(made_up))
+
+
+def measured(found: Behaviour) -> dict[str, Any]:
+    """P@20 and MRR@20 in percent of `next` and of the favourites, on the last tenth of the
+    sessions, by tables of what came before them; null where there are too few."""
+    held = len(found.sessions) // HELD_SHARE
+    earlier = found.sessions[: len(found.sessions) - held]
+    pairs = pairs_of(found.sessions[len(found.sessions) - held :], earlier.counts() > 0)
+    if len(pairs) < FEWEST_PAIRS:
+        return {"pairs": len(pairs), "next": None, "popularity": None}
+    rng = np.random.default_rng(1)
+    chosen = rng.choice(len(pairs), min(MOST_PAIRS, len(pairs)), replace=False)
+    pairs = pairs.take(np.sort(chosen))
+    tables = Tables.fit(found.ids, earlier, found.baskets)
+    favourites, _ = tables.favourites(CUTOFF)
+    ranks: dict[str, list[float]] = {"next": [], "popularity": []}
+    for row, target in enumerate(pairs.targets.tolist()):
+        recent = pairs.prefixes[row : row + 1].items
+        ranks["next"].append(_reciprocal(tables.after(recent)[0][:CUTOFF], target))
+        ranks["popularity"].append(_reciprocal(favourites, target))
+    return {
+        "pairs": len(pairs),
+        **{
+            name: {
+                f"P@{CUTOFF}": round(100 * float(np.mean(np.array(found_at) > 0)), 2),
+                f"MRR@{CUTOFF}": round(100 * float(np.mean(found_at)), 2),
+            }
+            for name, found_at in ranks.items()
+        },
+    }
+
+
+def _reciprocal(items: Ints, target: int) -> float:
+    at = np.flatnonzero(items == target)
+    return 1 / (int(at[0]) + 1) if at.size else 0.0
