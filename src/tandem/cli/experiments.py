@@ -127,3 +127,35 @@ def plan_command(
         ("looking at any time", result.sequential_units, result.sequential_days),
     ):
         out.print(f"{label}: {units:,} units" + (f", {days} days" if days else ""))
+
+
+@experiment_app.command("sensitivity")
+def sensitivity_command(
+    sessions: Annotated[int, typer.Option(min=100, help="Simulated shoppers by method.")] = 4_000,
+    noise: Annotated[
+        str, typer.Option(help="Noise of the old and of the new ranker, by comma.")
+    ] = "1.5,1.0",
+    seed: Annotated[int, typer.Option(help="Same seed, same figures.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """How many shoppers interleaving needs, and how many an A/B test: on simulated shoppers.
+
+    Example: `tandem experiment sensitivity --sessions 10000 --json`
+    """
+    from tandem.contracts.errors import InvalidInput
+    from tandem.flows.interleaving import sensitivity
+
+    try:
+        old, new = (float(s) for s in noise.split(","))
+    except ValueError:
+        raise InvalidInput(
+            f"'{noise}' is not two numbers", field="noise", remedy="for example 1.5,1.0"
+        ) from None
+    result = sensitivity(sessions, (old, new), seed).to_json()
+    if json_:
+        print_json(result)
+        return
+    out.print("[bold]SIMULATED SHOPPERS[/]; needed for 80% power at 5%, looking once:")
+    for method, needed in result["shoppers"].items():
+        times = result["times"][method]
+        out.print(f"  {method:<11} {needed:>8,.0f}" + (f"  {times:.0f} times fewer" * (times > 1)))
