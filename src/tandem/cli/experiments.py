@@ -13,7 +13,8 @@ from tandem.cli.console import JsonOption, out, print_json
 experiment_app = typer.Typer(no_args_is_help=True, help="Plan and analyse controlled experiments.")
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def names(text: str | None) -> tuple[str, ...]:
+    """Names given by comma, each once."""
     return tuple(dict.fromkeys(s.strip() for s in (text or "").split(",") if s.strip()))
 
 
@@ -62,9 +63,9 @@ def analyse_command(
         file,
         control=control,
         treatment=treatment,
-        success=_names(success),
-        guardrails=_names(guardrails),
-        less_is_better=_names(less_is_better),
+        success=names(success),
+        guardrails=names(guardrails),
+        less_is_better=names(less_is_better),
         shares=parts,
         planned=planned,
         alpha=alpha,
@@ -159,3 +160,43 @@ def sensitivity_command(
     for method, needed in result["shoppers"].items():
         times = result["times"][method]
         out.print(f"  {method:<11} {needed:>8,.0f}" + (f"  {times:.0f} times fewer" * (times > 1)))
+
+
+@experiment_app.command("agreement")
+def agreement_command(
+    file: Annotated[Path, typer.Argument(help="One row per item, a column of ratings per judge.")],
+    raters: Annotated[
+        str | None,
+        typer.Option(help="Columns of the judges, by comma; default: …_rating."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 1_000,
+    json_: JsonOption = False,
+) -> None:
+    """Do the judges agree? Cohen's kappa by pair, Krippendorff's alpha for all.
+
+    Example: `tandem experiment agreement rater_judgments.csv --json`
+    """
+    from tandem.flows.experiment import agreement_of_file
+
+    result = agreement_of_file(file, names(raters), resamples=resamples)
+    if json_:
+        print_json(result.to_json())
+        return
+    out.print(f"{result.items:,} items, {len(result.raters)} judges")
+    table = Table(box=None)
+    for head in ("judges", "items", "equal", "kappa", "weighted kappa"):
+        table.add_column(head, justify="left" if head == "judges" else "right")
+    for p in result.pairs:
+        table.add_row(
+            f"{p.first}, {p.second}",
+            f"{p.items:,}",
+            f"{p.equal:.1%}",
+            f"{p.kappa:.3f}",
+            f"{p.weighted:.3f}",
+        )
+    out.print(table)
+    for level, a in result.alpha.items():
+        out.print(
+            f"Krippendorff's alpha, {level}: {a:.3f} "
+            f"({result.low[level]:.3f} – {result.high[level]:.3f})"
+        )

@@ -36,6 +36,7 @@ from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
 from tandem.cli.offpolicy import offpolicy_app
 from tandem.cli.recommending import recommend_app
+from tandem.cli.reporting import report_app
 from tandem.cli.seller import seller_app
 from tandem.contracts.errors import TandemError
 
@@ -64,6 +65,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(governance_app, name="governance")
 app.add_typer(offpolicy_app, name="offpolicy")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(report_app, name="report")
 
 app.add_typer(models.models_app, name="models")
 

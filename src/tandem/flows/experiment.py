@@ -12,6 +12,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.experiments.abtest.analysis import Analysis, analyse
 from tandem.experiments.abtest.effects import Metric
 from tandem.experiments.abtest.summary import Array
+from tandem.experiments.agreement import Agreement, agreement
 
 PRE = "pre_"
 CONTROL = "control"
@@ -168,3 +169,35 @@ def _one_row_per_unit(table: Any, file: str) -> Any:
         if c != "unit"
     }
     return table.groupby("unit", sort=False).agg(how).reset_index()
+
+
+def agreement_of_file(
+    path: Path, raters: Sequence[str] = (), *, resamples: int = 1_000
+) -> Agreement:
+    """Judges' agreement from a table with one column of ratings per judge, an empty cell missing.
+
+    raters: the columns; default: those whose names end in `_rating`, without `final_rating`, which
+    is not a judge's but made of theirs. Raises InvalidInput for columns that are not there.
+    """
+    table = _read(path)
+    columns = list(raters) or [
+        c for c in table.columns if c.endswith("_rating") and c != "final_rating"
+    ]
+    for c in columns:
+        if c not in table or table[c].dtype.kind not in "iufb":
+            raise InvalidInput(
+                "no such column of numbers",
+                file=str(path),
+                field=c,
+                remedy=f"columns: {', '.join(map(str, table.columns))}",
+            )
+    if len(columns) < 2:
+        raise InvalidInput(
+            f"{len(columns)} judges",
+            file=str(path),
+            field="raters",
+            remedy="name two columns or more with --raters",
+        )
+    return agreement(
+        table[columns].to_numpy(np.float64), [str(c) for c in columns], resamples=resamples
+    )

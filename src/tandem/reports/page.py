@@ -75,7 +75,29 @@ class BarChart:
     groups: Sequence[tuple[str, Sequence[Bar]]]
 
 
-Block = Heading | Paragraph | Notice | Bullets | Grid | Definitions | BarChart
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A relative change with its interval, all as shares (0.03 is +3%). good: which way it points.
+
+    None in `value`: it cannot be said as a share.
+    """
+
+    label: str
+    value: float | None
+    low: float
+    high: float
+    good: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeChart:
+    """Changes as dots with intervals around a line at no change."""
+
+    caption: str
+    changes: Sequence[Change]
+
+
+Block = Heading | Paragraph | Notice | Bullets | Grid | Definitions | BarChart | ChangeChart
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +146,7 @@ def _block_markdown(block: Block) -> str:
             ]
             lines += [_row(row, bold=i in strong) for i, row in enumerate(rows)]
             return f"{_md(caption)}\n\n" + "\n".join(lines)
-        case BarChart():
+        case BarChart() | ChangeChart():
             return ""
 
 
@@ -151,6 +173,8 @@ def _block_html(block: Block) -> str:
             return _grid_html(block)
         case BarChart():
             return _chart_svg(block)
+        case ChangeChart():
+            return _change_svg(block)
 
 
 def _grid_html(grid: Grid) -> str:
@@ -233,6 +257,65 @@ def _chart_svg(chart: BarChart) -> str:
     )
 
 
+def percent(share: float) -> str:
+    """A share as a signed percentage: +3.3%."""
+    return f"{share:+.1%}"
+
+
+def _change_svg(chart: ChangeChart) -> str:
+    """Dots with intervals; the axis reaches as far to the left of no change as to the right."""
+    known = [c for c in chart.changes if c.value is not None]
+    reach = max([0.01, *(max(abs(c.low), abs(c.high)) for c in known)]) * 1.1
+    middle, half = _LEFT + (_WIDTH - _LEFT - 20) / 2, (_WIDTH - _LEFT - 20) / 2
+
+    def x(share: float) -> float:
+        return middle + share / reach * half
+
+    bottom = 12 + 2 * _ROW * len(chart.changes)
+    marks = [f'<path class="axis" d="M{middle:.1f} 6V{bottom}"/>']
+    for i, c in enumerate(chart.changes):
+        y = 12 + 2 * _ROW * i + _ROW
+        name = c.label if len(c.label) <= _LABEL else c.label[: _LABEL - 1] + "…"
+        marks.append(
+            f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{escape(name)}'
+            f"<title>{escape(c.label)}</title></text>"
+        )
+        if c.value is None:
+            marks.append(f'<text x="{_LEFT + 6}" y="{y + 4}">not a share</text>')
+            continue
+        kind = "dot" if c.good is None else "dot good" if c.good else "dot bad"
+        at, low, high = x(c.value), x(c.low), x(c.high)
+        marks.append(
+            f'<path class="interval" d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 5}v10'
+            f'M{high:.1f} {y - 5}v10"/><circle class="{kind}" cx="{at:.1f}" cy="{y}" r="5.5"/>'
+            f'<text class="value" x="{at:.1f}" y="{y - 10}" text-anchor="middle">'
+            f"{percent(c.value)}</text>"
+        )
+    marks += [
+        f'<text class="tick" x="{x(t):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{label}</text>'
+        for t, label, anchor in (
+            (-reach, percent(-reach), "start"),
+            (0.0, "no change", "middle"),
+            (reach, percent(reach), "end"),
+        )
+    ]
+    described = "; ".join(
+        f"{c.label}: "
+        + (
+            "not a share"
+            if c.value is None
+            else f"{percent(c.value)}, from {percent(c.low)} to {percent(c.high)}"
+        )
+        for c in chart.changes
+    )
+    return (
+        f'<figure><svg viewBox="0 0 {_WIDTH} {bottom + 24}" role="img" '
+        f'aria-label="{escape(chart.caption)} {escape(described)}">\n'
+        + "\n".join(marks)
+        + f"</svg><figcaption>{escape(chart.caption)}</figcaption></figure>"
+    )
+
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5a6675; --line: #d9dee5; --paper: #fff;
   --tint: #f3f5f8; --bar: #a9b6c6; --strong: #2563ab; --warn: #fff4d6; --warn-line: #d79b00; }
@@ -264,6 +347,7 @@ svg .tick { fill: var(--soft); font-size: 12px; } svg .value { font-variant-nume
   paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
 .bar { fill: var(--bar); } .bar.strong { fill: var(--strong); }
 .interval { stroke: var(--ink); stroke-width: 1.5; fill: none; }
+.dot { fill: var(--bar); } .dot.good { fill: #1d8a4a; } .dot.bad { fill: #c0392b; }
 .grid { stroke: var(--line); fill: none; } .axis { stroke: var(--soft); fill: none; }
 figcaption { color: var(--soft); font-size: .88rem; }
 dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; color: var(--soft); max-width: 70ch; }

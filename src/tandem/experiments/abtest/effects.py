@@ -55,6 +55,8 @@ class Effect:
     relative: float | None
     relative_low: float | None
     relative_high: float | None
+    relative_always_low: float | None
+    relative_always_high: float | None
     variance_reduction: float | None
     n_control: int
     n_treatment: int
@@ -134,24 +136,29 @@ def _compare(
     nan = float("nan")
     difference = means[1] - means[0]
     if min(n) < 2 or not np.isfinite(difference):
-        return Effect(*means, difference, *(nan,) * 6, None, None, None, reduction, *n)
+        return Effect(*means, difference, *(nan,) * 6, *(None,) * 5, reduction, *n)
     parts = [v / k for v, k in zip(variances, n, strict=True)]
     error = float(np.sqrt(sum(parts)))
     if error == 0:
         equal = float(difference == 0)
         low = high = difference
         return Effect(
-            *means, difference, low, high, equal, low, high, equal, None, None, None, reduction, *n
+            *means, difference, low, high, equal, low, high, equal, *(None,) * 5, reduction, *n
         )
     freedom = sum(parts) ** 2 / sum(p**2 / (k - 1) for p, k in zip(parts, n, strict=True))
     half = float(t.ppf(1 - alpha / 2, freedom)) * error
     p = float(2 * t.sf(abs(difference) / error, freedom))
     wide = sequence_width(error, sum(n), planned, alpha)
-    relative = relative_low = relative_high = None
+    relative = relative_low = relative_high = always_low = always_high = None
     if min(means) > 0:
         log_error = np.sqrt(sum(q / m**2 for q, m in zip(parts, means, strict=True)))
         factor = float(np.exp(float(t.ppf(1 - alpha / 2, freedom)) * log_error))
+        # Wider than e^50 is any ratio at all, and e^800 is no number.
+        wide_log = sequence_width(float(log_error), sum(n), planned, alpha)
+        always = float(np.exp(min(wide_log, 50.0)))
         relative = means[1] / means[0] - 1
+        always_low = means[1] / means[0] / always - 1
+        always_high = means[1] / means[0] * always - 1
         relative_low = means[1] / means[0] / factor - 1
         relative_high = means[1] / means[0] * factor - 1
     return Effect(
@@ -166,6 +173,8 @@ def _compare(
         relative,
         relative_low,
         relative_high,
+        always_low,
+        always_high,
         reduction,
         *n,
     )
