@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import engines, run, shop
+import json
+
+from benchmarks import engines, events, run, shop
 
 from tandem.flows.workspace import Workspace
 
@@ -22,3 +24,14 @@ def test_a_small_benchmark_measures_every_kind_of_search(tmp_path):
         {"machine": "m", "data": "d", "sizes": {"300": {"build": built.row, "search": rows}}}
     )
     assert "| search: bm25 |" in table
+
+
+def test_every_way_in_for_events_is_measured(tmp_path, monkeypatch):
+    arguments = ["events", "--events", "2000", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", [*arguments, *(f"--way={w}" for w in ("journal", "import"))])
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEYS", str(tmp_path))
+    events.main()
+    results = json.loads((tmp_path / "events.json").read_text())
+    assert set(results["ways"]) == {"journal", "import"}
+    assert all(way["events_per_second"] > 0 for way in results["ways"].values())
+    assert "admitted rows into the journal" in (tmp_path / "events.md").read_text()

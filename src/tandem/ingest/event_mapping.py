@@ -52,6 +52,10 @@ FIELDS = tuple(
 _MILLISECONDS, _MICROSECONDS = 10**11, 10**14
 
 
+# Sets of columns that are remembered; a file of JSON may have a different one in each row.
+MOST_COLUMNS = 1_000
+
+
 class EventTake(Take):
     """Where the value of one field comes from. translate: other words for values, such as the
     names that a source has for actions."""
@@ -136,6 +140,7 @@ class EventRows:
     def __init__(self, mapping: EventMapping, currency: str) -> None:
         self.mapping = mapping
         self.guests = 0
+        self._known_columns: dict[tuple[str, ...], list[tuple[str, EventTake]]] = {}
         self._currency = mapping.currency or currency
         self._zone = ZoneInfo(mapping.timezone)
 
@@ -151,7 +156,8 @@ class EventRows:
             who = [str(row[c]) for c in self.mapping.guest if row.get(c) not in (None, "")]
             if who:
                 draft["client_id"] = "guest:" + ":".join(who)
-        draft.setdefault("event_id", self._id_of(row))
+        if "event_id" not in draft:
+            draft["event_id"] = self._id_of(row)
         record = parse_record(draft)
         if guest and not isinstance(record, Problem):
             self.guests += 1
@@ -160,17 +166,20 @@ class EventRows:
     def _draft(self, row: Mapping[str, Any]) -> dict[str, Any]:
         mapping = self.mapping
         found: dict[str, Any] = {}
-        for field, take in mapping.fields.items():
-            value = take.values(row) if field in LISTS else take.text_or_value(row)
+        for field, take in self._takes(row):
             if field in LISTS:
+                value = take.values(row)
                 value = [_text(part) for part in value] if isinstance(value, list) else value
-                if not value:
-                    continue
-            value = _text(value) if field in _TEXTS else value
+                if value:
+                    found[field] = value
+                continue
+            value = take.text_or_value(row)
+            if field in _TEXTS:
+                value = _text(value)
             if isinstance(value, str):
                 value = value.strip() if field != "user_query" else value
                 value = take.translate.get(value, value)
-            if value is not None and (value != "" or field == "user_query"):
+            if value is not None and value != "":
                 found[field] = value
         found["timestamp"] = self._time(found.get("timestamp"), row)
         self._count(found)
@@ -181,6 +190,22 @@ class EventRows:
         if watch:
             found["watch"] = watch
         return found
+
+    def _takes(self, row: Mapping[str, Any]) -> list[tuple[str, EventTake]]:
+        """The fields that a row with these columns can have; files have few sets of columns."""
+        columns = tuple(row)
+        takes = self._known_columns.get(columns)
+        if takes is None:
+            takes = [
+                (field, take)
+                for field, take in self.mapping.fields.items()
+                if not row.keys().isdisjoint(take.columns)
+                or take.constant is not None
+                or take.default is not None
+            ]
+            if len(self._known_columns) < MOST_COLUMNS:
+                self._known_columns[columns] = takes
+        return takes
 
     def _time(self, value: Any, row: Mapping[str, Any]) -> datetime:
         moment = _moment(value)
