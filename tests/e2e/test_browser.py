@@ -429,6 +429,18 @@ def test_a_candidate_is_refused_in_the_lab_and_a_result_traced(page: Page) -> No
     page.until(lambda: "P001, P002" in page.text("#traced"))
 
 
+def test_a_seller_sees_what_is_searched_for_and_asks_why(page: Page) -> None:
+    page.open("/seller")
+    page.one("#merchant").send_keys("Acme")
+    page.js("document.getElementById('period').value = '2026-03'")
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: len(page.all(".grid-table tbody tr")) == 2)
+    assert "10%" in page.text(".grid-table tbody tr")
+    assert "Nobody offers it" in page.all(".grid-table tbody tr")[1].text
+    page.one(".grid-table button").click()
+    page.until(lambda: page.one("#q").get_attribute("value") == "speaker" and page.all(".summary"))
+
+
 def test_a_seller_is_told_of_a_wrong_id(page: Page) -> None:
     page.open("/seller?product=nothing&q=speaker")
     assert "No product 'nothing'" in page.text("[role=alert]")

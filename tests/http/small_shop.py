@@ -45,6 +45,7 @@ from tandem.contracts.search import (
     Suggestion,
     Understanding,
 )
+from tandem.contracts.search_performance import Funnel, QueryPerformance, SearchPerformance
 from tandem.flows.events import EventIntake
 from tandem.ingest.mapping import READY
 from tandem.listing.quality import listing_quality
@@ -358,6 +359,33 @@ class SmallShop:
             raise NotFound(f"no finding '{finding_id}'", remedy="choose another")
         self.tried_by = actor
         return {"id": finding_id, "verdict": "cannot be tried offline", "measures": []}
+
+    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+        """Two queries: one that the merchant could have more of, one that nobody answers."""
+        if not any(p.merchant == merchant or p.brand == merchant for p in self.products.values()):
+            raise NotFound(f"no product of merchant '{merchant}'", remedy="check the name")
+        many = Funnel(impressions=900, clicks=300, carts=60, purchases=20)
+        few = Funnel(impressions=300, clicks=30, carts=6, purchases=2)
+        none = Funnel(impressions=0, clicks=0, carts=0, purchases=0)
+        asked = {"search_query_volume": 400, "people": 200}
+        speaker = QueryPerformance(
+            query="speaker",
+            **asked,
+            market=many,
+            own=few,
+            click_share=0.1,
+            place=7,
+            product_id="P003",
+            title=self.products["P003"].title if "P003" in self.products else "gone",
+            results=12,
+            chance="opportunity",
+        )
+        gap = QueryPerformance(
+            query="zzzz", **asked, market=none, own=None, results=0, chance="supply_gap"
+        )
+        return SearchPerformance(
+            merchant=merchant, period=period, k=50, queries=(speaker, gap), withheld={}
+        )
 
     def upsert(self, products: Sequence[Product]) -> int:
         with self._writing:

@@ -139,10 +139,12 @@ def test_openapi_shows_problems_examples_and_the_key(client: TestClient) -> None
 
 
 def test_every_route_setting_and_metric_is_documented(client: TestClient) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    pages = ("http.md", "collaborations.md")
+    text = "\n".join((docs / page).read_text(encoding="utf-8") for page in pages)
     for path, methods in client.get("/openapi.json").json()["paths"].items():
         for method in methods:
-            route = f"{method.upper()} {path.replace('{product_id}', '{id}')}"
+            route = f"{method.upper()} {re.sub('{(product_id|id_)}', '{id}', path)}"
             assert re.search(re.escape(route) + r"[`?]", text), route
     for field in dataclasses.fields(ServerSettings):
         assert f"`{field.name}`" in text, field.name

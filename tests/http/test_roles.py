@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_registry import SmallRegistry
 from small_shop import SmallShop
 from starlette.testclient import TestClient
 
@@ -38,6 +39,7 @@ class House:
                 ServerSettings(
                     admin_key=AdminKey.of("a-key-for-tests-only"),
                     keys=self.store,
+                    registry=SmallRegistry(),
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
@@ -58,9 +60,17 @@ OPENS = {
     ("PUT", "/v1/products"): {Role.ADMIN, Role.MERCHANT},
     ("GET", "/v1/insights"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/insights/try"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
+    ("GET", "/v1/seller/queries?merchant=Acme&period=2026-03"): {
+        Role.ADMIN,
+        Role.ANALYST,
+        Role.SCIENTIST,
+        Role.MERCHANT,
+    },
 }
 BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
+    "/v1/models/rollback": {"why": "clicks fell"},
     "/v1/judgments": {"q": "lamp", "product_id": "P001", "relevance": 3},
     "/v1/products": {"products": [{"id": "X", "title": "x", "merchant": "Acme"}]},
 }
@@ -128,3 +138,17 @@ def test_one_foreign_product_turns_the_whole_batch_away(house):
     key = house.keys[Role.MERCHANT, "Acme"]
     assert house.client.put("/v1/products", json=body, headers=key).status_code == 403
     assert house.shop.products == before
+
+
+def test_a_merchant_reads_their_own_report_only(house):
+    for me in MERCHANTS:
+        for other in MERCHANTS:
+            response = house.client.get(
+                "/v1/seller/queries",
+                params={"merchant": other, "period": "2026-03"},
+                headers=house.keys[Role.MERCHANT, me],
+            )
+            assert (response.status_code == 403) == (me != other)
+    creator = house.keys[Role.CREATOR, "Acme"]
+    asked = {"merchant": "Acme", "period": "2026-03"}
+    assert house.client.get("/v1/seller/queries", params=asked, headers=creator).is_error

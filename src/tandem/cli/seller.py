@@ -10,6 +10,9 @@ from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
 from tandem.contracts.listing import Edit, ListingQuality, Standing
+from tandem.contracts.search_performance import SearchPerformance
+
+SHOWN = 40
 
 seller_app = typer.Typer(no_args_is_help=True, help="Answers for merchants about their listings.")
 
@@ -38,6 +41,62 @@ def why(
         print_json(standing.model_dump(mode="json"))
     else:
         _show(standing)
+
+
+@seller_app.command("queries")
+def queries(
+    merchant: Annotated[str, typer.Argument(help="The merchant, as its products name it.")],
+    period: Annotated[
+        str | None, typer.Option(help="Month as 2026-03; default: the last that is over.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """What shoppers search for, what of it comes to a merchant, and where it could be more.
+
+    Counts are of at least 50 people. A month's report is made once and stays as it is.
+
+    Example: `tandem seller queries Acme --period 2026-03 -w shop`
+    """
+    from datetime import UTC, datetime
+
+    from tandem.flows.search_performance import last_month
+    from tandem.flows.workspace import open_workspace
+    from tandem.governance.audit import os_actor
+
+    month = period or last_month(datetime.now(UTC))
+    with open_workspace(workspace) as shop:
+        report = shop.search_performance(merchant, month, actor=os_actor())
+    if json_:
+        print_json(report.model_dump(mode="json"))
+    else:
+        _show_queries(report)
+
+
+def _show_queries(report: SearchPerformance) -> None:
+    if report.simulated:
+        out.print("[black on yellow] SIMULATED [/] These shoppers and products are not real.")
+    table = Table(box=None, pad_edge=False)
+    for name in ("query", "asked", "clicks", "own clicks", "share", "place", ""):
+        table.add_column(name, justify="left" if name in ("query", "") else "right")
+    words = {"opportunity": "[yellow]could stand higher[/]", "supply_gap": "[cyan]nobody has it[/]"}
+    for q in report.queries[:SHOWN]:
+        table.add_row(
+            escape(q.query),
+            f"{q.search_query_volume:,}",
+            f"{q.market.clicks:,}",
+            f"{q.own.clicks:,}" if q.own else "–",
+            f"{q.click_share:.0%}" if q.click_share is not None else "–",
+            str(q.place) if q.place else "–",
+            words.get(q.chance or "", ""),
+        )
+    out.print(table)
+    withheld = sum(report.withheld.values())
+    out.print(
+        f"[dim]{report.period}: {len(report.queries)} queries; {withheld:,} figures withheld, "
+        f"since they are of fewer than {report.k} people or would give somebody away. – is not "
+        "known, which is not zero.[/]"
+    )
 
 
 def _show(standing: Standing) -> None:

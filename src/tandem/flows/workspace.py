@@ -33,12 +33,14 @@ from tandem.contracts.search import (
     SearchResponse,
     Suggestion,
 )
+from tandem.contracts.search_performance import SearchPerformance
 from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
 from tandem.flows.index import index_manifest
 from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
+from tandem.flows.search_performance import search_performance
 from tandem.flows.standing import standing
 from tandem.flows.view import View
 from tandem.flows.visitors import Visitors
@@ -269,6 +271,11 @@ class Workspace:
         from tandem.flows.insights import try_fix
 
         return try_fix(self.layout, finding_id, actor=actor).to_json()
+
+    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+        """What shoppers search for, and what of it comes to a merchant, in one month (YYYY-MM)
+        that is over. actor: who asks, for the audit log."""
+        return search_performance(self.layout, self._view, merchant, period, actor=actor)
 
     # --- Updating -----------------------------------------------------------------------------
 

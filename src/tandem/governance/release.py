@@ -193,15 +193,17 @@ class Releases:
         kept: list[_Cell] = []
         out: dict[tuple[str, ...], Reason] = {}
         left: list[_Cell] = []
+        told = _Told(released)
         for cell in sorted(cells, key=lambda c: (-len(c.units), c.key)):
             if cell.people < self.k:
                 out[cell.key] = "few_people"
                 left.append(cell)
-            elif not _differs_enough(cell, [*released, *kept], self.k):
+            elif not _differs_enough(cell, told, self.k):
                 out[cell.key] = "differencing"
                 left.append(cell)
             else:
                 kept.append(cell)
+                told.add(cell)
         while left and kept and _people(left) < self.k:
             joined = kept.pop()
             out[joined.key] = "with_others"
@@ -279,12 +281,32 @@ def _bounded(cells: Sequence[_Cell]) -> list[_Cell]:
     return bounded
 
 
-def _differs_enough(cell: _Cell, released: Sequence[_Cell], k: int) -> bool:
+class _Told:
+    """Released cells by the events in them: most cells have nothing to do with each other."""
+
+    def __init__(self, cells: Sequence[_Cell]) -> None:
+        self._cells: list[_Cell] = []
+        self._of: dict[int, list[int]] = {}
+        for cell in cells:
+            self.add(cell)
+
+    def add(self, cell: _Cell) -> None:
+        for event in cell.units[:, 0].tolist():
+            self._of.setdefault(event, []).append(len(self._cells))
+        self._cells.append(cell)
+
+    def near(self, cell: _Cell) -> list[_Cell]:
+        """Those that share an event with `cell`, in the order in which they were released."""
+        met = {at for event in cell.units[:, 0].tolist() for at in self._of.get(event, ())}
+        return [self._cells[at] for at in sorted(met)]
+
+
+def _differs_enough(cell: _Cell, told: _Told, k: int) -> bool:
     """Whether no difference of `cell` and what was released before is of 1 to k - 1 people."""
     import numpy as np
 
     left = np.ones(len(cell.units), bool)  # what the released cells inside this one leave over
-    for other in released:
+    for other in told.near(cell):
         inside = np.isin(cell.units[:, 0], other.units[:, 0])
         common = int(inside.sum())
         if common and common == len(other.units):  # the other one lies in this one
@@ -296,7 +318,7 @@ def _differs_enough(cell: _Cell, released: Sequence[_Cell], k: int) -> bool:
             if not _enough(other.units[around], k):
                 return False
             # With its released siblings it must not leave over too few of the other either.
-            for sibling in released:
+            for sibling in told.near(other):
                 within = np.isin(other.units[:, 0], sibling.units[:, 0])
                 if sibling is not other and within.sum() == len(sibling.units):
                     around &= ~within
@@ -331,7 +353,7 @@ def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
         rows.setdefault(tuple(str(column[row]) for column in columns), []).append(row)
     units = np.array(
         [
-            (int(event[:16], 16), _fingerprint(person))
+            (_fingerprint(event), _fingerprint(person))
             for event, person in zip(
                 events["event_key"].to_pylist(), events["client"].to_pylist(), strict=True
             )
@@ -342,9 +364,10 @@ def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
     return [_Cell(key, units[which], actions[which]) for key, which in rows.items()]
 
 
-def _fingerprint(person: str) -> int:
-    """64 bits of a pseudonym's hash: 100,000 people collide with probability 3e-10."""
-    return int.from_bytes(hashlib.blake2b(person.encode(), digest_size=8).digest(), "big")
+def _fingerprint(name: str) -> int:
+    """64 bits of a hash of an event's key or a pseudonym: among 100,000 people, two collide with
+    probability 3e-10. Hashed, since a key's first digits need not be random."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
 def _released(connection: sqlite3.Connection) -> list[_Cell]:

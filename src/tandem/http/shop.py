@@ -15,6 +15,7 @@ from tandem.contracts.recommend import RecommendRequest, RecommendResponse, Visi
 from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
+from tandem.contracts.search_performance import SearchPerformance
 
 
 class Visitors(Protocol):
@@ -61,6 +62,10 @@ class Shop(Protocol):
 
     def try_insight(self, finding_id: str, *, actor: str) -> Mapping[str, Any]:
         """Try the fix of a finding offline. actor: who asks, as the audit log names them."""
+        ...
+
+    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+        """What shoppers search for, and what of it comes to a merchant, in one month."""
         ...
 
     def upsert(self, products: Sequence[Product]) -> int: ...

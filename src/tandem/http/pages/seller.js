@@ -157,6 +157,60 @@ function above(found) {
       h("li", {}, h("b", {}, r.position), h("a", { href: `/p/${productPath(r.product_id)}`, dir: "auto" }, r.title)))));
 }
 
+// --- What shoppers search for -------------------------------------------------------------------
+
+const month = new Date();
+month.setUTCDate(0); // the last day of the month before
+$("period").value = month.toISOString().slice(0, 7);
+$("key").value = sessionStorage.getItem("seller-key") || "";
+
+$("performance").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const key = $("key").value.trim();
+  const asked = new URLSearchParams({ merchant: $("merchant").value.trim(), period: $("period").value });
+  $("queries").replaceChildren(h("p", { class: "busy" }, "Counting …"));
+  try {
+    const report = await call("GET", `/v1/seller/queries?${asked}`, { key });
+    sessionStorage.setItem("seller-key", key);
+    $("queries").replaceChildren(table(report));
+  } catch (error) {
+    const said = error.status === 401 ? "This key does not open this shop" : capital(error.message);
+    $("queries").replaceChildren(h("p", { class: "error", role: "alert" }, `${said}. ${capital(error.remedy || "")}`));
+  }
+});
+
+const known = (n) => (n === null || n === undefined ? "–" : n.toLocaleString());
+
+function table(report) {
+  if (!report.queries.length) return h("p", { class: "panel" }, "No query was asked by enough people in this month.");
+  const heads = ["Query", "Asked", "Clicks", "Your clicks", "Your share", "Your place", ""];
+  const withheld = Object.values(report.withheld).reduce((a, b) => a + b, 0);
+  return h("section", { class: "panel", "aria-label": "Search query performance" },
+    report.simulated ? h("p", { class: "label ask" }, "Simulated shoppers") : null,
+    h("div", { class: "wide" }, h("table", { class: "grid-table" },
+      h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { scope: "col", class: i && i < 6 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
+      h("tbody", {}, report.queries.slice(0, 100).map(queryRow)))),
+    h("p", { class: "muted" }, `${report.queries.length} queries. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away. – means not known, not zero.`));
+}
+
+function queryRow(q) {
+  const act = q.chance === "opportunity"
+    ? h("button", { type: "button", class: "quiet", onclick: () => whyNot(q) }, `Why only #${q.place}?`)
+    : q.chance === "supply_gap" ? h("span", { class: "label ask" }, "Nobody offers it") : null;
+  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, q.query),
+    h("td", { class: "num" }, known(q.search_query_volume)), h("td", { class: "num" }, known(q.market.clicks)),
+    h("td", { class: "num" }, known(q.own?.clicks)), h("td", { class: "num" }, q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`),
+    h("td", { class: "num" }, q.place === null ? "–" : `#${q.place}`), h("td", {}, act));
+}
+
+function whyNot(q) {
+  chosen = { id: q.product_id, title: q.title };
+  input.value = q.title;
+  $("q").value = q.query;
+  $("ask").requestSubmit();
+  $("ask").scrollIntoView({ behavior: "smooth" });
+}
+
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 const asked = new URLSearchParams(location.search);

@@ -1,0 +1,203 @@
+"""What shoppers search for, and what of it comes to one merchant, under the release rules.
+
+Two reports are released by month: how often a query is asked and used (to everybody the same), and
+what of it went to the merchant's products. Both are counts over at least k people, frozen once
+released, and held against each other, so that nobody can be found by subtracting one from the
+other. What stands where today is asked of the real search.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tandem.contracts.consent import Purpose
+from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.events import QUERY_ACTION
+from tandem.contracts.search import MAX_QUERY, SearchRequest
+from tandem.contracts.search_performance import (
+    Chance,
+    Funnel,
+    QueryPerformance,
+    SearchPerformance,
+)
+from tandem.flows.search import rank
+from tandem.flows.view import View
+from tandem.governance.reading import EventReader
+from tandem.governance.release import Figures, K, Releases
+from tandem.queries.normalise import normalise
+from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MARKET = "market"  # the tenant that what is released to everybody is released to
+FUNNEL = ("impression", "click", "add_to_cart", "purchase")
+TOP = 3  # up to this place a product needs no advice
+COLUMNS = (
+    "event_key",
+    "action_name",
+    "timestamp",
+    "client",
+    "query_id",
+    "user_query",
+    "object_id",
+    "traffic",
+)
+_PERIOD = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+
+
+def search_performance(
+    layout: Layout, view: View, merchant: str, period: str, *, actor: str, k: int = K
+) -> SearchPerformance:
+    """The report of `merchant` for `period` (YYYY-MM, over by now). k: people a figure is of.
+
+    Released once, it stays as it is; places are today's. NotFound when the merchant sells nothing
+    here, or nothing was recorded in the period.
+    """
+    since, until = _bounds(period)
+    sold = _sold(view, merchant)
+    reader = EventReader(layout, Purpose.ANALYTICS, actor=actor)
+    with reader.reading() as allowed:
+        table = allowed.table(COLUMNS, since=since, until=until).table
+    if table.num_rows == 0:
+        raise NotFound(
+            f"nothing was recorded in {period}", remedy="choose another month, as 2026-03"
+        )
+    asked, used = _by_query(table)
+    releases = Releases(layout, k=k)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    market = releases.release(
+        "search_queries", MARKET, period, pa.concat_tables([asked, used]), ["query"]
+    )
+    ours = pc.is_in(used["object_id"], value_set=pa.array(sorted(sold), pa.string()))
+    own = releases.release(
+        "search_query_performance", merchant, period, used.filter(ours), ["query"]
+    )
+    mine = {f.key[0]: f for f in own.figures}
+    rows = [
+        _row(view, figures, mine.get(figures.key[0]), sold)
+        for figures in market.figures
+        if figures.metrics.get(QUERY_ACTION)
+    ]
+    return SearchPerformance(
+        merchant=merchant,
+        period=period,
+        k=k,
+        queries=tuple(sorted(rows, key=_worth)),
+        withheld={
+            reason: market.withheld.get(reason, 0) + own.withheld.get(reason, 0)
+            for reason in sorted({*market.withheld, *own.withheld})
+        },
+        simulated=layout.settings().simulated,
+    )
+
+
+def last_month(now: datetime) -> str:
+    """The last month that is over, YYYY-MM."""
+    year, month = (now.year, now.month - 1) if now.month > 1 else (now.year - 1, 12)
+    return f"{year}-{month:02d}"
+
+
+def _bounds(period: str) -> tuple[int, int]:
+    """Start and end of a month in microseconds since 1970, UTC."""
+    found = _PERIOD.match(period)
+    if found is None:
+        raise InvalidInput(f"'{period}' is no month", field="period", remedy="write it as 2026-03")
+    year, month = int(found[1]), int(found[2])
+    start = datetime(year, month, 1, tzinfo=UTC)
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    if end > datetime.now(UTC):
+        raise InvalidInput(
+            f"{period} is not over yet, and a report is made once",
+            field="period",
+            remedy=f"use {last_month(datetime.now(UTC))} or earlier",
+        )
+    return int(start.timestamp() * 1e6), int(end.timestamp() * 1e6)
+
+
+def _sold(view: View, merchant: str) -> dict[str, int]:
+    """The merchant's products: number by id."""
+    code = view.store.names.code("merchant", merchant)
+    listed = view.store.all_columns.merchant == code if code >= 0 else np.empty(0, bool)
+    numbers = np.flatnonzero(listed)
+    live = view.snapshot.ids(numbers)
+    if not live:
+        raise NotFound(
+            f"no product of merchant '{merchant}'", remedy="check the name as products state it"
+        )
+    return dict(zip(live, numbers.tolist(), strict=True))
+
+
+def _by_query(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Searches, and what shoppers did with their answers, each with its normalised `query`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = table.filter(pc.equal(table["traffic"], "shopper"))
+    searches = table.filter(pc.equal(table["action_name"], QUERY_ACTION))
+    normal: dict[str, str] = {}
+    texts: list[str | None] = []
+    for text in searches["user_query"].to_pylist():
+        if text is not None and text not in normal:
+            normal[text] = " ".join(normalise(text).split())
+        texts.append(normal.get(text) or None)
+    asked = searches.append_column("query", pa.array(texts, pa.string()))
+    meaning = dict(zip(searches["query_id"].to_pylist(), texts, strict=True))
+    used = table.filter(pc.is_in(table["action_name"], value_set=pa.array(FUNNEL)))
+    of = [meaning.get(query_id) for query_id in used["query_id"].to_pylist()]
+    return asked, used.append_column("query", pa.array(of, pa.string()))
+
+
+def _row(
+    view: View, market: Figures, own: Figures | None, sold: Mapping[str, int]
+) -> QueryPerformance:
+    query = market.key[0]
+    ranking = rank(view, SearchRequest(q=query[:MAX_QUERY]))
+    numbers = ranking.applied.candidates.numbers
+    at = np.flatnonzero(np.isin(numbers, list(sold.values())))
+    place = int(at[0]) + 1 if at.size else None
+    best = view.snapshot.products(numbers[at[:1]])[0] if at.size else None
+    clicks = market.metrics.get("click", 0)
+    mine = own.metrics.get("click", 0) if own else None
+    return QueryPerformance(
+        query=query,
+        search_query_volume=int(market.metrics[QUERY_ACTION]),
+        people=market.people,
+        market=_funnel(market.metrics),
+        own=_funnel(own.metrics) if own else None,
+        click_share=mine / clicks if mine is not None and clicks else None,
+        place=place,
+        product_id=best.id if best else None,
+        title=best.title if best else None,
+        results=ranking.total,
+        chance=_chance(ranking.total, place),
+    )
+
+
+def _funnel(metrics: Mapping[str, float]) -> Funnel:
+    impressions, clicks, carts, purchases = (int(metrics.get(name, 0)) for name in FUNNEL)
+    return Funnel(impressions=impressions, clicks=clicks, carts=carts, purchases=purchases)
+
+
+def _chance(results: int, place: int | None) -> Chance | None:
+    if results == 0:
+        return "supply_gap"
+    return "opportunity" if place is not None and place > TOP else None
+
+
+def _worth(row: QueryPerformance) -> tuple[Any, ...]:
+    """What is asked most comes first; of equals, what the merchant has least of."""
+    return (-row.search_query_volume, row.click_share or 0.0, row.query)
+
+
+def opportunities(report: SearchPerformance) -> Sequence[QueryPerformance]:
+    """Queries in which the merchant has something and stands low, by clicks that go elsewhere."""
+    found = [q for q in report.queries if q.chance == "opportunity"]
+    return sorted(found, key=lambda q: -(q.market.clicks or 0) * (1 - (q.click_share or 0.0)))
