@@ -32,11 +32,15 @@ def report(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     events: EventsOption = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings to print.")] = 15,
+    report_file: Annotated[
+        Path | None, typer.Option("--out", help="Also write the report as Markdown, to this file.")
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Rank the failures of search by what they cost, from what shoppers did.
 
-    Examples: `tandem insights -w shop` · `tandem insights -w shop --json`
+    Examples: `tandem insights -w shop` · `tandem insights -w shop --json` ·
+    `tandem insights -w shop --out insights.md`
     """
     if context.invoked_subcommand is not None:
         return
@@ -45,6 +49,11 @@ def report(
 
     found = report_insights(Layout.open(workspace), events or ())
     document = found.to_json()
+    if report_file is not None:
+        from tandem.reports.insights import markdown_page
+        from tandem.storage.atomic import write_atomic
+
+        write_atomic(report_file, markdown_page(document).encode())
     if json_:
         document["findings"] = document["findings"][:limit]
         print_json(document)

@@ -268,7 +268,7 @@ def _try(
     if fix.kind == "retraining_example":
         return _try_order(tables, finding)
     if fix.kind not in ("synonym", "rule"):
-        return "cannot be tried offline", f"{fix.summary}: logs cannot answer that.", ()
+        return "cannot be tried offline", "Whether it helps is not in what shoppers did so far.", ()
     from tandem.flows.workspace import Workspace
 
     chosen = judgments_from_logs(tables, finding.group)

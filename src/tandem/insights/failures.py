@@ -57,6 +57,8 @@ _FLOOR = 0.02  # a symptom's base rate is taken for no less
 _HELPED, _HELPED_ALONE = 0.6, 0.85
 _CLICKS = 150  # clicks that an order is judged by, at least
 _EXAMPLES = 3
+_MOSTLY = 0.75  # share of a known word's searches with the symptom that make the word the reason
+_ALONE = 0.95  # share of a word's searches with one text, from which that text is meant
 
 
 @dataclass
@@ -412,10 +414,26 @@ class _Search:
         # Known words, and no result all the same: the combination is not sold, or not found.
         for row in self._words_with("zero", unknown=False):
             self._word(row, "zero")
+        self._whole_queries("zero")
 
     def _few_results(self) -> None:
         for row in self._words_with("few", unknown=False):
             self._word(row, "few")
+        self._whole_queries("few")
+
+    def _whole_queries(self, symptom: str) -> None:
+        """Queries that have the symptom though each of their words alone has not."""
+        rows = self.tables.rows(
+            f"""SELECT text, count(DISTINCT client) AS clients FROM open
+                WHERE len(filters) = 0 AND text <> '' GROUP BY text
+                HAVING count(*) FILTER ({symptom}) >= {_MOSTLY} * count(*)
+                   AND count(*) >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS}
+                ORDER BY count(*) DESC, text"""
+        )
+        for row in rows:
+            self._unanswered(
+                f"len(filters) = 0 AND text = {quoted(row['text'])}", row["text"], symptom
+            )
 
     def _words_with(self, symptom: str, unknown: bool) -> list[dict[str, Any]]:
         """Words most of whose searches have the symptom, the most frequent first."""
@@ -425,7 +443,8 @@ class _Search:
                 FROM words JOIN open USING (query_id)
                 WHERE len(filters) = 0 AND word {"NOT " if unknown else ""}IN (FROM known)
                 GROUP BY word
-                HAVING n >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS} AND k >= {AFFECTED} * n
+                HAVING n >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS}
+                   AND k >= {AFFECTED if unknown else _MOSTLY} * n
                 ORDER BY k DESC, word"""
         )
 
@@ -435,6 +454,23 @@ class _Search:
             f"len(filters) = 0 AND query_id IN (SELECT query_id FROM words "
             f"WHERE word = {quoted(word)})"
         )
+        # A word of one query says less than the query.
+        texts = self.tables.rows(
+            f"""SELECT text FROM open WHERE {where} GROUP BY text
+                QUALIFY count(*) >= {_ALONE} * sum(count(*)) OVER ()"""
+        )
+        if texts:
+            self._unanswered(
+                f"{where} AND text = {quoted(texts[0]['text'])}", texts[0]["text"], symptom, unknown
+            )
+        else:
+            self._unanswered(where, word, symptom, unknown, Group(words=word))
+
+    def _unanswered(
+        self, where: str, word: str, symptom: str, unknown: bool = False, group: Group | None = None
+    ) -> None:
+        """Searches for `word` (a word in them, or without a group the whole text) with no or few
+        results: what shoppers do then says whether it is a slip, another name, or lacking."""
         # Earlier words may have explained some of these searches.
         now = self.tables.rows(
             f"""SELECT count(*) AS n, count(*) FILTER ({symptom}) AS k,
@@ -444,7 +480,7 @@ class _Search:
         if now["n"] < MIN_SEARCHES or now["clients"] < MIN_CLIENTS:
             return
         tried = self._replacement(word, where, symptom)
-        group = Group(words=word, language=now["language"])
+        group = replace(group or Group(text=word), language=_stated(now["language"]))
         often = f"{now['k'] / now['n']:.0%} of these searches have "
         often += "no result" if symptom == "zero" else f"fewer than {FEW} results"
         cause: Cause
@@ -458,7 +494,7 @@ class _Search:
                 ),
             )
             title = f"'{word}' is wanted and not to be had"
-            why = f"{often}, and trying again with other words does not help."
+            why = f"{often}, and nothing else that shoppers try helps."
         else:
             phrase, meant = tried.phrase, tried.meant
             fix = Fix(
@@ -501,7 +537,7 @@ class _Search:
         by_phrase: dict[tuple[str, str], list[int]] = {}
         for r in rows:
             had, has = r["text"].split(), r["next_text"].split()
-            if word in has:
+            if word in has or r["next_text"] == r["text"]:
                 continue
             fresh = " ".join(w for w in has if w not in had)
             gone = " ".join(w for w in had if w not in has)
@@ -743,7 +779,7 @@ class _Search:
             )
             for r in rows:
                 text = r["value"] if column == "text" else None
-                group = Group(text=text, category=r["category"], language=r["language"])
+                group = Group(text=text, category=r["category"], language=_stated(r["language"]))
                 out.append((f"{column} = {quoted(r['value'])}", group, r["k"], r["n"]))
         return out
 
@@ -906,8 +942,13 @@ class _Search:
         ]
 
     def _language(self, where: str) -> str | None:
-        found = self.tables.rows(f"SELECT mode(language) AS l FROM open WHERE {where}")[0]["l"]
-        return None if found == "?" else found
+        return _stated(
+            self.tables.rows(f"SELECT mode(language) AS l FROM open WHERE {where}")[0]["l"]
+        )
+
+
+def _stated(value: str | None) -> str | None:
+    return None if value == "?" else value
 
 
 def _within(strata: Sequence[dict[str, Any]]) -> tuple[float, float, float, int, float]:
