@@ -38,6 +38,7 @@ from tandem.cli.offpolicy import offpolicy_app
 from tandem.cli.recommending import recommend_app
 from tandem.cli.reporting import report_app
 from tandem.cli.seller import seller_app
+from tandem.cli.studio import studio_app
 from tandem.contracts.errors import TandemError
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ app.add_typer(match_app, name="match")
 app.add_typer(collaborations_app, name="collaborations")
 app.add_typer(recommend_app, name="recommend")
 app.add_typer(seller_app, name="seller")
+app.add_typer(studio_app, name="studio")
 app.add_typer(events_app, name="events")
 app.add_typer(consent_app, name="consent")
 app.add_typer(insights_app, name="insights")

@@ -28,6 +28,7 @@ def serve_command(
     from tandem.http.server import serve
     from tandem.http.settings import Collaborations, ServerSettings
     from tandem.storage.layout import Layout
+    from tandem.storage.query_log import load_query_log
 
     layout = Layout.open(workspace)
     with open_workspace(workspace) as shop, collaboration_desk(workspace) as desk:
@@ -35,6 +36,7 @@ def serve_command(
             keys=KeyStore(layout),
             registry=ModelRegistry(layout),
             collaborations=Collaborations(desk, OrderNames(layout)),
+            asked=tuple(load_query_log(layout)),
             collect_events=events,
         )
         serve(shop, host=host, port=port, settings=settings)

@@ -9,7 +9,6 @@ a dispute stops everything until the platform resolves it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -43,17 +42,9 @@ from tandem.contracts.collaboration import (
     Status,
     Withdraw,
 )
+from tandem.contracts.disclosure import DISCLOSING, hashtags
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.storage.collaborations import deadline
-
-# Hashtags that tell viewers of paid content, by the guidance of FTC, ASA, the German and French
-# regulators and their like; matched without regard to case.
-_TAGS = """
-ad advert advertisement advertorial sponsored paidpartnership paidpromotion anzeige werbung reclame
-publicité publicite sponsorisé sponsorise partenariatrémunéré publicidad publi patrocinado anuncio
-publicidade pubblicità pubblicita iklan реклама إعلان pr 広告 광고 广告 廣告
-"""
-DISCLOSING = frozenset(_TAGS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +246,7 @@ def _published(c: Collaboration, action: Publish, now: datetime) -> dict[str, An
     disclosure = action.disclosure
     if disclosure.hashtag is not None:
         tag = disclosure.hashtag.casefold()
-        shown = {t.casefold() for t in re.findall(r"#(\w+)", action.caption)}
+        shown = {t.casefold() for t in hashtags(action.caption)}
         if tag not in DISCLOSING:
             raise InvalidInput(
                 f"#{disclosure.hashtag} does not tell viewers that the content is paid for",

@@ -25,6 +25,7 @@ from tandem.http.routes import (
     searching,
     selling,
     site,
+    studio,
 )
 from tandem.http.serving import Serving
 from tandem.http.settings import ServerSettings
@@ -69,6 +70,7 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
         selling,
         insights,
         collaborating,
+        studio,
         models,
         operating,
         site,

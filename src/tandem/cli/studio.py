@@ -1,0 +1,121 @@
+"""`tandem studio`: texts for creators, true to the product."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from tandem.contracts.errors import InvalidInput
+
+studio_app = typer.Typer(
+    no_args_is_help=True, help="Texts for creators: briefs, captions and checks."
+)
+ProductArgument = Annotated[str, typer.Argument(help="Id of the product.")]
+
+
+@studio_app.command("brief")
+def brief(
+    product_id: ProductArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """A brief for one video: message, three hooks, scenes, do and don't, words to say and show.
+
+    Everything in it is a fact of the listing. Example: `tandem studio brief SP-1 -w shop`
+    """
+    from tandem.flows.studio import brief_for
+
+    b = brief_for(workspace, product_id)
+    if json_:
+        print_json(b.model_dump(mode="json"))
+        return
+    if b.simulated:
+        out.print("[black on yellow] SIMULATED CATALOGUE [/] This product is not real.")
+    _say(b.title, style="bold")
+    _say(b.key_message)
+    _say("\nHooks", style="bold")
+    for hook in b.hooks:
+        _say(f"  {hook.kind}: {hook.say} ({hook.show})")
+    _say("\nScenes", style="bold")
+    for scene in b.scenes:
+        _say(f"  {scene.seconds[0]}–{scene.seconds[1]} s {scene.name}: {scene.show}. {scene.say}")
+    for title, lines in (("Do", b.do), ("Don't", b.dont), ("Facts", b.facts)):
+        _say(f"\n{title}", style="bold")
+        for line in lines:
+            _say(f"  - {line}")
+    if b.unknown:
+        _say(f"\nNot in the listing, so not to be said: {', '.join(b.unknown)}")
+    asked = ", ".join(k.text if k.asked is None else f"{k.text} ({k.asked:,})" for k in b.keywords)
+    _say(f"\nWhat shoppers type: {asked}")
+    _say(b.disclosure)
+
+
+@studio_app.command("caption")
+def caption(
+    product_id: ProductArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Three captions with hashtags, disclosed as paid for.
+
+    Example: `tandem studio caption SP-1 -w shop`
+    """
+    from tandem.flows.studio import captions_for
+
+    captions = captions_for(workspace, product_id)
+    if json_:
+        print_json({"captions": [c.model_dump(mode="json") for c in captions]})
+        return
+    for c in captions:
+        _say(c.text)
+        asked = [f"#{t.text} {t.asked:,}" for t in c.hashtags if t.asked is not None]
+        if asked:
+            _say(f"  asked: {', '.join(asked)}", style="dim")
+
+
+@studio_app.command("check")
+def check(
+    product_id: ProductArgument,
+    file: Annotated[Path, typer.Argument(help="Caption or script as text; '-' reads input.")],
+    labelled: Annotated[
+        bool, typer.Option("--labelled", help="The platform's label for paid content is on.")
+    ] = False,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Check a text before it is posted: disclosure, claims against the listing, clarity.
+
+    Ends with exit code 1 when something keeps it from being posted.
+    Example: `tandem studio check SP-1 caption.txt -w shop`
+    """
+    from tandem.flows.studio import check_for
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"cannot be read: {error}", file=str(file), remedy="give a text file in UTF-8"
+        ) from None
+    report = check_for(workspace, product_id, text, labelled=labelled)
+    if json_:
+        print_json(report.model_dump(mode="json"))
+    else:
+        for c in report.checks:
+            mark = "ok  " if c.passed else "MUST" if c.must else "hint"
+            _say(f"{mark} {c.name}: {c.says}{f' – {c.remedy}' if c.remedy else ''}")
+        for claim in report.claims:
+            _say(
+                f"     '{claim.text}' is {claim.verdict}: {claim.evidence}"
+                f"{f' – {claim.remedy}' if claim.remedy else ''}"
+            )
+        _say("Ready to post." if report.ready else "Not ready.")
+    if not report.ready:
+        raise typer.Exit(1)
+
+
+def _say(text: str, style: str | None = None) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True, style=style)

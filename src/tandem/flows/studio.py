@@ -1,0 +1,38 @@
+"""The creator studio's texts for a product of a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tandem.content.briefs import make_brief, make_captions
+from tandem.content.checking import check_text
+from tandem.contracts.brief import Brief, Caption, TextReport
+from tandem.contracts.errors import NotFound
+from tandem.contracts.product import Product
+from tandem.contracts.query_log import QueryCount
+from tandem.flows.workspace import open_workspace
+from tandem.storage.query_log import load_query_log
+
+
+def brief_for(workspace: Path, product_id: str) -> Brief:
+    """NotFound for a product that the workspace does not have."""
+    return make_brief(*_product(workspace, product_id))
+
+
+def captions_for(workspace: Path, product_id: str) -> tuple[Caption, ...]:
+    return make_captions(*_product(workspace, product_id))
+
+
+def check_for(workspace: Path, product_id: str, text: str, *, labelled: bool) -> TextReport:
+    return check_text(text, *_product(workspace, product_id), labelled=labelled)
+
+
+def _product(workspace: Path, product_id: str) -> tuple[Product, Sequence[QueryCount]]:
+    with open_workspace(workspace) as shop:
+        product, log = shop.product(product_id), load_query_log(shop.layout)
+    if product is None:
+        raise NotFound(
+            f"no product '{product_id}'", remedy="search for it: tandem search WORDS -w shop"
+        )
+    return product, log

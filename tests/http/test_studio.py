@@ -1,0 +1,70 @@
+"""The studio's texts over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_shop import SmallShop
+from starlette.testclient import TestClient
+
+from tandem.contracts.query_log import QueryCount
+from tandem.governance.access import Role
+from tandem.governance.keys import KeyStore
+from tandem.http.app import create_app
+from tandem.http.keys import AdminKey
+from tandem.http.settings import ServerSettings
+from tandem.storage.layout import Layout, Settings
+
+ADMIN = {"X-API-Key": "a-key-for-tests-only"}
+PRODUCT = {"product_id": "P000"}  # Acme Bluetooth speaker black 100
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    settings = ServerSettings(
+        admin_key=AdminKey.of(ADMIN["X-API-Key"]),
+        keys=KeyStore(Layout.create(tmp_path / "shop", Settings())),
+        asked=(QueryCount("bluetooth speaker", 70),),
+        refresh_seconds=0,
+        rate_per_second=0,
+    )
+    with TestClient(create_app(SmallShop(), settings)) as client:
+        client.app.state.keys = settings.keys  # type: ignore[attr-defined]
+        yield client
+
+
+def test_brief_captions_and_check(client: TestClient):
+    brief = client.get("/v1/studio/brief", params=PRODUCT, headers=ADMIN).json()
+    assert brief["keywords"] == [{"text": "bluetooth speaker", "asked": 70}]
+    assert len(brief["hooks"]) == 3
+    captions = client.get("/v1/studio/captions", params=PRODUCT, headers=ADMIN).json()["captions"]
+    assert len(captions) == 3
+    body = {**PRODUCT, "text": captions[0]["text"]}
+    report = client.post("/v1/studio/check", json=body, headers=ADMIN).json()
+    assert report["ready"], report
+    body["text"] += " It is waterproof."
+    report = client.post("/v1/studio/check", json=body, headers=ADMIN).json()
+    assert not report["ready"]
+    assert report["claims"][-1]["verdict"] == "unsupported"
+    body["product_id"] = "none"
+    assert client.post("/v1/studio/check", json=body, headers=ADMIN).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("role", "tenant", "status"),
+    [
+        (Role.CREATOR, "mia", 200),
+        (Role.MERCHANT, "acme", 200),
+        (Role.SHOPPER, None, 403),
+        (None, None, 401),
+    ],
+)
+def test_who_may_ask(client: TestClient, role: Role | None, tenant: str | None, status: int):
+    headers = {}
+    if role is not None:
+        keys: KeyStore = client.app.state.keys  # type: ignore[attr-defined]
+        headers = {"X-API-Key": keys.create(role, tenant=tenant, name="test")[1]}
+    response = client.get("/v1/studio/brief", params=PRODUCT, headers=headers)
+    assert response.status_code == status
