@@ -328,3 +328,33 @@ def test_events_are_imported_counted_and_compacted(run, tmp_path):
     code, _, err = run("import", "events", file, "-w", shop, "--mapping", "nope")
     assert code == 2
     assert "retail" in err
+
+
+def test_a_person_asks_for_a_copy_and_for_erasure(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    asked = ("-w", shop, "--json")
+    run("consent", "grant", "anna", "-p", "analytics", *asked)
+    copy = tmp_path / "anna.json"
+    assert run("rights", "export", "anna", "--out", copy, "-w", shop)[0] == 0
+    assert json.loads(copy.read_text())["consent"][0]["decision"] == "granted"
+    code, printed, _ = run("rights", "erase", "anna", "--yes", *asked)
+    request = json.loads(printed)
+    assert (code, request["state"]) == (0, "finished")
+    assert json.loads(run("rights", "list", *asked)[1]) == [request]
+    code, printed, _ = run("rights", "certificate", request["id"], *asked)
+    assert (code, json.loads(printed)["request"]) == (0, request["id"])
+    assert "was erased" in run("rights", "certificate", request["id"], "-w", shop)[1]
+    assert json.loads(run("rights", "resume", request["id"], *asked)[1]) == request
+    assert json.loads(run("rights", "replay", *asked)[1])[0]["state"] == "finished"
+    assert run("rights", "certificate", "../x", *asked)[0] == 3
+    assert request["id"] in run("rights", "list", "-w", shop)[1]
+
+
+def test_old_events_are_removed_with_proof(run, tmp_path):
+    shop = tmp_path / "shop"
+    run("init", shop, "--encoder", "none")
+    code, printed, _ = run("governance", "retain", "-w", shop, "--json")
+    proof = json.loads(printed)
+    assert (code, proof["kept_its_word"], proof["days"]["searches"]) == (0, True, 395)
+    assert "removed" in run("governance", "retain", "-w", shop)[1]

@@ -49,3 +49,12 @@ def event_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         for n, row in enumerate(rows)
     ]
     return pa.table({c: pa.array([r.get(c) for r in filled], t) for c, t in COLUMNS.items()})
+
+
+def stored_rows(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Rows of `AdmittedEvent` with defaults filled in, ready for `EventStore.append`."""
+    from tandem.storage.events import schema
+
+    lists = dict.fromkeys(("masked", "object_ids", "filters"), ())
+    empty = {**dict.fromkeys(schema().names), **lists}
+    return [{**empty, **row, "clock": "kept"} for row in event_table(rows).to_pylist()]

@@ -85,7 +85,7 @@ def age(
     """
     from tandem.flows.consent import set_age
 
-    layout, subjects = _opened(workspace, subject, as_)
+    layout, subjects = opened(workspace, subject, as_)
     set_age(layout, subjects, minor=minor)
     if json_:
         print_json({"subjects": subjects, "minor": minor})
@@ -131,7 +131,7 @@ def show(
 
     from tandem.flows.consent import standing
 
-    layout, subjects = _opened(workspace, subject, as_)
+    layout, subjects = opened(workspace, subject, as_)
     found = standing(layout, subjects)
     if json_:
         print_json({**asdict(found), "records": [_told(r) for r in found.records]})
@@ -163,7 +163,7 @@ def _decide(
 ) -> None:
     from tandem.flows.consent import decide
 
-    layout, subjects = _opened(workspace, subject, as_)
+    layout, subjects = opened(workspace, subject, as_)
     records = decide(layout, subjects, purposes, decision, special=special, evidence=evidence)
     if json_:
         print_json([_told(record) for record in records])
@@ -171,9 +171,10 @@ def _decide(
         out.print(f"{subjects[-1]}: {decision} {', '.join(purposes)}.", highlight=False)
 
 
-def _opened(
+def opened(
     workspace: Path, subject: str, as_: Literal["user", "client"]
 ) -> tuple[Layout, tuple[Pseudonym, ...]]:
+    """The workspace, and the person's pseudonyms; '-' reads the identifier from standard input."""
     import sys
 
     from tandem.flows.consent import subjects_of

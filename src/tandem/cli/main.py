@@ -37,6 +37,7 @@ from tandem.cli.matching import match_app
 from tandem.cli.offpolicy import offpolicy_app
 from tandem.cli.recommending import recommend_app
 from tandem.cli.reporting import report_app
+from tandem.cli.rights import rights_app
 from tandem.cli.seller import seller_app
 from tandem.cli.studio import studio_app
 from tandem.contracts.errors import TandemError
@@ -65,6 +66,7 @@ app.add_typer(insights_app, name="insights")
 app.add_typer(audit_app, name="audit")
 app.add_typer(keys_app, name="keys")
 app.add_typer(governance_app, name="governance")
+app.add_typer(rights_app, name="rights")
 app.add_typer(offpolicy_app, name="offpolicy")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(report_app, name="report")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Literal
 
 from tandem.contracts.errors import NotFound
@@ -23,3 +24,15 @@ def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | 
             )
         generations.switch(target)
     return was, target
+
+
+def retire_generation(generations: Generations, name: str) -> None:
+    """Remove a generation for good; if it is live, the newest other one goes live first, or none
+    is. To be called under `Layout.writing`."""
+    if generations.live() == name:
+        others = [n for n in generations.names() if n != name]
+        if others:
+            generations.switch(others[-1])
+        else:
+            generations.pointer.unlink()
+    shutil.rmtree(generations.path(name))

@@ -7,7 +7,7 @@ from typing import Any
 from tandem.contracts.consent import DEFAULT_BASES
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.data_map import data_map
-from tandem.governance.retention import DEFAULT_DAYS
+from tandem.governance.retention import DEFAULT_DAYS, periods
 from tandem.storage.layout import Layout
 
 
@@ -15,4 +15,4 @@ def workspace_data_map(layout: Layout | None) -> dict[str, Any]:
     """The data map with the legal bases of a workspace; None: as a new one has them."""
     if layout is None:
         return data_map(DEFAULT_BASES, DEFAULT_DAYS)
-    return data_map(ConsentLedger(layout).bases(), DEFAULT_DAYS, shop=layout.settings().name)
+    return data_map(ConsentLedger(layout).bases(), periods(layout), shop=layout.settings().name)

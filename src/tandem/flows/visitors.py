@@ -15,7 +15,7 @@ from tandem.contracts.events import Pseudonym
 from tandem.contracts.recommend import MAX_RECENT, RecommendRequest, Visit, Visitor
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
-from tandem.governance.retention import DEFAULT_DAYS
+from tandem.governance.retention import periods
 from tandem.storage.layout import Layout
 from tandem.storage.visitors import VisitorStore
 
@@ -32,7 +32,8 @@ class Visitors:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._ledger = ConsentLedger(layout)
-        self._store = VisitorStore(layout, DEFAULT_DAYS["visitors"])
+        self._days = periods(layout)["visitors"]
+        self._store = VisitorStore(layout, self._days)
         self._decided: dict[str, tuple[float, bool]] = {}
         self._pseudonyms: tuple[float, Pseudonyms] | None = None
 
@@ -76,7 +77,7 @@ class Visitors:
         """Everything that is kept of a visitor."""
         subjects = self._allowed(client_id)
         state = self._store.get(subjects) if subjects else None
-        days = DEFAULT_DAYS["visitors"]
+        days = self._days
         if state is None:
             return Visitor(consent=subjects is not None, kept_days=days)
         return Visitor(consent=True, recent=state.recent, hidden=state.hidden, kept_days=days)

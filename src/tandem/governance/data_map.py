@@ -41,7 +41,7 @@ ACCOUNT = "user.account"
 class Collection:
     """A kind of stored record.
 
-    kept: category of retention, or None for what is kept until it is replaced.
+    kept: categories of retention; none for what is kept until it is replaced.
     fields: fideslang categories of each field; `system.operations` is no personal data.
     """
 
@@ -50,7 +50,7 @@ class Collection:
     where: str
     about: str
     subjects: tuple[str, ...]
-    kept: str | None
+    kept: tuple[str, ...]
     fields: Mapping[str, tuple[str, ...]]
 
 
@@ -65,7 +65,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "events/",
         "What shoppers did, under pseudonyms, personal data in queries masked",
         ("customer", "anonymous_user"),
-        "events",
+        ("searches", "behaviour", "purchases"),
         {
             **_all(PSEUDONYMOUS, "client", "session", "user", "order"),
             **_all(SEARCHES, "user_query", "query_id", "filters", "total", "object_ids"),
@@ -84,7 +84,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "queries/log.parquet",
         "Query texts that several people asked, with counts: nobody's in particular",
         ("anonymous_user",),
-        None,
+        (),
         _all(OPERATIONS, "query", "asked"),
     ),
     Collection(
@@ -93,7 +93,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "visitors/state.db",
         "What visitors who allow personalisation looked at last, and do not want to see",
         ("customer", "anonymous_user"),
-        "visitors",
+        ("visitors",),
         {
             **_all(PSEUDONYMOUS, "subject"),
             **_all(BROWSING, "recent", "updated"),
@@ -106,7 +106,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "consent/ledger.db",
         "What each person allows, by purpose; former decisions stay as proof",
         ("customer", "anonymous_user"),
-        "consent",
+        (),
         {
             **_all(PSEUDONYMOUS, "subject"),
             **_all(PREFERENCES, "purpose", "decision", "basis", "special", "evidence", "at"),
@@ -120,7 +120,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "audit/log.jsonl",
         "Who did what to people's data; cannot be changed unseen",
         ("employee", "customer"),
-        "audit",
+        (),
         {
             **_all(ACCOUNT, "actor"),
             **_all(f"{PSEUDONYMOUS} {OPERATIONS}", "details"),
@@ -133,7 +133,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "access/keys.json",
         "API keys as hashes, with role and tenant",
         ("employee", "supplier_vendor"),
-        None,
+        (),
         {
             **_all("system.authentication", "id", "digest"),
             **_all(ACCOUNT, "role", "tenant", "name"),
@@ -146,7 +146,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "judgments/",
         "Verdicts on products for queries, without who gave them",
         (),
-        None,
+        (),
         _all(OPERATIONS, "query", "product_id", "relevance"),
     ),
     Collection(
@@ -155,7 +155,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "catalog/",
         "The catalogue; a merchant may be a natural person",
         ("supplier_vendor",),
-        None,
+        (),
         {
             **_all("user.content.public", "merchant"),
             **_all(
@@ -172,7 +172,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "creators.jsonl, or wherever a marketplace keeps them",
         "Creators as they present themselves, and how they sell",
         ("supplier_vendor",),
-        None,
+        (),
         {
             **_all("user.account.username", "id", "handle"),
             **_all("user.content.public", "bio", "topics", "blocked_categories"),
@@ -196,7 +196,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "collaborations/",
         "What a merchant and a creator agreed to and where it stands",
         ("supplier_vendor",),
-        None,
+        (),
         {
             **_all("user.unique_id", "merchant_id", "creator_id"),
             **_all("user.content.public", "content"),
@@ -216,7 +216,7 @@ COLLECTIONS: tuple[Collection, ...] = (
         "collaborations/",
         "What an order earned a creator; the order line is a keyed hash",
         ("supplier_vendor", "customer"),
-        None,
+        (),
         {
             **_all(PSEUDONYMOUS, "order_line"),
             **_all("user.unique_id", "merchant_id", "creator_id"),
@@ -303,11 +303,11 @@ def data_map(
 
 
 def _collection(collection: Collection, retention: Mapping[str, int]) -> dict[str, Any]:
-    kept = collection.kept
+    kept = ", ".join(f"{category} {retention[category]} days" for category in collection.kept)
     return {
         "name": collection.name,
         "description": f"{collection.about}. Stored in {collection.where}"
-        + (f", kept {retention[kept]} days." if kept is not None else "."),
+        + (f"; kept: {kept}." if kept else "."),
         "data_subjects": list(collection.subjects),
         "fields": [
             {
@@ -331,7 +331,7 @@ def _declaration(
         "dataset_references": ["tandem"],
         "legal_basis_for_processing": _BASES[basis],
         "flexible_legal_basis_for_processing": False,
-        "retention_period": f"{retention['events']} days",
+        "retention_period": f"{retention['searches']} days",
         "processes_special_category_data": True,
         "special_category_legal_basis": "Explicit consent",
         "data_shared_with_third_parties": False,

