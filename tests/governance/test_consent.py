@@ -13,8 +13,8 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.governance.event_tables import event_table, pseudonym
 
+from event_tables import event_table, pseudonym
 from tandem.contracts.consent import ALLOWED_BASES, MINORS_MAY, Basis, Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.governance.audit import AuditLog

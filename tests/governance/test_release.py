@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.governance.event_tables import event_table, pseudonym
 
+from event_tables import event_table, pseudonym
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.governance import release as module
 from tandem.governance.release import MOST_PER_PERSON, Releases

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.governance.event_tables import pseudonym, stored_rows
 
+from event_tables import pseudonym, stored_rows
 from tandem.contracts.errors import InvalidInput
 from tandem.governance.audit import AuditLog
 from tandem.governance.retention import DAY, DEFAULT_DAYS, periods, retain

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.storage.event_rows import HOUR, NOON, event, key
 
+from event_rows import HOUR, NOON, event, key
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.contracts.events import AdmittedEvent
 from tandem.storage import events as module

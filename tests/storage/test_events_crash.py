@@ -17,8 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from tests.storage.event_rows import HOUR, NOON, event, key
 
+from event_rows import HOUR, NOON, event, key
 from tandem.contracts.errors import StorageFull
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout, Settings
