@@ -11,11 +11,13 @@ import pytest
 
 from event_tables import event_table, pseudonym, stored_rows
 from tandem.contracts.consent import Purpose
-from tandem.contracts.errors import Conflict, NotFound
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.query_log import QueryCount
+from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows import rights
 from tandem.flows.import_ import create_workspace, import_catalog
 from tandem.flows.index import build_index
+from tandem.flows.train_recommender import train_recommender
 from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.release import Releases
@@ -235,6 +237,23 @@ def test_a_restored_backup_is_erased_again_and_a_new_relation_is_not(layout, tmp
     (again,) = rights.replay(layout)
     assert again.counts["events"] == HERS
     assert [r["user_query"] for r in stored(layout) if r["user"] == ANNA] == ["tea"]
+
+
+def test_nothing_is_learned_from_people_who_did_not_agree(layout):
+    with pytest.raises(InvalidInput, match="model_training"):
+        train_recommender(layout)
+    last = list(AuditLog(layout).entries())[-1]
+    assert (last.action, last.details["purpose"]) == ("events.read", "model_training")
+
+
+def test_a_recommender_that_learned_from_stored_events_is_retired(layout):
+    for number, data in ((1, "clicks.jsonl"), (2, STORED_EVENTS)):
+        folder = layout.recommenders.root / f"g00000{number}-20260101T000000"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"data": data}))
+    layout.recommenders.switch("g000002-20260101T000000")
+    assert "recommenders/g000002-20260101T000000" in rights.erase(layout, [ANNA]).counts["models"]
+    assert layout.recommenders.live() == "g000001-20260101T000000"
 
 
 def test_somebody_unknown_is_erased_from_nothing(layout):

@@ -12,6 +12,8 @@ from tandem.contracts.search import Filters, Frozen
 
 MAX_RECOMMENDED = 100
 MAX_RECENT = 50
+STORED_EVENTS = "stored events"
+"""`data` in the manifest of a recommender that learned from the workspace's own events."""
 
 
 class Source(StrEnum):

@@ -17,6 +17,7 @@ from typing import IO, Any
 from tandem.contracts.errors import Behind, TandemError
 from tandem.contracts.events import EventOutcome, EventRecord, QueryRecord
 from tandem.governance.admission import Admission, Refusal
+from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.ingest.event_mapping import EventMapping, EventRows, find_event_mapping
 from tandem.ingest.events import parse_record
@@ -41,7 +42,9 @@ class EventIntake:
 
     def __init__(self, layout: Layout) -> None:
         self.store = EventStore(layout)
-        self._admission = Admission(Pseudonyms(open_ring(layout)), oldest=OLDEST)
+        self._admission = Admission(
+            Pseudonyms(open_ring(layout)), oldest=OLDEST, ledger=ConsentLedger(layout)
+        )
         self._admitting = threading.Lock()
         self._compacting: threading.Thread | None = None
         self._next_try = 0.0
@@ -157,7 +160,7 @@ def import_events(
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     store = EventStore(layout)
-    admission = Admission(Pseudonyms(open_ring(layout)))
+    admission = Admission(Pseudonyms(open_ring(layout)), ledger=ConsentLedger(layout))
     try:
         with _Quarantine(layout) as quarantine:
             for number, (file, rows) in enumerate(sources):

@@ -19,6 +19,7 @@ from typing import Any
 
 from tandem.contracts.errors import Conflict, NotFound
 from tandem.contracts.events import QUERY_ACTION, Pseudonym
+from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.generations import retire_generation
 from tandem.flows.index import build_index
 from tandem.governance.audit import AuditLog, os_actor
@@ -32,7 +33,6 @@ from tandem.storage.layout import Generations, Layout
 from tandem.storage.query_log import load_query_log, save_query_log
 from tandem.storage.visitors import VisitorStore
 
-STORED_EVENTS = "stored events"  # in the manifest of a recommender
 MIN_OTHERS = 3
 """A text stays in the query log when so many other people asked it."""
 

@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.recommend import STORED_EVENTS
 from tandem.contracts.search import Filters, Sort
 from tandem.flows.workspace import Workspace
+from tandem.governance.audit import os_actor
+from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
 from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
 from tandem.recommend.sessions import Ints, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.storage.atomic import new_directory
-from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout
 
 CUTOFF = 20
@@ -50,7 +53,7 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
         catalogue = view.snapshot.ids(np.sort(live.numbers))
         simulated = shop.settings.simulated
     found = _stored(layout, catalogue) if events is None else read_behaviour(events, catalogue)
-    source = "stored events" if events is None else events.name
+    source = STORED_EVENTS if events is None else events.name
     if not found.sessions.items.size and not len(found.baskets):
         if not found.unknown:
             raise InvalidInput(
@@ -88,20 +91,23 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
 
 
 def _stored(layout: Layout, catalogue: list[str]) -> Behaviour:
-    """What shoppers did, by the workspace's own events; bots and staff are left out."""
+    """What shoppers did who allow learning from it; bots and staff are left out."""
     import pyarrow.compute as pc
 
     columns = ("session", "object_id", "action_name", "timestamp", "order", "traffic", "query_id")
-    store = EventStore(layout)
-    try:
-        with store.reading() as events:
-            table = events.table(columns)
-    finally:
-        store.close()
+    reader = EventReader(layout, Purpose.MODEL_TRAINING, actor=os_actor())
+    with reader.reading() as events:
+        table = events.table(columns).table
+        if events.stored and not table.num_rows:
+            raise InvalidInput(
+                "none of the stored events may be read for model_training",
+                file=STORED_EVENTS,
+                remedy="ask people for consent; what each purpose rests on: tandem consent basis",
+            )
     whole = pc.and_(pc.is_valid(table["session"]), pc.is_valid(table["object_id"]))
     table = table.filter(pc.and_(whole, pc.equal(table["traffic"], "shopper")))
     made_up = pc.any(pc.starts_with(table["query_id"], "simulated-")).as_py()
-    found = behaviour_of(table, catalogue, "stored events")
+    found = behaviour_of(table, catalogue, STORED_EVENTS)
     return replace(found, simulated=bool(made_up))
 
 
