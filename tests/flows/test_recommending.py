@@ -9,6 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.product import Product
@@ -20,7 +23,7 @@ from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.recommend.behaviour import behaviour_of, read_behaviour
-from tandem.recommend.tables import TABLES, load_tables
+from tandem.recommend.tables import TABLES, Neighbours, load_tables
 from tandem.storage.layout import Layout
 
 WALKS = [[f"SIM-{i:07d}" for i in range(start, start + 6)] for start in (1, 21, 41, 61)]
@@ -171,7 +174,7 @@ def test_the_manifest_says_what_was_learned_and_measured(trained):
     assert learned.metrics["next"]["MRR@20"] > 2 * learned.metrics["popularity"]["MRR@20"]
     tables, again = load_tables(shop.layout.recommenders.path(report.generation))
     assert again == learned
-    assert tables.following.codes.shape[0] == len(tables.ids) == learned.items
+    assert tables.following.starts.size - 1 == len(tables.ids) == learned.items
 
 
 def test_generations_switch_and_roll_back(layout, trained, tmp_path):
@@ -195,6 +198,19 @@ def test_a_recommender_that_does_not_hold_together_is_refused(trained, tmp_path)
     (tmp_path / TABLES).write_bytes(b"nothing of the kind")
     with pytest.raises(InvalidInput, match="can be used"):
         load_tables(tmp_path)
+
+
+@given(st.integers(0, 5), st.integers(1, 4))
+def test_neighbours_are_the_best_of_every_row(seed, k):
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(0, 4, (7, 7)).astype(np.float32)
+    found = Neighbours.of(csr_matrix(dense), k)
+    assert found.sound
+    for row, line in enumerate(dense):
+        others = [i for i in range(7) if i != row and line[i] > 0]
+        best = sorted(others, key=lambda i: (-line[i], i))[:k]
+        assert found.codes[found.row(row)].tolist() == best
+        assert found.weights[found.row(row)].tolist() == [line[i] for i in best]
 
 
 def test_events_in_lines_and_in_stored_columns_say_the_same(tmp_path):

@@ -1,6 +1,6 @@
 """What serving needs of sessions and baskets: for every item its few best neighbours.
 
-Tables of fixed width, memory-mapped: one look-up answers a request, whatever the number of items.
+One look-up answers a request, whatever the number of items.
 On disk: `tables.safetensors` (arrays and nothing that could run), `items.parquet` (the id behind
 every code) and `manifest.json`.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tandem.contracts.errors import InvalidInput
 from tandem.recommend.baskets import Baskets, Sparse
-from tandem.recommend.models import Floats, Transitions, top
+from tandem.recommend.models import Floats, Transitions
 from tandem.recommend.next_basket import together
 from tandem.recommend.sessions import Ints, Sessions
 
@@ -33,20 +33,56 @@ SUPPORT = 2  # baskets that two items have to share before they are said to go t
 
 @dataclass(frozen=True)
 class Neighbours:
-    """codes: (items, k) int32, best first, -1 where there are fewer. weights: (items, k)."""
+    """starts: (items + 1,) where each item's begin. codes: (starts[-1],) neighbours, best first.
+    weights: as many."""
 
+    starts: Ints
     codes: NDArray[np.int32]
     weights: Floats
 
     @classmethod
     def of(cls, matrix: Sparse, k: int = NEIGHBOURS) -> Neighbours:
-        """The k best of every row, itself left out."""
-        matrix = matrix.tolil() if matrix.shape[0] < 2 else matrix.tocsr()
-        matrix.setdiag(0)
-        matrix = matrix.tocsr()
+        """The k best of every row, itself left out; ties by code."""
+        from scipy.sparse import diags
+
+        matrix = (matrix - diags(matrix.diagonal())).tocsr()
         matrix.eliminate_zeros()
-        codes, weights = top(matrix, max(1, min(k, int(matrix.getnnz(1).max(initial=0)))))
-        return cls(codes.astype(np.int32), weights)
+        n = matrix.shape[0]
+        rows = np.repeat(np.arange(n), np.diff(matrix.indptr))
+        order = np.lexsort((matrix.indices, -matrix.data, rows))
+        kept = order[np.arange(order.size) - matrix.indptr[rows] < k]
+        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
+        return cls(
+            starts.astype(np.int64),
+            matrix.indices[kept].astype(np.int32),
+            matrix.data[kept].astype(np.float32),
+        )
+
+    def row(self, item: int) -> slice:
+        """Where an item's neighbours are."""
+        return slice(int(self.starts[item]), int(self.starts[item + 1]))
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        return {
+            f"{name}.starts": self.starts,
+            f"{name}.codes": self.codes,
+            f"{name}.weights": self.weights,
+        }
+
+    @property
+    def sound(self) -> bool:
+        """Whether the arrays fit each other and name items that there are."""
+        n = self.starts.size - 1
+        return bool(
+            n >= 0
+            and self.starts.ndim == self.codes.ndim == 1
+            and self.codes.shape == self.weights.shape
+            and self.starts[0] == 0
+            and self.starts[-1] == self.codes.size
+            and (np.diff(self.starts) >= 0).all()
+            and self.codes.max(initial=-1) < n
+            and self.codes.min(initial=0) >= 0
+        )
 
 
 @dataclass(frozen=True)
@@ -104,22 +140,30 @@ class Tables:
         said most for each."""
         if not recent.size:
             return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64)
-        weight = np.exp(-DECAY * np.arange(recent.size - 1, -1, -1)).astype(np.float32)
-        found = self.following.codes[recent]
-        score = self.following.weights[recent] * weight[:, None]
-        rows, _ = here = np.nonzero(found >= 0)
-        items, place = np.unique(found[here], return_inverse=True)
-        total = np.bincount(place, score[here], minlength=items.size)
-        loudest = np.lexsort((score[here], place))  # the last of every item says most
+        decayed = np.exp(-DECAY * np.arange(recent.size - 1, -1, -1))
+        spans = [self.following.row(item) for item in recent.tolist()]
+        found = np.concatenate([self.following.codes[span] for span in spans])
+        if not found.size:
+            return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64)
+        score = np.concatenate(
+            [w * self.following.weights[span] for w, span in zip(decayed, spans, strict=True)]
+        )
+        said_by = np.repeat(recent, [span.stop - span.start for span in spans])
+        items, place = np.unique(found, return_inverse=True)
+        total = np.bincount(place, score, minlength=items.size)
+        loudest = np.lexsort((score, place))  # the last of every item says most
         last = np.append(np.flatnonzero(np.diff(place[loudest])), place.size - 1)
-        cause = recent[rows[loudest[last]]] if place.size else np.empty(0, np.int64)
         order = np.lexsort((items, -total))
-        return items[order].astype(np.int64), total[order].astype(np.float32), cause[order]
+        return (
+            items[order].astype(np.int64),
+            total[order].astype(np.float32),
+            said_by[loudest[last]][order],
+        )
 
     def beside(self, item: int) -> tuple[Ints, Floats]:
         """What is bought with an item, best first."""
-        kept = self.along.codes[item] >= 0
-        return self.along.codes[item][kept].astype(np.int64), self.along.weights[item][kept]
+        span = self.along.row(item)
+        return self.along.codes[span].astype(np.int64), self.along.weights[span]
 
     def favourites(self, k: int) -> tuple[Ints, Floats]:
         """What is clicked most of late."""
@@ -133,10 +177,8 @@ class Tables:
         from safetensors.numpy import save_file
 
         arrays = {
-            "following.codes": self.following.codes,
-            "following.weights": self.following.weights,
-            "along.codes": self.along.codes,
-            "along.weights": self.along.weights,
+            **self.following.arrays("following"),
+            **self.along.arrays("along"),
             "popular": self.popular,
         }
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, directory / TABLES)
@@ -157,17 +199,15 @@ def load_tables(directory: Path) -> tuple[Tables, RecommenderManifest]:
         values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         manifest = RecommenderManifest(**values)
         following, along = (
-            Neighbours(arrays[f"{name}.codes"], arrays[f"{name}.weights"])
+            Neighbours(*(arrays[f"{name}.{part}"] for part in ("starts", "codes", "weights")))
             for name in ("following", "along")
         )
         popular = arrays["popular"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, pa.ArrowException) as error:
         raise _broken(directory, str(error).splitlines()[0]) from None
     n = len(ids)
-    for table in (following, along):
-        fits = table.codes.shape == table.weights.shape and table.codes.shape[0] == n
-        if not fits or table.codes.ndim != 2 or table.codes.max(initial=-1) >= n:
-            raise _broken(directory, "its tables do not fit its items")
+    if not all(t.sound and t.starts.size == n + 1 for t in (following, along)):
+        raise _broken(directory, "its tables do not fit its items")
     if popular.shape != (n,):
         raise _broken(directory, "its tables do not fit its items")
     return Tables(ids, following, along, popular), manifest
