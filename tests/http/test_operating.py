@@ -146,10 +146,6 @@ def test_every_route_setting_and_metric_is_documented(client: TestClient) -> Non
         for method in methods:
             route = f"{method.upper()} {re.sub('{(product_id|id_)}', '{id}', path)}"
             assert re.search(re.escape(route) + r"[`?]", text), route
-    text = (docs / "http.md").read_text(encoding="utf-8")
-    # A page of its own may hold the routes that http.md leads to.
-    routes = text + (docs / "collaborations.md").read_text(encoding="utf-8")
-            assert re.search(re.escape(route) + r"[`?]", routes), route
     for field in dataclasses.fields(ServerSettings):
         assert f"`{field.name}`" in text, field.name
     for name in re.findall(
