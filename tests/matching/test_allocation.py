@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from tandem.contracts.errors import InvalidInput
 from tandem.flows.allocate import (
     allocate_market,
+    changed,
     compare_on_simulated_truth,
     read_market,
+    read_plan,
     simulated_problem,
     write_plan,
 )
@@ -238,6 +240,17 @@ def test_a_market_from_files(folder):
         '"mia","p2","acme",90,1.00',
     ]
     assert plan.gap == pytest.approx(0, abs=1e-9)
+
+    before = read_plan(market, folder / "plan.csv")
+    assert (before == plan.chosen).all()
+    rows = FILES["pairs.csv"].replace("eve,p1,80", "eve,p1,1").replace("eve,p2,10", "eve,p2,95")
+    (folder / "pairs.csv").write_text(rows)
+    market = read_market(folder)
+    moved = allocate_market(market)
+    told = {(c.creator, c.product): c.came_in for c in changed(market, before, moved)}
+    assert told == {("eve", "p1"): False, ("eve", "p2"): True, ("mia", "p2"): False}
+    kept = allocate_market(market, previous=before, switching_cost=100)
+    assert changed(market, before, kept) == []
 
 
 @pytest.mark.parametrize(

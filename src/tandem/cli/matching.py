@@ -12,6 +12,8 @@ from rich.table import Table
 from tandem.cli.console import JsonOption, out, print_json, progress_bars
 from tandem.contracts.errors import InvalidInput
 
+SHOWN = 20  # changes of a plan that are printed
+
 match_app = typer.Typer(no_args_is_help=True, help="Match brands and creators.")
 
 
@@ -96,6 +98,12 @@ def allocate_command(
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Write the chosen pairs here, as CSV.")
     ] = None,
+    previous: Annotated[
+        Path | None, typer.Option(help="The plan before, as --plan wrote it: stay near it.")
+    ] = None,
+    switching_cost: Annotated[
+        float, typer.Option(min=0, help="Value that exchanging a pair of --previous has to win.")
+    ] = 0.0,
     creator_floor: Annotated[
         int, typer.Option(min=0, help="Collaborations for small creators at least.")
     ] = 0,
@@ -135,6 +143,7 @@ def allocate_command(
         raise InvalidInput(f"no solver '{solver}'", field="solver", remedy="use pdlp or highs")
     chosen = cast(Literal["pdlp", "highs"] | None, solver)
     compared: dict[str, flow.Compared] = {}
+    changed: list[flow.Changed] = []
     if folder is not None:
         market = flow.read_market(
             folder,
@@ -143,7 +152,16 @@ def allocate_command(
             merchant_floor=merchant_floor,
             shortfall_price=shortfall_price,
         )
-        plan = flow.allocate_market(market, solver=chosen, seconds=seconds)
+        before = flow.read_plan(market, previous) if previous is not None else None
+        plan = flow.allocate_market(
+            market,
+            previous=before,
+            switching_cost=switching_cost,
+            solver=chosen,
+            seconds=seconds,
+        )
+        if before is not None:
+            changed = flow.changed(market, before, plan)
         if plan_file is not None:
             flow.write_plan(market, plan, plan_file)
     else:
@@ -153,16 +171,30 @@ def allocate_command(
         )
     if json_:
         rivals = {name: asdict(c) for name, c in compared.items()}
-        print_json({**plan.to_json(), "simulated": folder is None, "compared": rivals})
+        moved = [asdict(c) for c in changed]
+        print_json(
+            {
+                **plan.to_json(),
+                "simulated": folder is None,
+                "compared": rivals,
+                "changed": moved,
+            }
+        )
         return
     if folder is None:
         out.print("[bold yellow]SIMULATED[/] market with known truth")
     table = Table(box=None)
     for column in ("constraint", "rows", "broken", "with nothing left", "collaborations short"):
         table.add_column(column, justify="left" if column == "constraint" else "right")
-    for c in plan.checks:
-        broken = "" if c.constraint in COVERING else str(c.broken)
-        table.add_row(c.constraint, f"{c.rows:,}", broken, f"{c.binding:,}", f"{c.shortfall:,}")
+    for check in plan.checks:
+        broken = "" if check.constraint in COVERING else str(check.broken)
+        table.add_row(
+            check.constraint,
+            f"{check.rows:,}",
+            broken,
+            f"{check.binding:,}",
+            f"{check.shortfall:,}",
+        )
     out.print(table)
     out.print(
         f"{int(plan.chosen.sum()):,} pairs worth {plan.value:,.0f}; at most {plan.gap:.2%} of the "
@@ -174,3 +206,8 @@ def allocate_command(
             f"creators {r.small_creators:.0%}, small merchants {r.small_merchants:.0%}, "
             f"{r.missing} missing"
         )
+    for c in changed[:SHOWN]:
+        sign = "+" if c.came_in else "-"
+        out.print(f"{sign} {c.creator} {c.product}: {c.reason}", markup=False, soft_wrap=True)
+    if len(changed) > SHOWN:
+        out.print(f"and {len(changed) - SHOWN:,} more changes; --json lists all")

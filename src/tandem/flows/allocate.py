@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tandem.contracts.errors import InvalidInput
+from tandem.flows.collaborate import csv_rows
 from tandem.matching.allocation.plan import Plan, allocate
 from tandem.matching.allocation.problem import Allocation, Bools, Floats, Ints
 from tandem.matching.allocation.relaxation import Solver
+from tandem.matching.allocation.replan import changes, replan
 from tandem.matching.allocation.rivals import greedy, greedy_by_cost, independent
 from tandem.simulate.alliance import SimulatedAlliance, simulate_alliance
 from tandem.storage.atomic import write_atomic
@@ -111,10 +113,59 @@ def write_plan(market: Market, plan: Plan, path: Path) -> None:
     write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
+def read_plan(market: Market, path: Path) -> Bools:
+    """Which pairs of the market a written plan holds; pairs that are no candidates are left out."""
+    places = {
+        pair: e
+        for e, pair in enumerate(
+            zip(market.problem.creator.tolist(), market.problem.product.tolist(), strict=True)
+        )
+    }
+    creators = {name: n for n, name in enumerate(market.creators)}
+    products = {name: n for n, name in enumerate(market.products)}
+    chosen = np.zeros(len(market.problem.value), np.bool_)
+    for _, row in csv_rows(path, ("creator", "product")):
+        e = places.get((creators.get(row["creator"], -1), products.get(row["product"], -1)))
+        if e is not None:
+            chosen[e] = True
+    return chosen
+
+
 def allocate_market(
-    market: Market, *, solver: Solver | None = None, seconds: float = 600.0
+    market: Market,
+    *,
+    previous: Bools | None = None,
+    switching_cost: float = 0.0,
+    solver: Solver | None = None,
+    seconds: float = 600.0,
 ) -> Plan:
+    """A plan; with a `previous` one, near it, as `replan` says."""
+    if previous is not None:
+        return replan(market.problem, previous, switching_cost, solver=solver, seconds=seconds)
     return allocate(market.problem, solver=solver, seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A pair by name that came in or went out, and why."""
+
+    creator: str
+    product: str
+    came_in: bool
+    reason: str
+
+
+def changed(market: Market, previous: Bools, plan: Plan) -> list[Changed]:
+    a = market.problem
+    return [
+        Changed(
+            market.creators[a.creator[c.pair]],
+            market.products[a.product[c.pair]],
+            c.came_in,
+            c.reason,
+        )
+        for c in changes(a, previous, plan)
+    ]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,24 @@ class Draft:
             if not self._in[e] and self._fits(e) and self._worth(e) > 0:
                 self._put(e)
 
+    def put(self, chosen: Bools) -> None:
+        """Put chosen pairs in, whatever they are worth. They have to fit."""
+        for e in np.flatnonzero(chosen).tolist():
+            self._put(e)
+
+    def spend(self, order: Ints, purses: Ints) -> Bools:
+        """Put pairs in, in `order`, as long as they fit and their merchant's purse pays for them.
+
+        purses: (M,) minor units, beside the budgets. Returns which pairs came in.
+        """
+        left, before = purses.tolist(), bytes(self._in)
+        for e in order.tolist():
+            m, cost = self._merchant[e], self._cost[e]
+            if not self._in[e] and cost <= left[m] and self._fits(e):
+                self._put(e)
+                left[m] -= cost
+        return self.chosen() & ~np.frombuffer(before, np.bool_)
+
     def swap(self, order: Ints) -> int:
         """Put pairs in that are worth more than what has to make room for them; how many."""
         swapped = 0

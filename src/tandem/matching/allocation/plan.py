@@ -166,3 +166,27 @@ def certificate(a: Allocation, chosen: Bools) -> tuple[Check, ...]:
         short = int(missing.sum())
         checks.append(Check(name, len(missing), int((missing > 0).sum()), 0, 0, short))
     return tuple(checks)
+
+
+def paid(a: Allocation, plan: Plan) -> dict[str, Floats]:
+    """(E,) by constraint: what a pair pays for the rows that it uses; floors pay it, below zero.
+
+    The sum over constraints is value less gain: why a pair is in the plan, or what it lost to.
+    """
+    merchant = a.pair_merchant
+    p = plan.prices
+    grouped = a.exclusive >= 0
+    exclusivity = np.zeros(len(a.value))
+    exclusivity[grouped] = p["exclusivity"][a.exclusive[grouped]]
+    return {
+        "slots": p["slots"][a.creator],
+        "budgets": p["budgets"][merchant] * a.cost / np.maximum(a.budgets, 1)[merchant],
+        "places": p["places"][a.product],
+        "exclusivity": exclusivity,
+        "risk": np.where(
+            a.risky, p["risk"][merchant] * a.cost / np.maximum(a.risk_budgets, 1)[merchant], 0.0
+        ),
+        "targets": -p["targets"][merchant],
+        "creator floor": -p["creator floor"][0] * a.small_creators[a.creator],
+        "merchant floor": -p["merchant floor"][0] * a.small_merchants[merchant],
+    }
