@@ -92,6 +92,47 @@ def _show(report: EventImport) -> None:
         out.print(f"Note: {note}.", markup=False)
 
 
+@events_app.command("consume")
+def consume(
+    brokers: Annotated[str, typer.Option(help="host:port of brokers, separated by commas.")],
+    topic: Annotated[str, typer.Option(help="Topic with one JSON event a message.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    group: Annotated[str, typer.Option(help="Consumer group.")] = "tandem",
+    mapping: Annotated[str, typer.Option(help="As for tandem import events.")] = "ubi",
+    config: Annotated[
+        Path | None, typer.Option(help="File of name=value settings for the client: TLS, SASL.")
+    ] = None,
+    until_idle: Annotated[
+        float | None, typer.Option(min=1, help="Stop when nothing came for so many seconds.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Take events from a Kafka topic, until interrupted. Needs the extra `kafka`.
+
+    A position is committed when its events are durable: nothing is lost, nothing is there twice.
+
+    Example: `tandem events consume --brokers localhost:9092 --topic events -w shop`
+    """
+    from tandem.flows.events import consume_events
+    from tandem.ingest.kafka import KafkaTopic, read_properties
+    from tandem.storage.layout import Layout
+
+    layout = Layout.open(workspace)
+    settings = read_properties(config) if config is not None else {}
+    with KafkaTopic(brokers, topic, group, settings) as stream, progress_bars(quiet=json_) as bars:
+        report = consume_events(
+            layout,
+            stream,
+            mapping=mapping,
+            idle=until_idle,
+            progress=lambda done, total: bars("consume", done, total),
+        )
+    if json_:
+        print_json(asdict(report))
+    else:
+        _show(report)
+
+
 @events_app.command("status")
 def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:
     """How many events are stored, and what was counted as they came in.

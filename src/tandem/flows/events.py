@@ -21,6 +21,7 @@ from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.ingest.event_mapping import EventMapping, EventRows, find_event_mapping
 from tandem.ingest.events import parse_record
+from tandem.ingest.kafka import KafkaTopic
 from tandem.ingest.problem import Problem, Rejected
 from tandem.ingest.readers import BadRow, Row, RowFile
 from tandem.storage.atomic import fsync_directory
@@ -34,6 +35,7 @@ OLDEST = timedelta(days=30)
 PATIENCE = 30.0
 # Rows of a file that are admitted and made durable together.
 PART = 5_000
+FETCH_SECONDS = 1.0
 Progress = Callable[[int, int | None], None]
 
 
@@ -165,10 +167,8 @@ def import_events(
         with _Quarantine(layout) as quarantine:
             for number, (file, rows) in enumerate(sources):
                 for part in _parts(file):
-                    refused = _take_part(store, admission, file, rows, part, counts, quarantine)
-                    reasons.update(refused)
-                    if store.worth_compacting:
-                        store.compact()
+                    name = str(file.path)
+                    reasons += _take_part(store, admission, name, rows, part, counts, quarantine)
                     if progress is not None:
                         share = (number + file.fraction) / len(sources)
                         progress(counts["rows"], round(counts["rows"] / share) if share else None)
@@ -177,6 +177,69 @@ def import_events(
         store.close()
     if progress is not None:
         progress(counts["rows"], counts["rows"])
+    return _report(
+        counts,
+        reasons,
+        [(str(file.path), rows) for file, rows in sources],
+        quarantine.file,
+        started,
+    )
+
+
+def consume_events(
+    layout: Layout,
+    topic: KafkaTopic,
+    *,
+    mapping: EventMapping | str | Path = "ubi",
+    idle: float | None = None,
+    progress: Progress | None = None,
+) -> EventImport:
+    """Take events from a Kafka topic until interrupted (KeyboardInterrupt), or until no message
+    came for `idle` seconds.
+
+    A position is committed when its events are durable: killed at any moment, nothing is lost, and
+    what comes again is known. Raises StorageFull, and commits nothing, when the disk is full.
+    """
+    started = time.monotonic()
+    found = find_event_mapping(mapping, (), Path(topic.topic))
+    rows = EventRows(found, layout.settings().currency)
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    store = EventStore(layout)
+    admission = Admission(Pseudonyms(open_ring(layout)))
+    last = time.monotonic()
+    try:
+        with _Quarantine(layout) as quarantine:
+            try:
+                while idle is None or time.monotonic() - last < idle:
+                    came = False
+                    for partition, part in topic.fetch(PART, FETCH_SECONDS):
+                        came = True
+                        name = f"{topic.topic}[{partition}]"
+                        reasons += _take_part(
+                            store, admission, name, rows, part, counts, quarantine
+                        )
+                    if came:
+                        quarantine.flush()
+                        topic.commit()
+                        last = time.monotonic()
+                        if progress is not None:
+                            progress(counts["rows"], None)
+            except KeyboardInterrupt:
+                log.info("interrupted; what was taken is durable")
+        store.compact()
+    finally:
+        store.close()
+    return _report(counts, reasons, [(topic.topic, rows)], quarantine.file, started)
+
+
+def _report(
+    counts: Counter[str],
+    reasons: Counter[str],
+    sources: Sequence[tuple[str, EventRows]],
+    quarantine_file: Path | None,
+    started: float,
+) -> EventImport:
     return EventImport(
         rows=counts["rows"],
         accepted=counts["accepted"],
@@ -190,8 +253,8 @@ def import_events(
         internal=counts["internal"],
         masked=counts["masked"],
         guests=sum(rows.guests for _, rows in sources),
-        quarantine_file=quarantine.file,
-        sources=tuple((str(file.path), rows.mapping.name) for file, rows in sources),
+        quarantine_file=quarantine_file,
+        sources=tuple((name, rows.mapping.name) for name, rows in sources),
         notes=tuple(dict.fromkeys(r.mapping.note for _, r in sources if r.mapping.note)),
         seconds=time.monotonic() - started,
     )
@@ -214,13 +277,13 @@ def _parts(file: RowFile) -> Iterator[list[Row | BadRow]]:
 def _take_part(
     store: EventStore,
     admission: Admission,
-    file: RowFile,
+    name: str,
     rows: EventRows,
     part: Sequence[Row | BadRow],
     counts: Counter[str],
     quarantine: _Quarantine,
 ) -> Counter[str]:
-    """Store one part of a file, adding to `counts`; the refusals by reason."""
+    """Store one part of the source `name`, adding to `counts`; the refusals by reason."""
     records: list[tuple[int, QueryRecord | EventRecord]] = []
     refused: list[tuple[int, Problem | Refusal]] = []
     for place, row in enumerate(part):
@@ -238,9 +301,11 @@ def _take_part(
     tally = {f"refused_{code}": count for code, count in reasons.items()}
     new = store.append(admitted.rows, {**tally, "out_of_order": admitted.counts["out_of_order"]})
     for place, why in sorted(refused, key=lambda item: item[0]):
-        quarantine.add(str(file.path), part[place].line, why)
+        quarantine.add(name, part[place].line, why)
     counts.update(admitted.counts)
     counts.update(rows=len(part), accepted=sum(new), duplicates=len(new) - sum(new))
+    if store.worth_compacting:
+        store.compact()
     return reasons
 
 
@@ -265,10 +330,14 @@ class _Quarantine:
         row = Rejected(file, line, why.code, why.field, why.reason, why.remedy, row="")
         self._handle.write(row.to_json() + b"\n")
 
-    def __exit__(self, *_: object) -> None:
+    def flush(self) -> None:
         if self._handle is not None:
             self._handle.flush()
             os.fsync(self._handle.fileno())
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            self.flush()
             self._handle.close()
             fsync_directory(self._folder)
 
