@@ -19,6 +19,7 @@ from tandem.cli import (
     evaluation,
     generations,
     leading,
+    looping,
     models,
     searching,
     serving,
@@ -91,6 +92,7 @@ app.command("rollback")(generations.rollback)
 app.command("trace")(models.trace)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("loop")(looping.loop_command)
 
 
 def main() -> None:

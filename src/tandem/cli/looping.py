@@ -1,0 +1,66 @@
+"""`tandem loop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.cli.console import JsonOption, out, print_json
+
+
+def loop_command(
+    fix: Annotated[
+        str | None, typer.Option(help="helpful, null or harmful; default: all three in turn.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same story.")] = 7,
+    to: Annotated[
+        Path | None, typer.Option("--to", "-o", help="Folder for the log and the reports.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Walk a fix from finding to decision on simulated data whose truth is known.
+
+    Exit code 0 only if every decision matches the truth: the helpful fix ships, no other does.
+
+    Example: `tandem loop --fix helpful --json`
+    """
+    from tandem.contracts.errors import InvalidInput
+    from tandem.flows.loop import run_loop
+    from tandem.reports.experiment import page
+    from tandem.simulate.market import FIXES
+    from tandem.storage.atomic import write_atomic, write_json_atomic
+
+    if fix is not None and fix not in FIXES:
+        raise InvalidInput(
+            f"unknown fix '{fix}'", field="fix", remedy=f"use one of: {', '.join(FIXES)}"
+        )
+    found = [run_loop(f, seed=seed) for f in FIXES if fix in (None, f)]
+    if to is not None:
+        for loop in found:
+            write_json_atomic(to / f"{loop.fix}.json", loop.to_json())
+            if loop.analysis is not None:
+                write_atomic(to / f"{loop.fix}.html", page(loop.analysis).html().encode())
+    right = all(loop.right for loop in found)
+    if json_:
+        print_json(
+            {
+                "simulated": True,
+                "decisions_match_truth": right,
+                "loops": [loop.to_json() for loop in found],
+            }
+        )
+    else:
+        out.print("[bold]SIMULATED DATA[/]")
+        for loop in found:
+            out.print(f"[bold]{loop.fix} fix[/]")
+            for step in loop.steps:
+                out.print(f"  {step.name:<13} {step.outcome:<8} {step.because}")
+            decision = "promoted" if loop.promoted else "refused"
+            out.print(
+                f"  [bold]{decision}[/]; in truth orders per search change by "
+                f"{loop.truth:+.4f}: {'right' if loop.right else 'WRONG'}"
+            )
+    if not right:
+        raise typer.Exit(1)
