@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 from pathlib import Path
 
 import pytest
 
+from tandem import contracts
 from tandem.contracts.consent import DEFAULT_BASES, Basis, Purpose
 from tandem.contracts.events import AdmittedEvent
 from tandem.governance import data_map as module
@@ -20,6 +22,20 @@ TAXONOMY = json.loads((Path(__file__).parent / "fideslang_taxonomy.json").read_t
 
 def test_every_field_of_every_stored_record_is_annotated():
     assert unannotated() == []
+
+
+# Vocabularies that no store keeps records of: requests, answers and reports on their way.
+NOT_STORED = frozenset(
+    {"brief", "candidates", "disclosure", "errors", "listing", "recommend", "run", "search"}
+    | {"search_performance"}
+)
+
+
+def test_every_contract_is_in_the_map_or_said_not_to_be_stored():
+    mapped = {c.of.__module__.rpartition(".")[2] for c in COLLECTIONS}
+    there = {m.name for m in pkgutil.iter_modules(contracts.__path__)}
+    assert there - mapped - NOT_STORED == set(), "add a Collection, or say that nothing is stored"
+    assert not NOT_STORED & mapped
 
 
 def test_a_field_that_nobody_annotated_is_found(monkeypatch):

@@ -21,8 +21,10 @@ from tandem.contracts.judgment import Judgment
 from tandem.contracts.parties import Creator
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
+from tandem.contracts.registry import Decision, Served
 from tandem.governance.audit import Entry
 from tandem.governance.keys import ApiKey
+from tandem.registry.served import KEPT_DAYS
 from tandem.storage.visitors import VisitorState
 
 PSEUDONYMOUS = "user.unique_id.pseudonymous"
@@ -167,9 +169,38 @@ COLLECTIONS: tuple[Collection, ...] = (
         },
     ),
     Collection(
+        "served",
+        Served,
+        "registry/",
+        f"What each search was answered with, without its words and whose it was; {KEPT_DAYS} days",
+        (),
+        (),
+        _all(
+            OPERATIONS,
+            *("query_id", "at", "ranker", "index_generation", "model_generation", "policy", "page"),
+            *("products", "scores", "total", "milliseconds", "simulated"),
+        ),
+    ),
+    Collection(
+        "model_decisions",
+        Decision,
+        "registry/",
+        "Who put which model live, and why",
+        ("employee",),
+        (),
+        {
+            **_all(ACCOUNT, "who"),
+            **_all(
+                OPERATIONS,
+                *("number", "at", "generation", "stage", "instead_of", "why", "gates"),
+                "overridden",
+            ),
+        },
+    ),
+    Collection(
         "creators",
         Creator,
-        "creators.jsonl, or wherever a marketplace keeps them",
+        "files of a market, given to tandem match",
         "Creators as they present themselves, and how they sell",
         ("supplier_vendor",),
         (),
