@@ -18,6 +18,7 @@ from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.visitors import Visitors
 from tandem.flows.workspace import open_workspace
+from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring, rotate
 from tandem.storage.layout import Layout
@@ -82,6 +83,18 @@ def test_nobody_can_be_told_from_what_is_stored(layout, visitors):
     visitors.visit(ANNA, saw("1"))
     stored = b"".join(p.read_bytes() for p in layout.root.rglob("*") if p.is_file())
     assert ANNA.encode() not in stored
+
+
+def test_a_decision_is_in_the_audit_log_and_names_nobody(layout, visitors):
+    visitors.decide(ANNA, True)
+    visitors.decide(ANNA, False)
+    audit = AuditLog(layout)
+    decisions = [e for e in audit.entries() if e.action.startswith("consent.")]
+    assert [(e.actor, e.action) for e in decisions] == [
+        ("shopper", "consent.grant"),
+        ("shopper", "consent.withdraw"),
+    ]
+    assert ANNA not in audit.path.read_text()
 
 
 def test_withdrawing_erases_at_once(layout, visitors):

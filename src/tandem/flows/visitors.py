@@ -13,6 +13,7 @@ from typing import Any, get_args
 from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import Pseudonym
 from tandem.contracts.recommend import MAX_RECENT, RecommendRequest, Visit, Visitor
+from tandem.flows.consent import decide
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.governance.retention import periods
@@ -44,7 +45,7 @@ class Visitors:
         subjects = self._subjects(client_id)
         word: Decision = "granted" if granted else "withdrawn"
         if granted != self._granted(subjects):
-            self._ledger.record(subjects, [Purpose.PERSONALISATION], word, source=SOURCE)
+            decide(self._layout, subjects, [Purpose.PERSONALISATION], word, actor=SOURCE)
         self._decided.pop(subjects[0], None)
         if not granted:
             self._store.forget(subjects)
