@@ -198,11 +198,18 @@ class Desk:
         _for_platform(party)
         with self.store.writing() as books:
             now = self.clock()
+            known: dict[str, Collaboration] = {}
+
+            def collaboration(id_: str) -> Collaboration:
+                if id_ not in known:
+                    known[id_] = books.collaboration(id_)
+                return known[id_]
+
             # Everything is checked before anything is written, so a refusal leaves no trace.
             return [
                 _or_error(
                     lambda id_=id_, order=order: _attribute(  # type: ignore[misc]
-                        books, party, books.collaboration(id_), order, now
+                        books, party, collaboration(id_), order, now
                     )
                 )
                 for id_, order in rows

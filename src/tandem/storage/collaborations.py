@@ -177,6 +177,8 @@ class Books:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection.execute
         self._many = connection.executemany
+        # Whoever writes is alone: the last entry stays the last but for one's own.
+        self._last: AuditEntry | None = None
 
     # --- Keys that make a repeated request harmless -------------------------------------------
 
@@ -408,14 +410,17 @@ class Books:
     # --- Audit --------------------------------------------------------------------------------
 
     def last_audit(self) -> AuditEntry | None:
-        row = self._sql("SELECT entry FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
-        return None if row is None else AuditEntry.model_validate_json(row[0])
+        if self._last is None:
+            row = self._sql("SELECT entry FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+            self._last = None if row is None else AuditEntry.model_validate_json(row[0])
+        return self._last
 
     def put_audit(self, entry: AuditEntry) -> None:
         self._sql(
             "INSERT INTO audit VALUES (?, ?, ?)",
             (entry.sequence, entry.collaboration_id, entry.model_dump_json()),
         )
+        self._last = entry
 
     def audit(self, collaboration: str | None = None) -> Iterator[AuditEntry]:
         """Oldest first."""

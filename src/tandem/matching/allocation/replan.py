@@ -32,7 +32,8 @@ def replan(
 ) -> Plan:
     """A plan in which a pair of the `previous` one is worth `switching_cost` more.
 
-    A pair is exchanged only for what is better by more than that. Objective and bound count it.
+    A pair is exchanged only for what is better by more than that. Objective, bound and gap count
+    the switching cost, the plan's value does not.
     """
     if previous.shape != a.value.shape or switching_cost < 0:
         raise InvalidInput(
@@ -41,7 +42,8 @@ def replan(
             remedy="give one flag for each pair, and a cost from 0",
         )
     kept = replace(a, value=a.value + switching_cost * previous)
-    return allocate(kept, solver=solver, seconds=seconds)
+    plan = allocate(kept, solver=solver, seconds=seconds)
+    return replace(plan, value=float(a.value[plan.chosen].sum()))
 
 
 def changes(a: Allocation, before: Bools, after: Plan) -> tuple[Change, ...]:
