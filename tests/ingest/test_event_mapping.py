@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -151,6 +152,23 @@ def test_a_nested_ubi_event_and_query() -> None:
     assert isinstance(query, QueryRecord)
     assert (query.user_query, query.object_ids) == (" Speaker ", ("SP-1", "SP-2"))
     assert query.timestamp == datetime(2026, 3, 1, 11, 30, 9, tzinfo=UTC)
+
+
+def test_attributes_and_lists_as_text_in_a_table() -> None:
+    text = json.dumps(UBI_EVENT["event_attributes"])
+    assert event(UBI, {**UBI_EVENT, "event_attributes": text}) == event(UBI, UBI_EVENT)
+    query = EventRows(UBI, "EUR").record(
+        {
+            "client_id": "c",
+            "query_id": "q",
+            "user_query": "{x",
+            "timestamp": "2026-03-01T12:00:00Z",
+            "object_ids": "SP-1, SP-2",
+            "query_attributes": "{broken",
+        }
+    )
+    assert isinstance(query, QueryRecord)
+    assert (query.user_query, query.object_ids) == ("{x", ("SP-1", "SP-2"))
 
 
 def test_a_watched_live_in_flat_columns() -> None:

@@ -265,6 +265,24 @@ def test_readers_keep_their_files_and_erasure_waits_for_them(
     assert list(layout.events.glob("day=*")) == []
 
 
+def test_a_long_journal_is_compacted_in_rounds(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMPACT_AT", 7)
+    monkeypatch.setattr(module, "DECODED_AT_ONCE", 2)
+    store = EventStore(layout)
+    for n in range(0, 40, 4):
+        store.append([event(n + k, NOON + (n + k) % 3 * DAY) for k in range(4)])
+    assert store.worth_compacting
+    done = store.compact()
+    assert done is not None
+    assert (done.events, done.days) == (40, 3)
+    assert done.files > 3  # several rounds
+    assert store.status().in_journal == 0
+    assert stored(store) == [key(n) for n in range(40)]
+    assert store.append([event(39), event(40)]) == [False, True]
+
+
 def test_only_one_compacts(layout: Layout) -> None:
     store = EventStore(layout)
     store.append([event(1)])

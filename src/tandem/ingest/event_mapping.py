@@ -17,6 +17,7 @@ Nested values have dotted names: `event_attributes.object.object_id`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -250,7 +251,13 @@ class EventRows:
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "", depth: int = 6) -> dict[str, Any]:
-    """Nested objects as columns with dotted names, to six levels."""
+    """Nested objects as columns with dotted names, to six levels; UBI's attributes also where a
+    table holds them as JSON text."""
+    for name in _NESTED:
+        text = values.get(name)
+        if isinstance(text, str) and text.startswith("{"):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                values = {**values, name: orjson.loads(text)}
     if not prefix and not any(isinstance(value, dict) for value in values.values()):
         return dict(values)
     flat: dict[str, Any] = {}
@@ -260,6 +267,9 @@ def flattened(values: Mapping[str, Any], prefix: str = "", depth: int = 6) -> di
         else:
             flat[prefix + name] = value
     return flat
+
+
+_NESTED = ("event_attributes", "query_attributes")
 
 
 class _Unusable(Exception):  # noqa: N818
@@ -338,7 +348,11 @@ UBI = EventMapping(
         "timestamp": _take("timestamp", "@timestamp"),
         "client_id": _take("client_id", "clientId"),
         "language": _take("language", "query_attributes.language"),
-        "object_ids": _take("object_ids", "query_response_hit_ids", "query_response_object_ids"),
+        # Lists in a table are JSON text, or separated by commas.
+        "object_ids": _take(
+            "object_ids", "query_response_hit_ids", "query_response_object_ids", split=","
+        ),
+        "filters": _take("filters", split=","),
         "total": _take("total", "query_attributes.total"),
         "object_id": _take(
             "object_id",
@@ -351,6 +365,7 @@ UBI = EventMapping(
         "currency": _take("currency", "amount.currency", "event_attributes.object.currency"),
         "order_id": _take("order_id", "event_attributes.object.transaction_id"),
         **{name: _take(name, f"watch.{name}") for name in WATCH},
+        "product_ids": _take("product_ids", "watch.product_ids", split=","),
     },
 )
 

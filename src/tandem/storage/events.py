@@ -45,6 +45,8 @@ COMPACT_AT = 250_000
 MOST_IN_JOURNAL = 2_000_000
 MOST_IN_A_PART = 1_000_000
 BUSY_SECONDS = 30.0
+# As Python objects events take some kilobytes each, as a table a few hundred bytes.
+DECODED_AT_ONCE = 50_000
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -442,21 +444,34 @@ class EventStore:
         return gone
 
     def _compact(self) -> Compacted:
+        """The journal as it is now, in rounds that fit into memory."""
+        with self._connected() as connection:
+            batches = connection.execute("SELECT id, rows FROM batches ORDER BY id").fetchall()
+        events, files, size, first = 0, 0, 0, 0
+        days: set[str] = set()
+        for number, rows in batches:
+            size += rows
+            if size >= COMPACT_AT or number == batches[-1][0]:
+                moved, touched, written = self._compact_round(first, number)
+                events, files, size, first = events + moved, files + written, 0, number
+                days |= touched
+        self._sweep(patience=0)
+        return Compacted(events, len(days), files)
+
+    def _compact_round(self, after: int, through: int) -> tuple[int, set[str], int]:
+        """Move batches after one and through another: events, days, files written."""
         import pyarrow as pa
 
         with self._connected() as connection:
             batches = connection.execute(
-                "SELECT id, keys, events FROM batches ORDER BY id"
+                "SELECT keys, events FROM batches WHERE id > ? AND id <= ? ORDER BY id",
+                (after, through),
             ).fetchall()
             parts = self._parts(connection)
             runs = connection.execute("SELECT file, keys FROM runs ORDER BY id").fetchall()
-        if not batches:
-            self._sweep(patience=0)
-            return Compacted(0, 0, 0)
-        events = _decoded(blob for _, _, blob in batches)
-        written, replaced, days = [], [], 0
+        events = _decoded(blob for _, blob in batches)
+        written, replaced = [], []
         for day, table in _by_day(events):
-            days += 1
             old = [part for part in parts if part.day == day]
             count = to_merge([*(p.rows for p in old), table.num_rows], MOST_IN_A_PART)
             merged = old[len(old) - count :]
@@ -464,7 +479,7 @@ class EventStore:
             written.append(
                 self._write(day, pa.concat_tables([table, *(_read(p.path) for p in merged)]))
             )
-        keys = packed(key for _, keys, _ in batches for key in _split(keys))
+        keys = packed(key for keys, _ in batches for key in _split(keys))
         count = to_merge([*(size for _, size in runs), keys.shape[1]])
         old_runs = [file for file, _ in runs[len(runs) - count :]]
         folder = self.folder / "keys"
@@ -473,12 +488,11 @@ class EventStore:
             fsync_directory(touched)
         with self._transaction() as connection:
             self._switch(connection, written, replaced)
-            connection.execute("DELETE FROM batches WHERE id <= ?", (batches[-1][0],))
+            connection.execute("DELETE FROM batches WHERE id <= ?", (through,))
             connection.executemany("DELETE FROM runs WHERE file = ?", [(f,) for f in old_runs])
             size = len(KeyRun(run))
             connection.execute("INSERT INTO runs (file, keys) VALUES (?, ?)", (run.name, size))
-        self._sweep(patience=0)
-        return Compacted(events.num_rows, days, len(written))
+        return events.num_rows, {part.day for part in written}, len(written)
 
     @staticmethod
     def _switch(
@@ -704,13 +718,17 @@ def _loaded(blob: bytes) -> dict[str, list[Any]]:
 def _decoded(blobs: Iterable[bytes]) -> pa.Table:
     import pyarrow as pa
 
+    tables = [schema().empty_table()]
     columns: dict[str, list[Any]] = {name: [] for name in schema().names}
     for blob in blobs:
         loaded = _loaded(blob)
         rows = len(loaded["event_key"])
         for name, values in columns.items():
             values += loaded.get(name) or [_missing(name)] * rows
-    return pa.table(columns, schema=schema())
+        if len(columns["event_key"]) >= DECODED_AT_ONCE:
+            tables.append(pa.table(columns, schema=schema()))
+            columns = {name: [] for name in columns}
+    return pa.concat_tables([*tables, pa.table(columns, schema=schema())])
 
 
 def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
