@@ -20,9 +20,11 @@ from tandem.contracts.search import Filters
 from tandem.flows.generations import roll_back
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
-from tandem.flows.train_recommender import train_recommender
+from tandem.flows.train_recommender import measured_baskets, train_recommender
 from tandem.flows.workspace import Workspace, open_workspace
-from tandem.recommend.behaviour import behaviour_of, read_behaviour
+from tandem.recommend.baskets import GUEST, Baskets
+from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
+from tandem.recommend.sessions import Sessions
 from tandem.recommend.tables import TABLES, Neighbours, load_tables
 from tandem.storage.layout import Layout
 
@@ -172,9 +174,29 @@ def test_the_manifest_says_what_was_learned_and_measured(trained):
     assert learned.simulated
     assert learned.metrics["next"]["P@20"] > 90
     assert learned.metrics["next"]["MRR@20"] > 2 * learned.metrics["popularity"]["MRR@20"]
+    goes = learned.metrics["complementary"]
+    assert goes is None  # four baskets are too few to say
     tables, again = load_tables(shop.layout.recommenders.path(report.generation))
     assert again == learned
     assert tables.following.starts.size - 1 == len(tables.ids) == learned.items
+
+
+def test_what_goes_together_is_measured_on_later_baskets():
+    """Planted pairs: the other one is always found, among the most bought rarely."""
+    rng = np.random.default_rng(2)
+    first = rng.integers(0, 50, 400) * 2
+    contents = Sessions.of(np.column_stack([first, first + 1]).tolist(), 100)
+    guests, days = np.full(400, GUEST), np.arange(400.0)
+    found = Behaviour(
+        tuple(map(str, range(100))),
+        Sessions.of([], 100),
+        Baskets(contents, guests, days, 0),
+        0,
+    )
+    measured = measured_baskets(found)
+    assert measured["baskets"] == 40
+    assert measured["Recall@20"] == 100
+    assert 0 < measured["Recall@20_of_most_bought"] < 60
 
 
 def test_generations_switch_and_roll_back(layout, trained, tmp_path):

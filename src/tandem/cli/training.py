@@ -127,6 +127,12 @@ def train_recommender_command(
         if figures := learned.metrics[name]:
             shown = ", ".join(f"{measure} {value:.1f}%" for measure, value in figures.items())
             out.print(f"{name}: {shown} of {learned.metrics['pairs']:,} next products")
+    if goes := learned.metrics["complementary"]:
+        own, plain = goes["Recall@20"], goes["Recall@20_of_most_bought"]
+        out.print(
+            f"complementary: {own:.1f}% of the rest of a basket among 20 that go with one item of "
+            f"it, {plain:.1f}% among the 20 bought most ({goes['baskets']:,} baskets)"
+        )
     if learned.simulated:
         out.print("[yellow]Simulated: these shoppers or products are made up.[/]")
     out.print(
@@ -134,8 +140,8 @@ def train_recommender_command(
         f"{learned.baskets:,} baskets ({learned.unknown_items:,} rows about products that are not "
         f"here left out) in {report.seconds:.1f} s; live as {report.generation}."
     )
-    if learned.metrics["next"]:
-        out.print("[dim]Measured on the last tenth of the sessions, learned from those before.[/]")
+    if learned.metrics["next"] or learned.metrics["complementary"]:
+        out.print("[dim]Measured on the last tenth, learned from what came before.[/]")
 
 
 def train_encoder_command(

@@ -18,6 +18,7 @@ from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
+from tandem.recommend.baskets import Baskets
 from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
 from tandem.recommend.sessions import Ints, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables
@@ -78,7 +79,7 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
         simulated=simulated or found.simulated,
         code_version=code_version(),
         index_generation=view.generation,
-        metrics=measured(found),
+        metrics={**measured(found), "complementary": measured_baskets(found)},
     )
     tables = Tables.fit(found.ids, found.sessions, found.baskets)
     with layout.writing():
@@ -138,6 +139,43 @@ def measured(found: Behaviour) -> dict[str, Any]:
             }
             for name, found_at in ranks.items()
         },
+    }
+
+
+def measured_baskets(found: Behaviour) -> dict[str, Any] | None:
+    """Of the last tenth of the baskets: from one item of each, drawn by lot, the share of its other
+    items (percent) among the 20 that are said to go with it, and among the 20 bought most, by what
+    came before; null where there are too few."""
+    baskets = found.baskets
+    held = len(baskets) // HELD_SHARE
+    earlier = Baskets(
+        baskets.contents[: len(baskets) - held],
+        baskets.person[: len(baskets) - held],
+        baskets.day[: len(baskets) - held],
+        baskets.people,
+    )
+    later = baskets.contents[len(baskets) - held :]
+    rows = np.flatnonzero(later.lengths > 1)
+    if rows.size < FEWEST_PAIRS:
+        return None
+    rng = np.random.default_rng(1)
+    rows = np.sort(rng.choice(rows, min(MOST_PAIRS, rows.size), replace=False))
+    tables = Tables.fit(found.ids, found.sessions[:0], earlier)
+    counts = earlier.contents.counts()
+    most = np.argsort(-counts, kind="stable")[: CUTOFF + 1]
+    shares = []
+    for row in rows.tolist():
+        items = later[row : row + 1].items
+        start = int(rng.choice(items))
+        others = items[items != start]
+        beside, _ = tables.beside(start)
+        bought = most[most != start][:CUTOFF]
+        shares.append([np.isin(others, beside[:CUTOFF]).mean(), np.isin(others, bought).mean()])
+    own, plain = np.mean(shares, axis=0)
+    return {
+        "baskets": len(rows),
+        f"Recall@{CUTOFF}": round(100 * float(own), 2),
+        f"Recall@{CUTOFF}_of_most_bought": round(100 * float(plain), 2),
     }
 
 
