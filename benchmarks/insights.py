@@ -26,7 +26,7 @@ from tandem.insights.tables import Tables, product_table
 from tandem.simulate.shoppers import SCHEMA, WAYS, Shop
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = [1_000_000, 10_000_000]
+SIZES = [1_000_000, 4_000_000, 10_000_000]
 SEED = 5
 MEMORY = "1GB"  # DuckDB's limit; beyond it, it spills
 

@@ -4,7 +4,7 @@ import pytest
 
 from tandem.insights.failures import FALSE_DISCOVERIES, MIN_CLIENTS, MIN_SEARCHES, find_failures
 from tandem.insights.findings import Finding, Findings
-from tandem.insights.tables import Tables, product_table
+from tandem.insights.tables import TOLD, Tables, product_table
 from tandem.simulate.lexicon import CATEGORIES, LEXICONS
 from tandem.simulate.shoppers import SCHEMA, WAYS, Break, Shopping, simulated_shopping
 
@@ -78,6 +78,21 @@ def test_findings_are_honest_about_their_evidence(broken):
     lost = [f.lost_sales.estimate for f in found.findings]
     assert lost == sorted(lost, reverse=True)
     assert len({f.id for f in found.findings}) == len(found.findings)
+
+
+def test_a_text_that_few_have_typed_is_not_told(broken):
+    shopping, found = broken
+    typed: dict[str, set[str]] = {}
+    for row in shopping.events.select(["user_query", "client"]).to_pylist():
+        if row["user_query"]:
+            typed.setdefault(row["user_query"].lower(), set()).add(row["client"])
+    told = {t for t, clients in typed.items() if len(clients) >= TOLD}
+    assert len(told) < len(typed)
+    for f in found.findings:
+        steps = [s["text"] for session in f.examples for s in session]
+        learnt = [j["query"] for j in f.fix.payload.get("judgments", [])]
+        ruled = [r["query"] for r in f.fix.payload.get("rules", []) if "query" in r]
+        assert {*steps, *learnt, *ruled} <= {*told, "…"}
 
 
 def test_the_price_of_a_failure_is_near_what_it_costs(broken):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tandem.insights.statistics import Z95, benjamini_hochberg
-from tandem.insights.tables import FEW, Tables
+from tandem.insights.tables import FEW, TOLD, Tables
 
 DAY = 86_400_000_000  # µs
 RECENT = 7
@@ -164,7 +164,8 @@ def _reasons(tables: Tables, sql: str, change: float, now: str) -> tuple[str, ..
             SELECT text, count(*) FILTER ({now}) AS searches,
                    coalesce(sum({sql}) FILTER ({now}), 0) / any_value(n)
                    - coalesce(sum({sql}) FILTER (NOT ({now})), 0) / any_value(m) AS moved
-            FROM searches CROSS JOIN sized GROUP BY text ORDER BY moved {sign}, text
+            FROM searches CROSS JOIN sized GROUP BY text
+            HAVING count(DISTINCT client) >= {TOLD} ORDER BY moved {sign}, text
             LIMIT {_REASONS}"""
     )
     return tuple(

@@ -39,7 +39,7 @@ from tandem.insights.statistics import (
     spread_between,
     wilson,
 )
-from tandem.insights.tables import FEW, Tables
+from tandem.insights.tables import FEW, TOLD, Tables
 
 MIN_SEARCHES = 40
 MIN_CLIENTS = 15
@@ -142,6 +142,10 @@ class _Search:
             "INSERT INTO looks VALUES (?, ?)", [[k + 1, float(v)] for k, v in enumerate(look)]
         )
         db.execute(f"""
+            -- What may be told one by one: a text that few have typed may say who they are.
+            CREATE OR REPLACE TEMP TABLE told AS
+            SELECT text FROM searches GROUP BY text HAVING count(DISTINCT client) >= {TOLD};
+
             CREATE OR REPLACE TEMP TABLE usual AS
             SELECT category, median(price) AS price FROM products
             WHERE category IS NOT NULL AND price > 0 GROUP BY category;
@@ -759,7 +763,7 @@ class _Search:
                     LEFT JOIN (SELECT DISTINCT query_id, product FROM visits
                                WHERE action IN ('add_to_cart', 'purchase')) v
                     USING (query_id, product)
-                    WHERE {where} GROUP BY text, product
+                    WHERE {where} AND text IN (FROM told) GROUP BY text, product
                 ) WHERE clicks >= 3 ORDER BY clicks / looks DESC, query, product LIMIT 200"""
         )
 
@@ -913,12 +917,17 @@ class _Search:
         )
 
     def _sessions(self, where: str) -> tuple[tuple[dict[str, Any], ...], ...]:
-        """Example chains, of two or three tries where there are; no identifier of a person."""
+        """Example chains, of two or three tries where there are; no identifier of a person, and
+        a text that few have typed is not told."""
         rows = self.tables.rows(
-            f"""SELECT chain, text, results, clicks, carts, purchases FROM facts
+            f"""SELECT chain, CASE WHEN text IN (FROM told) THEN text ELSE '…' END AS text, results,
+                       clicks, carts, purchases
+                FROM facts
                 WHERE chain IN (
                     SELECT chain FROM facts WHERE chain IN (SELECT chain FROM open WHERE {where})
-                    GROUP BY chain ORDER BY abs(count(*) - 3), bool_or(success) DESC, chain
+                    GROUP BY chain
+                    ORDER BY bool_and(text IN (FROM told)) DESC, abs(count(*) - 3),
+                             bool_or(success) DESC, chain
                     LIMIT {_EXAMPLES})
                 ORDER BY chain, turn"""
         )
@@ -936,7 +945,7 @@ class _Search:
         return [
             r["text"]
             for r in self.tables.rows(
-                f"""SELECT text, count(*) AS n FROM open WHERE {where}
+                f"""SELECT text, count(*) AS n FROM open WHERE {where} AND text IN (FROM told)
                     GROUP BY text ORDER BY n DESC, text LIMIT 20"""
             )
         ]

@@ -31,6 +31,7 @@ from tandem.contracts.product import Product
 SESSION_PAUSE = 30 * 60 * 1_000_000  # µs
 CHAIN_PAUSE = 3 * 60 * 1_000_000  # µs from the last action of a search to the next search
 LONG_DWELL = 30.0  # seconds on a product that count as interest (Fox et al., TOIS 2005)
+TOLD = 5  # clients who typed a text, from which it is told one by one
 FEW = 5  # results below which a search has few
 
 SEARCHES = """
