@@ -152,7 +152,7 @@ def implicit_alone(sessions: Sessions, rng: np.random.Generator) -> Row:
     return {"build_s": round(built, 1), **row}
 
 
-def measure(source: Path, sessions: int, people: int) -> Row:
+def measure(source: Path, sessions: int, people: int, peers: bool) -> Row:
     rng = np.random.default_rng(7)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["TANDEM_PSEUDONYM_KEYS"] = f"{scratch}/keys"
@@ -198,8 +198,10 @@ def measure(source: Path, sessions: int, people: int) -> Row:
             row["visitors_written_s"] = round(visitors(layout, ids, people, rng), 1)
             row["serving"] = serving(shop, ids, rng)
             row["peak_mb_serving"] = peak_mb()
-            row["faiss alone"] = faiss_alone(shop, numbers, rng)
-        row["implicit alone"] = implicit_alone(clicked, rng)
+            if peers:
+                row["faiss alone"] = faiss_alone(shop, numbers, rng)
+        if peers:
+            row["implicit alone"] = implicit_alone(clicked, rng)
         row["peak_mb"] = peak_mb()
     return row
 
@@ -210,11 +212,14 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=400_000)
     parser.add_argument("--visitors", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--without-peers", action="store_true")
     options = parser.parse_args()
     rows = []
     for shop in options.shop:
         with simulated_encoder():
-            rows.append(measure(shop, options.sessions, options.visitors))
+            rows.append(
+                measure(shop, options.sessions, options.visitors, not options.without_peers)
+            )
         print(json.dumps(rows[-1], indent=2), flush=True)
         if options.out:
             about = {"simulated": True, "cores": os.cpu_count(), "load": os.getloadavg()[0]}

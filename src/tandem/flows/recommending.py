@@ -36,7 +36,7 @@ FEW = 13  # hits that are too few for a row of recommendations
 TITLE_WORDS = 8  # the start of a title names the product; its tail lists properties
 OF_ONE_KIND = 3  # products of one category in a dozen of the feed
 EXPLORED = 0.1  # share of the feed's places that go to the newest products
-RECENT = 3  # products looked at last that content answers to
+RECENT = 2  # products looked at last that the feed answers to by content
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,16 @@ def _start(view: View, request: RecommendRequest) -> Product:
     return view.snapshot.products(number)[0]
 
 
-def similar(view: View, product: Product, filters: Filters) -> Iterator[Candidate]:
-    """Products like this one, best first, itself left out."""
+def similar(
+    view: View, product: Product, filters: Filters, *, words: bool = True
+) -> Iterator[Candidate]:
+    """Products like this one, best first, itself left out. Without `words` by vectors alone, where
+    there are any: words of a title cost most of the time in a large shop."""
     number = int(view.snapshot.numbers([product.id])[0])
-    lists = [_by_words(view, product, filters)]
     vectors = view.snapshot.vectors(np.array([number]))
+    lists = []
+    if words or vectors is None:
+        lists.append(_by_words(view, product, filters, enough=0 if vectors is not None else FEW))
     if vectors is not None:
         lists.append(view.snapshot.dense(vectors[0], POOL, filters))
     if view.recommender is not None:
@@ -132,7 +137,9 @@ def similar(view: View, product: Product, filters: Filters) -> Iterator[Candidat
             )
 
 
-def _by_words(view: View, product: Product, filters: Filters) -> Candidates:
+def _by_words(view: View, product: Product, filters: Filters, enough: int) -> Candidates:
+    """Products with half of the title's words; with any of them, where fewer than `enough` have
+    half."""
     title = " ".join(product.title.split()[:TITLE_WORDS])[:512]
     asked = SearchRequest(q=title, language=product.language, rewrite=False)
     understanding = view.understand(asked)
@@ -140,10 +147,10 @@ def _by_words(view: View, product: Product, filters: Filters) -> Candidates:
         return Candidates.empty()
     half = (len(understanding.terms) + 1) // 2
     found = Candidates.empty()
-    for required in (half, 1):  # any word, where hardly anything has half of them
+    for required in (half, 1):
         query = Lexical(FIELD_WEIGHTS, minimum_match=required).query(understanding)
         found = view.snapshot.lexical(query, POOL, filters)
-        if len(found) >= FEW:
+        if len(found) >= enough:
             break
     return found
 
@@ -175,7 +182,7 @@ def _next(view: View, request: RecommendRequest) -> list[Candidate]:
     """What sessions like this one led to; then what is like the last products; then favourites."""
     found = _after(view, request.recent, request.filters)
     if len(found) < request.size:
-        found = _distinct(found, _like_recent(view, request))
+        found = _distinct(found, _like_recent(view, request, 1))
     if len(found) < request.size + len(request.recent):
         found = _distinct(found, _favourites(view, request.filters))
     return found
@@ -206,12 +213,12 @@ def _after(view: View, recent: tuple[str, ...], filters: Filters) -> list[Candid
     ]
 
 
-def _like_recent(view: View, request: RecommendRequest) -> list[Candidate]:
-    """What is like the last few products, each in turn."""
+def _like_recent(view: View, request: RecommendRequest, most: int) -> list[Candidate]:
+    """What is like the last products, each in turn."""
     numbers = view.snapshot.numbers(request.recent)
-    last = list(dict.fromkeys(numbers[numbers >= 0][::-1].tolist()))[:RECENT]
+    last = list(dict.fromkeys(numbers[numbers >= 0][::-1].tolist()))[:most]
     lists = [
-        list(similar(view, p, request.filters))
+        list(similar(view, p, request.filters, words=False))
         for p in view.snapshot.products(np.array(last, np.int64))
     ]
     deepest = max(map(len, lists), default=0)
@@ -238,7 +245,7 @@ def _feed(view: View, request: RecommendRequest) -> list[Candidate]:
     than a few of one category in a dozen."""
     sources = [
         _after(view, request.recent, request.filters),
-        _like_recent(view, request) if request.recent else [],
+        _like_recent(view, request, RECENT) if request.recent else [],
         _favourites(view, request.filters),
     ]
     deepest = max(map(len, sources))
