@@ -21,12 +21,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tandem.contracts.consent import Purpose
 from tandem.contracts.product import Product
 from tandem.http.keys import AdminKey
 from tandem.http.server import configuration
 from tandem.http.settings import ServerSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
+from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_shop import SmallShop, made_up_products
 
@@ -63,7 +65,10 @@ def shop() -> SmallShop:
 @pytest.fixture(scope="module")
 def address(shop: SmallShop) -> Iterator[str]:
     settings = ServerSettings(
-        admin_key=AdminKey.of(KEY), registry=SmallRegistry(), refresh_seconds=0
+        admin_key=AdminKey.of(KEY),
+        registry=SmallRegistry(),
+        privacy=SmallOffice(),
+        refresh_seconds=0,
     )
     server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
     thread = threading.Thread(target=server.run)
@@ -321,7 +326,7 @@ def test_nothing_in_a_product_becomes_markup(page: Page) -> None:
 
 
 def test_the_simulated_catalogue_is_named_on_top_of_every_page(page: Page) -> None:
-    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller", "/lab"):
+    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller", "/lab", "/privacy"):
         page.open(path)
         banner = page.one(".banner")
         assert "Simulated catalogue" in banner.text
@@ -439,6 +444,27 @@ def test_a_seller_sees_what_is_searched_for_and_asks_why(page: Page) -> None:
     assert "Nobody offers it" in page.all(".grid-table tbody tr")[1].text
     page.one(".grid-table button").click()
     page.until(lambda: page.one("#q").get_attribute("value") == "speaker" and page.all(".summary"))
+
+
+def test_the_privacy_office_decides_and_erases(page: Page) -> None:
+    page.open("/privacy")
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.one("#identifier").send_keys("anna", Keys.ENTER)
+    page.until(lambda: len(page.all("#answer li")) == len(Purpose))
+    at = list(Purpose).index(Purpose.ANALYTICS)
+    page.all("#answer li button")[at].click()
+    page.until(lambda: page.all("#answer li button")[at].text == "Withdraw")
+    page.one("#answer .danger").click()
+    page.one("#sure").send_keys("erase", Keys.ENTER)
+    assert page.one("#erase").is_displayed(), "only ERASE erases"
+    page.one("#sure").send_keys(Keys.BACKSPACE * 5, "ERASE", Keys.ENTER)
+    page.until(lambda: "Erased. Certificate" in page.text("#answer"))
+    assert "finished" in page.text("#requests")
+    assert "rights.erase" in page.text("#audit")
+    page.view(PHONE)
+    assert page.js("return document.documentElement.scrollWidth") <= PHONE[0]
+    time.sleep(0.4)
+    assert page.js(AUDIT) == []
 
 
 def test_a_seller_is_told_of_a_wrong_id(page: Page) -> None:

@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
+from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_shop import SmallShop
 
@@ -33,6 +34,7 @@ _app = create_app(
     ServerSettings(
         admin_key=AdminKey.of(KEY),
         registry=SmallRegistry(),
+        privacy=SmallOffice(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),

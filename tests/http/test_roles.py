@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_shop import SmallShop
 from starlette.testclient import TestClient
@@ -40,6 +41,7 @@ class House:
                     admin_key=AdminKey.of("a-key-for-tests-only"),
                     keys=self.store,
                     registry=SmallRegistry(),
+                    privacy=SmallOffice(),
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
@@ -61,6 +63,8 @@ OPENS = {
     ("GET", "/v1/insights"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/insights/try"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
+    ("GET", "/v1/privacy"): {Role.ADMIN, Role.PRIVACY_OFFICER},
+    ("POST", "/v1/privacy/erasures"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     ("GET", "/v1/seller/queries?merchant=Acme&period=2026-03"): {
         Role.ADMIN,
         Role.ANALYST,
@@ -71,6 +75,7 @@ OPENS = {
 BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
     "/v1/models/rollback": {"why": "clicks fell"},
+    "/v1/privacy/erasures": {"identifier": "anna"},
     "/v1/judgments": {"q": "lamp", "product_id": "P001", "relevance": 3},
     "/v1/products": {"products": [{"id": "X", "title": "x", "merchant": "Acme"}]},
 }

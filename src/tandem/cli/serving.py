@@ -22,6 +22,7 @@ def serve_command(
     Example: `tandem serve -w shop --port 8080`
     """
     from tandem.flows.collaborate import OrderNames, collaboration_desk
+    from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
@@ -35,6 +36,7 @@ def serve_command(
         settings = ServerSettings(
             keys=KeyStore(layout),
             registry=ModelRegistry(layout),
+            privacy=PrivacyDesk(layout),
             collaborations=Collaborations(desk, OrderNames(layout)),
             asked=tuple(load_query_log(layout)),
             collect_events=events,

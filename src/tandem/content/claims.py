@@ -58,8 +58,11 @@ _CODES = "USD EUR GBP JPY CNY INR IDR VND THB MYR SGD PHP KRW BRL MXN CAD AUD CH
 _COMMON_CODES = frozenset(_CODES.split())
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
 _PRICE = re.compile(
-    r"(?:([$€£¥])\s?(\d+(?:[.,]\d{1,2})?)|(\d+(?:[.,]\d{1,2})?)\s?(?:([$€£¥])|([A-Z]{3})\b))"
+    r"(?:([$€£¥])\s?(\d{1,12}(?:[.,]\d{1,2})?)"
+    # Begun at the first digit and no later, or a long row of digits would be read again and again.
+    r"|(?<![\d.,])(\d{1,12}(?:[.,]\d{1,2})?)\s?(?:([$€£¥])|([A-Z]{3})\b))"
 )
+NEGATED_WITHIN = 80  # characters before a word in which a "not" is looked for
 _NEGATED = re.compile(
     r"\b(?:not|isn'?t|no|never|without)\s+(?:\w+\s+){0,2}$|\bnon[\s-]?$", re.IGNORECASE
 )
@@ -142,7 +145,8 @@ def _properties(text: str, product: Product) -> list[tuple[int, Claim]]:
     found = []
     for match in re.finditer(pattern, text, re.IGNORECASE):
         name = _plain(match[0])
-        negated = bool(_NEGATED.search(text[: match.start()]))
+        before = text[max(0, match.start() - NEGATED_WITHIN) : match.start()]
+        negated = bool(_NEGATED.search(before))
         if name in flags:
             true = flags[name] is not negated
             verdict = "supported" if true else "contradicted"

@@ -74,9 +74,11 @@ def set_basis(layout: Layout, purpose: Purpose, basis: Basis, reason: str) -> di
     return ledger.bases()
 
 
-def standing(layout: Layout, subjects: Sequence[Pseudonym]) -> Standing:
+def standing(
+    layout: Layout, subjects: Sequence[Pseudonym], *, actor: str | None = None
+) -> Standing:
     """Where a person stands. Reading it is recorded."""
-    AuditLog(layout).append(os_actor(), "consent.show", subject=subjects[-1])
+    AuditLog(layout).append(actor or os_actor(), "consent.show", subject=subjects[-1])
     ledger = ConsentLedger(layout)
     records = ledger.history(subjects)
     state = current_state(records)

@@ -59,9 +59,11 @@ class Erasure:
         return "finished" if self.finished is not None else "under way"
 
 
-def export(layout: Layout, subjects: Sequence[Pseudonym]) -> dict[str, Any]:
+def export(
+    layout: Layout, subjects: Sequence[Pseudonym], *, actor: str | None = None
+) -> dict[str, Any]:
     """Everything that is stored about a person, for access and portability (Art. 15 and 20)."""
-    AuditLog(layout).append(os_actor(), "rights.export", subject=subjects[-1])
+    AuditLog(layout).append(actor or os_actor(), "rights.export", subject=subjects[-1])
     events, traces = _traced(layout, subjects, _now())
     rows = events.filter(traces.rows(events)).sort_by("timestamp").to_pylist()
     ledger = ConsentLedger(layout)
@@ -85,10 +87,12 @@ def export(layout: Layout, subjects: Sequence[Pseudonym]) -> dict[str, Any]:
     }
 
 
-def erase(layout: Layout, subjects: Sequence[Pseudonym]) -> Erasure:
+def erase(layout: Layout, subjects: Sequence[Pseudonym], *, actor: str | None = None) -> Erasure:
     """Erase a person everywhere; see `resume` for what it raises."""
     request = Erasure(f"e{secrets.token_hex(6)}", tuple(subjects), _now())
-    AuditLog(layout).append(os_actor(), "rights.erase", subject=subjects[-1], request=request.id)
+    AuditLog(layout).append(
+        actor or os_actor(), "rights.erase", subject=subjects[-1], request=request.id
+    )
     _save(layout, request)
     return resume(layout, request.id)
 

@@ -21,6 +21,7 @@ from tandem.http.routes import (
     judging,
     models,
     operating,
+    privacy,
     recommending,
     searching,
     selling,
@@ -72,6 +73,7 @@ def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
         collaborating,
         studio,
         models,
+        privacy,
         operating,
         site,
     ):

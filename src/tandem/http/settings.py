@@ -11,7 +11,7 @@ from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
 from tandem.governance.keys import KeyStore
 from tandem.http.keys import AdminKey
-from tandem.http.shop import Registry
+from tandem.http.shop import PrivacyOffice, Registry
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class ServerSettings:
     registry: the model registry; None: there is none, and its routes answer 404.
     collaborations: where merchants and creators act; None: nowhere, and there are no such routes.
     asked: what shoppers type, with counts, for the studio's texts.
+    privacy: the privacy office; None: there is none, and its routes answer 404.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
     collect_events: whether `POST /v1/events` takes events and the pages send them.
@@ -50,6 +51,7 @@ class ServerSettings:
     admin_key: AdminKey | None = None
     keys: KeyStore | None = None
     registry: Registry | None = None
+    privacy: PrivacyOffice | None = None
     collaborations: Collaborations | None = None
     asked: tuple[QueryCount, ...] = ()
     max_body_bytes: int = 1 << 20

@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
+from tandem.contracts.privacy import ErasureRequest, PersonRole, PersonStanding, PrivacyOverview
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import RecommendRequest, RecommendResponse, Visit, Visitor
-from tandem.contracts.registry import Decision, RegisteredModel, Trace
+from tandem.contracts.registry import Decision as ModelDecision
+from tandem.contracts.registry import RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 from tandem.contracts.search_performance import SearchPerformance
@@ -113,10 +116,31 @@ class Registry(Protocol):
 
     def model(self, generation: str) -> RegisteredModel: ...
 
-    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision: ...
+    def promote(
+        self, generation: str, who: str, why: str, override: Sequence[str]
+    ) -> ModelDecision: ...
 
-    def roll_back(self, to: str | None, who: str, why: str) -> Decision: ...
+    def roll_back(self, to: str | None, who: str, why: str) -> ModelDecision: ...
 
     def card(self, generation: str) -> str: ...
 
     def trace(self, query_id: str) -> Trace: ...
+
+
+class PrivacyOffice(Protocol):
+    """What is kept about people, and their requests. actor: who acts, for the audit log.
+    `tandem.flows.privacy.PrivacyDesk` is one."""
+
+    def overview(self) -> PrivacyOverview: ...
+
+    def person(self, identifier: str, role: PersonRole, actor: str) -> PersonStanding: ...
+
+    def decide(
+        self, identifier: str, role: PersonRole, purpose: Purpose, decision: Decision, actor: str
+    ) -> PersonStanding: ...
+
+    def export(self, identifier: str, role: PersonRole, actor: str) -> dict[str, Any]: ...
+
+    def erase(self, identifier: str, role: PersonRole, actor: str) -> ErasureRequest: ...
+
+    def certificate(self, request: str) -> dict[str, Any]: ...

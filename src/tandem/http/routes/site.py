@@ -24,6 +24,7 @@ OFFICE = (
     ("/workbench", "workbench.html", "Relevance workbench"),
     ("/lab", "lab.html", "Lab"),
     ("/insight", "insight.html", "Insight"),
+    ("/privacy", "privacy.html", "Privacy office"),
     ("/seller", "seller.html", "Seller center"),
 )
 # Ask every time, transfer only what changed: a new version is seen at once without a build step.
