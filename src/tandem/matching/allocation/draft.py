@@ -30,6 +30,7 @@ class Draft:
         self._of_creator: list[list[int]] = [[] for _ in self._slots]
         self._of_product: list[list[int]] = [[] for _ in self._places]
         self._of_merchant: list[list[int]] = [[] for _ in self._budget]
+        self._place = [0] * len(self._value)  # in the list of its merchant
         self._of_group: dict[int, int] = {}
         self._in = bytearray(len(self._value))
         self._turn = 0
@@ -106,7 +107,9 @@ class Draft:
         self._count(e, 1)
         self._of_creator[self._creator[e]].append(e)
         self._of_product[self._product[e]].append(e)
-        self._of_merchant[self._merchant[e]].append(e)
+        own = self._of_merchant[self._merchant[e]]
+        self._place[e] = len(own)
+        own.append(e)
         if self._group[e] >= 0:
             self._of_group[self._group[e]] = e
 
@@ -114,7 +117,12 @@ class Draft:
         self._count(e, -1)
         self._of_creator[self._creator[e]].remove(e)
         self._of_product[self._product[e]].remove(e)
-        self._of_merchant[self._merchant[e]].remove(e)
+        # A large merchant has thousands of pairs: the last one takes the place that gets free.
+        own = self._of_merchant[self._merchant[e]]
+        last = own.pop()
+        if last != e:
+            own[self._place[e]] = last
+            self._place[last] = self._place[e]
         self._of_group.pop(self._group[e], None)
 
     def _count(self, e: int, sign: int) -> None:
@@ -168,5 +176,5 @@ class Draft:
         pairs = self._of_merchant[m]
         if len(pairs) <= SCANNED:
             return pairs
-        self._turn = (self._turn + SCANNED) % len(pairs)
-        return (pairs[self._turn :] + pairs[: self._turn])[:SCANNED]
+        self._turn = (self._turn + SCANNED) % (len(pairs) - SCANNED + 1)
+        return pairs[self._turn : self._turn + SCANNED]

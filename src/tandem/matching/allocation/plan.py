@@ -17,7 +17,7 @@ from tandem.matching.allocation.problem import COVERING, PACKING, Allocation, Bo
 from tandem.matching.allocation.problem import rows as constraint_rows
 from tandem.matching.allocation.relaxation import Prices, Solver, price
 
-ROUNDS = 4
+ROUNDS = 3
 SMALL = 20_000  # pairs up to which HiGHS is as quick as the first-order solver
 
 
