@@ -45,13 +45,13 @@ def test_every_change_has_a_reason(market):
     before = allocate(a, solver="highs").chosen
     gone = int(np.flatnonzero(before)[0])
     value = a.value.copy()
-    value[gone] = 0.01
+    value[gone] = -1e6  # now no plan wants it
     after = allocate(replace(a, value=value), solver="highs")
     told = changes(replace(a, value=value), before, after)
     assert {c.pair for c in told} == set(np.flatnonzero(before != after.chosen).tolist())
     reason = next(c for c in told if c.pair == gone)
     assert not reason.came_in
-    assert "0.01" in reason.reason or "left over" in reason.reason
+    assert "-1,000,000.00" in reason.reason or "left over" in reason.reason
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
