@@ -156,3 +156,11 @@ def test_currencies() -> None:
     assert [minor_digits(c) for c in ("EUR", "JPY", "KWD")] == [2, 0, 3]
     assert is_currency("IDR")
     assert not any(map(is_currency, ("eur", "EURO", "XXX", "XAU", "", None, 978)))
+
+
+@pytest.mark.parametrize("field", sorted(TANDEM.fields))
+@pytest.mark.parametrize(
+    "value", [Decimal("sNaN"), Decimal("NaN"), float("nan"), float("inf"), [Decimal("sNaN")]]
+)
+def test_no_kind_of_nan_breaks_a_check(field: str, value: Any) -> None:
+    assert isinstance(checked({field: value}), Product | Problem)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventRecord, QueryRecord
 from tandem.ingest.events import parse_record
 from tandem.ingest.mapping import Take
+from tandem.ingest.missing import is_nan
 from tandem.ingest.problem import Problem
 
 LISTS = frozenset({"object_ids", "filters", "product_ids"})
@@ -331,9 +333,10 @@ _TEXTS = frozenset(
 def _text(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    if value != value:
+    if is_nan(value):
         return None
-    return str(int(value)) if value == int(value) else str(value)
+    whole = math.isfinite(value) and value == int(value)
+    return str(int(value)) if whole else str(value)
 
 
 def _take(*columns: str, **options: Any) -> EventTake:

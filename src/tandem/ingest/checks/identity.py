@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tandem.ingest.mapping import Draft
+from tandem.ingest.missing import is_nan
 from tandem.ingest.problem import Problem
 
 MAX_ID = 256
@@ -13,7 +14,7 @@ def check_identity(draft: Draft) -> Problem | None:
     identity = draft.get("id")
     if isinstance(identity, int) and not isinstance(identity, bool):
         identity = draft["id"] = str(identity)
-    if identity is None or identity != identity:
+    if identity is None or is_nan(identity):
         return Problem("missing-id", "id", "the product has no id", "give every product an id")
     if not isinstance(identity, str):
         return Problem(
@@ -30,7 +31,7 @@ def check_identity(draft: Draft) -> Problem | None:
             "shorten the id",
         )
     title = draft.get("title")
-    if title is None or title != title:
+    if title is None or is_nan(title):
         return Problem(
             "missing-title", "title", "the product has no title", "give every product a title"
         )

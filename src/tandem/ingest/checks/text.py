@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from tandem.ingest.mapping import Draft
+from tandem.ingest.missing import is_nan
 from tandem.ingest.problem import Problem
 
 FIELDS = ("title", "description", "brand", "merchant")
@@ -16,7 +15,7 @@ def check_text(draft: Draft) -> Problem | None:
         value = draft.get(field)
         if value is None or isinstance(value, str):
             continue
-        if _is_nan(value):
+        if is_nan(value):
             del draft[field]
         elif isinstance(value, int | float) and not isinstance(value, bool):
             draft[field] = str(value)
@@ -28,8 +27,3 @@ def check_text(draft: Draft) -> Problem | None:
                 "check which column the mapping takes it from",
             )
     return None
-
-
-def _is_nan(value: object) -> bool:
-    """True for float and decimal NaN; a signalling decimal NaN cannot even be compared."""
-    return value.is_nan() if isinstance(value, Decimal) else value != value
