@@ -9,6 +9,7 @@ import typer
 from rich.panel import Panel
 
 from tandem.cli.console import JsonOption, err, out, print_json, progress_bars
+from tandem.cli.serving import serve_workspace
 
 EXAMPLES = {
     "icecat": "bluetooth headphones · gaming laptop under 1000 € · tn2110 toner · headst",
@@ -71,8 +72,4 @@ def demo(
             )
         )
     if serve:
-        from tandem.flows.workspace import open_workspace
-        from tandem.http.server import serve as serve_http
-
-        with open_workspace(folder) as shop:
-            serve_http(shop, host=host, port=port)
+        serve_workspace(folder, host, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,10 +18,15 @@ def serve_command(
         bool, typer.Option("--events/--no-events", help="Take and send events of shoppers.")
     ] = True,
 ) -> None:
-    """Serve the storefront, the workbench and the HTTP API.
+    """Serve the storefront, the pages for the team and the HTTP API.
 
     Example: `tandem serve -w shop --port 8080`
     """
+    serve_workspace(workspace, host, port, events=events)
+
+
+def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = True) -> None:
+    """Serve a workspace with all that belongs to it until interrupted."""
     from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
