@@ -285,3 +285,19 @@ def test_nothing_to_learn_from_is_an_error(layout, tmp_path):
         train_recommender(layout, path)
     with pytest.raises(InvalidInput, match="no events"):
         train_recommender(layout)
+
+
+def test_nothing_is_called_rated_best_or_new_that_nobody_rated_or_dated(shop_copy):
+    """A catalogue without ratings and dates still has a feed, and it claims neither."""
+    with open_workspace(shop_copy) as shop:
+        numbers = np.arange(shop.view.snapshot.size)
+        shop.upsert(
+            [
+                p.model_copy(update={"rating": None, "rating_count": None, "created": None})
+                for p in shop.view.snapshot.products(numbers)
+            ]
+        )
+        items = shop.recommend(RecommendRequest(kind=Kind.FEED, size=40)).items
+    assert len(items) == 40
+    assert {i.source for i in items} <= {Source.CATALOGUE, Source.EXPLORATION}
+    assert not any("Rated" in i.because or "New" in i.because for i in items)

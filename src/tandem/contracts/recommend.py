@@ -24,6 +24,7 @@ class Source(StrEnum):
     BASKETS = "baskets"
     POPULARITY = "popularity"
     RATING = "rating"
+    CATALOGUE = "catalogue"
     EXPLORATION = "exploration"
 
 

@@ -226,7 +226,8 @@ def _like_recent(view: View, request: RecommendRequest, most: int) -> list[Candi
 
 
 def _favourites(view: View, filters: Filters) -> list[Candidate]:
-    """What is looked at most of late; without sessions, what is rated best."""
+    """What is looked at most of late; without sessions, what is rated best; without ratings, what
+    there is."""
     if view.recommender is not None:
         codes, scores = view.recommender.favourites(2 * POOL)
         numbers, kept = _live(view, codes, filters)
@@ -237,7 +238,14 @@ def _favourites(view: View, filters: Filters) -> list[Candidate]:
     best = view.snapshot.satisfying(view.best_rated, filters)[: 2 * POOL]
     if best.size < POOL:  # narrow filters, or few ratings
         best = np.append(best, view.snapshot.browse(filters, Sort.RATING, 2 * POOL).numbers)
-    return [Candidate(n, 0.0, Source.RATING, "Rated best") for n in dict.fromkeys(best.tolist())]
+    numbers = np.array(list(dict.fromkeys(best.tolist())), np.int64)
+    rated = ~np.isnan(view.store.columns(numbers).rating)
+    return [
+        Candidate(number, 0.0, Source.RATING, "Rated best")
+        if known
+        else Candidate(number, 0.0, Source.CATALOGUE, "From the shop; nobody has rated it yet")
+        for number, known in zip(numbers.tolist(), rated.tolist(), strict=True)
+    ]
 
 
 def _feed(view: View, request: RecommendRequest) -> list[Candidate]:
@@ -250,9 +258,11 @@ def _feed(view: View, request: RecommendRequest) -> list[Candidate]:
     ]
     deepest = max(map(len, sources))
     mixed = _distinct([s[at] for at in range(deepest) for s in sources if at < len(s)], [])
+    numbers = view.snapshot.browse(request.filters, Sort.NEWEST, POOL).numbers
+    dated = ~np.isnan(view.store.columns(numbers).created)
     fresh = [
-        Candidate(n, 0.0, Source.EXPLORATION, "New here")
-        for n in view.snapshot.browse(request.filters, Sort.NEWEST, POOL).numbers.tolist()
+        Candidate(n, 0.0, Source.EXPLORATION, "New here" if known else "Something else to try")
+        for n, known in zip(numbers.tolist(), dated.tolist(), strict=True)
     ]
     return _explored(_varied(view, mixed), fresh)
 

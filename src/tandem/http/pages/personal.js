@@ -7,7 +7,7 @@ import { $, h } from "./dom.js";
 const CHOICE = "tandem.personal"; // "on" when the shopper asked for it
 const CLIENT = "tandem.client"; // one random id of this browser, the one that events go by
 const SIZE = 10;
-const KIND = { content: "Similar", sessions: "From your visit", baskets: "Goes with", popularity: "Popular", rating: "Rated best", exploration: "New" };
+const KIND = { content: "Similar", sessions: "From your visit", baskets: "Goes with", popularity: "Popular", rating: "Rated best", catalogue: "", exploration: "Try this" };
 
 const asked = navigator.doNotTrack === "1" || navigator.globalPrivacyControl === true;
 const usable = (() => { try { localStorage.getItem(CHOICE); return true; } catch { return false; } })();
@@ -43,7 +43,8 @@ function controls(personal) {
 
 function entry(item) {
   const node = card(item.product, async () => `${item.because}.`, "Why am I seeing this?");
-  node.querySelector(".brand").prepend(h("span", { class: "kind" }, KIND[item.source] || item.source));
+  const kind = KIND[item.source] ?? item.source;
+  if (kind) node.querySelector(".brand").prepend(h("span", { class: "kind" }, kind));
   if (on()) {
     const away = h("button", { type: "button", class: "quiet away" }, "Not interested");
     away.setAttribute("aria-label", `Not interested in ${item.product.title}`);
