@@ -114,7 +114,7 @@ class Page:
     def open(self, path: str) -> None:
         self.driver.get(self.address + path)
 
-    def until(self, true: Callable[[], Any], seconds: float = 10) -> Any:
+    def until(self, true: Callable[[], Any], seconds: float = 30) -> Any:
         return WebDriverWait(self.driver, seconds, 0.05, [Exception]).until(lambda _: true())
 
     def all(self, selector: str) -> list[WebElement]:
