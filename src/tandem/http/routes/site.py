@@ -96,21 +96,38 @@ def _page(request: Request, name: str) -> Response:
     """A page with the shop's facts filled in, so that nothing jumps when the script starts."""
     serving = of(request)
     status = {**serving.shop.status(), "events": serving.settings.collect_events}
-    text = _assets()[name].content.decode()
-    for key, value in {**_facts(status), "tools": _tools(name)}.items():
-        text = text.replace("{{" + key + "}}", value)
+    text = _filled(_markup(name), _facts(status))
     return Response(text, media_type="text/html", headers={"Cache-Control": "no-store"})
 
 
-def _tools(current: str) -> str:
-    """Links to the other pages: a menu, so that a shopper's page stays a shop."""
-    shop = (
-        "" if current in ("store.html", "product.html") else '<li><a href="/">Storefront</a></li>'
-    )
+@cache
+def _markup(name: str) -> str:
+    """A page with what it shares with the others in place: `head.html`, and `top.html` with the
+    search box of the shop or the title of a page for the team."""
+    title = next((title for _, file, title in OFFICE if file == name), None)
+    heading = f'<h1 class="page-title">{title}</h1>'
+    top = {"middle": _part("search.html") if title is None else heading, "tools": _tools(title)}
+    shared = {"head": _part("head.html"), "top": _filled(_part("top.html"), top)}
+    return _filled(_assets()[name].content.decode(), {**shared, "title": title or ""})
+
+
+def _part(name: str) -> str:
+    return _assets()[name].content.decode().rstrip("\n")
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for key, value in values.items():
+        text = text.replace("{{" + key + "}}", value)
+    return text
+
+
+def _tools(current: str | None) -> str:
+    """Links to the other pages: a menu, so that a shopper's page (None) stays a shop."""
+    shop = "" if current is None else '<li><a href="/">Storefront</a></li>'
     links = "".join(
         f'<li><a href="{address}">{title}</a></li>'
-        for address, file, title in OFFICE
-        if file != current
+        for address, _, title in OFFICE
+        if title != current
     )
     return (
         '<details class="menu"><summary class="tool">For the team</summary>'
