@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -29,12 +28,12 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventRecord, QueryRecord
 from tandem.ingest.events import parse_record
-from tandem.ingest.mapping import Take
+from tandem.ingest.mapping import Take, load_declared
 from tandem.ingest.missing import is_nan
 from tandem.ingest.problem import Problem
 
@@ -119,18 +118,7 @@ class EventMapping(BaseModel):
     def load(cls, path: Path) -> EventMapping:
         """Read a mapping from a TOML file. Raises InvalidInput naming the file and the key."""
         remedy = "see docs/events.md for what a mapping of events may say"
-        try:
-            declared = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InvalidInput(
-                f"not a readable TOML file: {error}", file=str(path), remedy=remedy
-            ) from None
-        try:
-            return cls.model_validate({"name": path.stem, **declared})
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or None
-            raise InvalidInput(first["msg"], file=str(path), field=field, remedy=remedy) from None
+        return load_declared(cls, path, unreadable=remedy, unfit=remedy)
 
 
 class EventRows:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
@@ -51,6 +51,9 @@ FIELDS = (
 )
 LIST_FIELDS = frozenset({"category", "identifiers", "images"})
 OBJECT_FIELDS = frozenset({"attributes", "extra"})
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Declared(BaseModel):
@@ -185,24 +188,12 @@ class ColumnMapping(_Declared):
     @classmethod
     def load(cls, path: Path) -> ColumnMapping:
         """Read a mapping from a TOML file. Raises InvalidInput naming the file and the key."""
-        try:
-            declared = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InvalidInput(
-                f"not a readable TOML file: {error}",
-                file=str(path),
-                remedy="see docs/data.md for an example of a mapping",
-            ) from None
-        try:
-            return cls.model_validate({"name": path.stem, **declared})
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InvalidInput(
-                first["msg"],
-                file=str(path),
-                field=".".join(str(part) for part in first["loc"]) or None,
-                remedy="see docs/data.md for what a mapping may say",
-            ) from None
+        return load_declared(
+            cls,
+            path,
+            unreadable="see docs/data.md for an example of a mapping",
+            unfit="see docs/data.md for what a mapping may say",
+        )
 
     @property
     def columns(self) -> frozenset[str]:
@@ -283,6 +274,23 @@ class ColumnMapping(_Declared):
         if column in self.columns or not self.keep_extra:
             return None
         return "", "any"
+
+
+def load_declared(cls: type[Model], path: Path, *, unreadable: str, unfit: str) -> Model:
+    """What a TOML file declares, named as the file if it says no name. Raises InvalidInput with the
+    file, the key, and one of the two remedies: no TOML, or TOML that says something else."""
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(
+            f"not a readable TOML file: {error}", file=str(path), remedy=unreadable
+        ) from None
+    try:
+        return cls.model_validate({"name": path.stem, **declared})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or None
+        raise InvalidInput(first["msg"], file=str(path), field=field, remedy=unfit) from None
 
 
 def _is_missing(value: Any) -> bool:
