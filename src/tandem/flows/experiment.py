@@ -13,6 +13,7 @@ from tandem.experiments.abtest.analysis import Analysis, analyse
 from tandem.experiments.abtest.effects import Metric
 from tandem.experiments.abtest.summary import Array
 from tandem.experiments.agreement import Agreement, agreement
+from tandem.ingest.tables import read_table
 
 PRE = "pre_"
 CONTROL = "control"
@@ -40,7 +41,7 @@ def analyse_file(
     marks made-up data. A metric is a column, or NAME=NUMERATOR/DENOMINATOR. Without `success`
     every number is a success metric. Raises InvalidInput with file, line and field.
     """
-    table = _read(path)
+    table = read_table(path)
     file = str(path)
     if "variant" not in table:
         raise InvalidInput(
@@ -127,23 +128,6 @@ def _metric(text: str, role: Any, numbers: dict[str, Array], less: Sequence[str]
     )
 
 
-def _read(path: Path) -> Any:
-    import pandas as pd
-
-    if not path.is_file():
-        raise InvalidInput("no such file", file=str(path), remedy="name a .csv, .jsonl or .parquet")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix in (".jsonl", ".ndjson"):
-            return pd.read_json(path, lines=True)
-        return pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise InvalidInput(
-            f"cannot be read: {error}", file=str(path), remedy="save it as CSV, JSONL or Parquet"
-        ) from error
-
-
 def _one_row_per_unit(table: Any, file: str) -> Any:
     """Rows of one unit added up. A unit in two variants is an error: it belongs to none."""
     if "unit" not in table or table["unit"].is_unique:
@@ -179,7 +163,7 @@ def agreement_of_file(
     raters: the columns; default: those whose names end in `_rating`, without `final_rating`, which
     is not a judge's but made of theirs. Raises InvalidInput for columns that are not there.
     """
-    table = _read(path)
+    table = read_table(path)
     columns = list(raters) or [
         c for c in table.columns if c.endswith("_rating") and c != "final_rating"
     ]

@@ -22,6 +22,7 @@ from tandem.experiments.offpolicy.open_bandit import (
     read_open_bandit,
 )
 from tandem.experiments.offpolicy.rewards import cross_fit
+from tandem.ingest.tables import read_table
 from tandem.simulate.bandit import simulate_bandit
 
 Progress = Callable[[str, int, int | None], None]
@@ -242,7 +243,7 @@ def read_feedback(path: Path, *, folds: int = 3, seed: int = 7) -> Feedback:
     on the action, on `context_…` columns (numbers) and, one model each, on `position`.
     Raises InvalidInput with the row and column that do not fit.
     """
-    table = _read_table(path)
+    table = read_table(path, texts=("action",))
     name = str(path)
     for column in REQUIRED:
         if column not in table:
@@ -306,23 +307,6 @@ def evaluate_file(
     return evaluate(
         read_feedback(path, seed=seed), estimators, limits=limits, resamples=resamples, seed=seed
     )
-
-
-def _read_table(path: Path) -> Any:
-    import pandas as pd
-
-    if not path.is_file():
-        raise InvalidInput("no such file", file=str(path), remedy="name a .csv, .jsonl or .parquet")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix in (".jsonl", ".ndjson"):
-            return pd.read_json(path, lines=True, dtype={"action": str})
-        return pd.read_csv(path, dtype={"action": str})
-    except (ValueError, OSError) as error:
-        raise InvalidInput(
-            f"cannot be read: {error}", file=str(path), remedy="save it as CSV, JSONL or Parquet"
-        ) from error
 
 
 def _numbers(table: Any, column: str, file: str) -> Array:
