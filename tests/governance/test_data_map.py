@@ -26,8 +26,8 @@ def test_every_field_of_every_stored_record_is_annotated():
 
 # Vocabularies that no store keeps records of: requests, answers and reports on their way.
 NOT_STORED = frozenset(
-    {"brief", "candidates", "disclosure", "errors", "listing", "privacy", "recommend", "run"}
-    | {"search", "search_performance"}
+    {"brief", "candidates", "disclosure", "errors", "insight", "listing", "privacy", "recommend"}
+    | {"run", "search", "search_performance"}
 )
 
 

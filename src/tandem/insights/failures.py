@@ -28,9 +28,10 @@ from typing import Any
 
 import numpy as np
 
+from tandem.contracts.insight import Cause
 from tandem.insights.clicks import PLACES, position_bias
 from tandem.insights.evidence import quoted
-from tandem.insights.findings import Cause, Finding, Findings, Fix, Group, Interval
+from tandem.insights.findings import Finding, Findings, Fix, Group, Interval
 from tandem.insights.statistics import (
     Z95,
     benjamini_hochberg,

@@ -7,20 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Cause = Literal[
-    "vocabulary_gap",
-    "misspelling",
-    "category_intent",
-    "missing_product",
-    "bad_ranking",
-    "out_of_stock",
-    "price_mismatch",
-    "filters_too_tight",
-    "slow",
-    "language",
-    "device",
-    "missing_synonym",
-]
+from tandem.contracts.insight import Cause
+
 FixKind = Literal["synonym", "rule", "retraining_example", "attribute", "supply_gap", "investigate"]
 
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tandem.contracts.insight import Cause
 from tandem.contracts.product import Product
 from tandem.simulate.catalogue import simulated_products, word
 from tandem.simulate.judgments import COMPLEMENTS
@@ -34,20 +35,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 ClickModel = Literal["pbm", "dcm"]
 
-WAYS = (
-    "vocabulary_gap",
-    "misspelling",
-    "category_intent",
-    "missing_product",
-    "bad_ranking",
-    "out_of_stock",
-    "price_mismatch",
-    "filters_too_tight",
-    "slow",
-    "language",
-    "device",
-    "missing_synonym",
-)
+WAYS: tuple[str, ...] = get_args(Cause)
 SHOWN = 10
 PBM_EXAMINATION: Floats = np.arange(1, SHOWN + 1, dtype=np.float64) ** -0.8
 """P(examined) by place in the list, place 1 first."""
