@@ -25,6 +25,7 @@ from tandem.recommend.next_basket import (
     best,
 )
 from tandem.recommend.sessions import Ints, Sessions
+from tandem.recommend.stacking import TREES
 
 NEVER = 9_999.0  # days since something that has not happened
 AT_ONCE = 256
@@ -143,20 +144,7 @@ class Blended(BasketRecommender):
     seed: int = 1
     rounds: int = 150
     name: str = "blended"
-    parameters: dict[str, Any] = field(
-        default_factory=lambda: {
-            "objective": "binary",
-            "learning_rate": 0.06,
-            "num_leaves": 31,
-            "min_data_in_leaf": 50,
-            "feature_fraction": 0.6,
-            "lambda_l2": 5,
-            "max_bin": 127,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-    )
+    parameters: dict[str, Any] = field(default_factory=lambda: {**TREES, "min_data_in_leaf": 50})
 
     def fit(self, baskets: Baskets, now: float) -> None:
         import lightgbm

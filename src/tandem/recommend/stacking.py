@@ -8,6 +8,7 @@ fitted again on everything (stacking by time; Wolpert 1992 for the idea).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +173,20 @@ def _compared(table: Sparse, keys: Ints, row: Ints, n: int) -> tuple[Floats, Flo
     return value, value / (best[row] + np.float32(1e-9)), rank
 
 
+# Trees that say whether a candidate is the one: LightGBM's parameters, the same weights each time.
+TREES: Mapping[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.06,
+    "num_leaves": 31,
+    "feature_fraction": 0.6,
+    "lambda_l2": 5,
+    "max_bin": 127,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
 @dataclass
 class Stacked(Recommender):
     """Gradient-boosted trees (LightGBM, Ke et al. 2017) over `Sources`: which candidate is clicked
@@ -180,20 +195,7 @@ class Stacked(Recommender):
     seed: int = 1
     rounds: int = 200
     name: str = "stacked"
-    parameters: dict[str, Any] = field(
-        default_factory=lambda: {
-            "objective": "binary",
-            "learning_rate": 0.06,
-            "num_leaves": 31,
-            "min_data_in_leaf": 100,
-            "feature_fraction": 0.6,
-            "lambda_l2": 5,
-            "max_bin": 127,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-    )
+    parameters: dict[str, Any] = field(default_factory=lambda: {**TREES, "min_data_in_leaf": 100})
 
     def fit(self, sessions: Sessions) -> None:
         import lightgbm
