@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tandem.contracts.product import Product
 from tandem.http.keys import AdminKey
 from tandem.http.server import configuration
 from tandem.http.settings import ServerSettings
+from tandem.http.shop import Shop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
 from small_office import SmallOffice
@@ -62,14 +64,9 @@ def shop() -> SmallShop:
     return SmallShop([*made_up_products(), nasty, arabic])
 
 
-@pytest.fixture(scope="module")
-def address(shop: SmallShop) -> Iterator[str]:
-    settings = ServerSettings(
-        admin_key=AdminKey.of(KEY),
-        registry=SmallRegistry(),
-        privacy=SmallOffice(),
-        refresh_seconds=0,
-    )
+@contextmanager
+def served(shop: Shop, settings: ServerSettings) -> Iterator[str]:
+    """The address of a real server on a free port."""
     server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -78,6 +75,18 @@ def address(shop: SmallShop) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(shop: SmallShop) -> Iterator[str]:
+    settings = ServerSettings(
+        admin_key=AdminKey.of(KEY),
+        registry=SmallRegistry(),
+        privacy=SmallOffice(),
+        refresh_seconds=0,
+    )
+    with served(shop, settings) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
-from test_browser import AUDIT, KEY, PHONE, Page, pytestmark  # noqa: F401 - marks this module too
+from test_browser import AUDIT, KEY, PHONE, Page, pytestmark, served  # noqa: F401 - marks this module too
 from test_browser import chromium as chromium
 from test_browser import page as page
 
 from tandem.flows.insights import report_insights, simulate_shop
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
-from tandem.http.server import configuration
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout
 
@@ -36,14 +33,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def address(shop: Workspace) -> Iterator[str]:
     settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
-    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(shop, settings) as address:
+        yield address
 
 
 def opened(page: Page) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_browser import KEY, Page, option, pytestmark  # noqa: F401 - marks this module too
+from test_browser import KEY, Page, option, pytestmark, served  # noqa: F401 - marks this module too
 from test_browser import chromium as chromium
 from test_browser import page as page
 
@@ -22,7 +19,6 @@ from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
-from tandem.http.server import configuration
 from tandem.http.settings import ServerSettings
 
 
@@ -40,14 +36,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def address(shop: Workspace) -> Iterator[str]:
     settings = ServerSettings(admin_key=AdminKey.of(KEY))
-    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(shop, settings) as address:
+        yield address
 
 
 def test_from_the_first_letter_to_the_product(page: Page, shop: Workspace) -> None:
