@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from live_server import served
 from tandem.contracts.consent import Purpose
 from tandem.contracts.product import Product
 from tandem.http.keys import AdminKey
-from tandem.http.server import configuration
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
-from tandem.http.shop import Shop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
 from small_office import SmallOffice
@@ -64,28 +61,11 @@ def shop() -> SmallShop:
     return SmallShop([*made_up_products(), nasty, arabic])
 
 
-@contextmanager
-def served(shop: Shop, settings: ServerSettings) -> Iterator[str]:
-    """The address of a real server on a free port."""
-    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def address(shop: SmallShop) -> Iterator[str]:
-    settings = ServerSettings(
-        admin_key=AdminKey.of(KEY),
-        registry=SmallRegistry(),
-        privacy=SmallOffice(),
-        refresh_seconds=0,
-    )
-    with served(shop, settings) as address:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
+    services = Services(registry=SmallRegistry(), privacy=SmallOffice())
+    with served(shop, settings, services) as address:
         yield address
 
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from test_browser import AUDIT, KEY, PHONE, Page, pytestmark, served  # noqa: F401 - marks this module too
+from test_browser import AUDIT, KEY, PHONE, Page, pytestmark  # noqa: F401 - marks this module too
 from test_browser import chromium as chromium
 from test_browser import page as page
 
-from tandem.flows.insights import report_insights, simulate_shop
+from live_server import served
+from tandem.flows.insights import InsightDesk, report_insights, simulate_shop
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout
 
@@ -33,7 +35,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def address(shop: Workspace) -> Iterator[str]:
     settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
-    with served(shop, settings) as address:
+    services = Services(insights=InsightDesk(shop.layout))
+    with served(shop, settings, services) as address:
         yield address
 
 
@@ -59,7 +62,7 @@ def test_an_analyst_reads_the_findings_and_tries_a_fix(page: Page, shop: Workspa
     page.one("#ask-key button").click()
     page.until(lambda: page.all(".finding") or None)
 
-    findings = shop.insights()["findings"]
+    findings = InsightDesk(shop.layout).report()["findings"]
     titles = [e.text for e in page.all(".finding h3")]
     assert titles == [f["title"] for f in findings]
     assert "lost" in page.text(".cost")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_browser import KEY, Page, option, pytestmark, served  # noqa: F401 - marks this module too
+from test_browser import KEY, Page, option, pytestmark  # noqa: F401 - marks this module too
 from test_browser import chromium as chromium
 from test_browser import page as page
 
+from live_server import served
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender

@@ -3,11 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from small_insights import SmallInsights
 from small_shop import SmallShop
 from starlette.testclient import TestClient
 
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 
 KEY = "a-key-for-tests-only"
@@ -24,8 +26,15 @@ def settings() -> ServerSettings:
 
 
 @pytest.fixture
-def client(shop: SmallShop, settings: ServerSettings) -> Iterator[TestClient]:
-    with TestClient(create_app(shop, settings)) as client:
+def insights() -> SmallInsights:
+    return SmallInsights()
+
+
+@pytest.fixture
+def client(
+    shop: SmallShop, settings: ServerSettings, insights: SmallInsights
+) -> Iterator[TestClient]:
+    with TestClient(create_app(shop, settings, Services(insights=insights))) as client:
         yield client
 
 

@@ -351,15 +351,6 @@ class SmallShop:
             simulated=self.simulated,
         )
 
-    def insights(self) -> Mapping[str, Any]:
-        return {"simulated": self.simulated, "findings": [{"id": "slow-1"}]}
-
-    def try_insight(self, finding_id: str, *, actor: str) -> Mapping[str, Any]:
-        if finding_id != "slow-1":
-            raise NotFound(f"no finding '{finding_id}'", remedy="choose another")
-        self.tried_by = actor
-        return {"id": finding_id, "verdict": "cannot be tried offline", "measures": []}
-
     def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
         """Two queries: one that the merchant could have more of, one that nobody answers."""
         if not any(p.merchant == merchant or p.brand == merchant for p in self.products.values()):

@@ -18,7 +18,8 @@ from tandem.governance.access import Role
 from tandem.governance.keys import KeyStore
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
-from tandem.http.settings import Collaborations, ServerSettings
+from tandem.http.services import Collaborations, Services
+from tandem.http.settings import ServerSettings
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout, Settings
 
@@ -54,10 +55,10 @@ class Alliance:
                 ServerSettings(
                     admin_key=AdminKey.of(ADMIN["X-API-Key"]),
                     keys=keys,
-                    collaborations=Collaborations(self.desk, OrderNames(layout)),
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
+                Services(collaborations=Collaborations(self.desk, OrderNames(layout))),
             )
         )
 

@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
+from small_insights import SmallInsights
 from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_shop import SmallShop
@@ -19,7 +20,8 @@ from tandem.collaboration.desk import Desk
 from tandem.flows.collaborate import OrderNames
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
-from tandem.http.settings import Collaborations, ServerSettings
+from tandem.http.services import Collaborations, Services
+from tandem.http.settings import ServerSettings
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout, Settings
 
@@ -33,14 +35,17 @@ _app = create_app(
     SmallShop(),
     ServerSettings(
         admin_key=AdminKey.of(KEY),
+        rate_per_second=0,
+        refresh_seconds=0,
+        threads=1,
+    ),
+    Services(
         registry=SmallRegistry(),
+        insights=SmallInsights(),
         privacy=SmallOffice(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),
-        rate_per_second=0,
-        refresh_seconds=0,
-        threads=1,
     ),
 )
 schema = schemathesis.openapi.from_asgi("/openapi.json", _app)

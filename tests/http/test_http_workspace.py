@@ -7,8 +7,9 @@ import time
 
 import httpx
 import pytest
-from test_server import KEY, running
+from test_server import KEY
 
+from live_server import served
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.workspace import Workspace, open_workspace
@@ -33,7 +34,7 @@ def test_real_generations_switch_under_load_without_one_failed_request(layout: L
     generations: set[str] = set()
     done = threading.Event()
     settings = ServerSettings(admin_key=AdminKey.of(KEY), threads=2, refresh_seconds=0.1)
-    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+    with open_workspace(layout.root) as shop, served(shop, settings) as address:
 
         def hammer(path: str) -> None:
             with httpx.Client(base_url=address) as client:
@@ -69,7 +70,7 @@ def test_real_generations_switch_under_load_without_one_failed_request(layout: L
 def test_a_product_is_found_when_its_upsert_is_answered(layout: Layout) -> None:
     settings = ServerSettings(admin_key=AdminKey.of(KEY))
     shop: Workspace
-    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+    with open_workspace(layout.root) as shop, served(shop, settings) as address:
 
         def titles() -> list[str]:
             answer = httpx.get(f"{address}/v1/search?q=zorbulator").json()
@@ -86,7 +87,7 @@ def test_a_product_is_found_when_its_upsert_is_answered(layout: Layout) -> None:
 
 def test_judging_reaches_the_measures(layout: Layout) -> None:
     settings = ServerSettings(admin_key=AdminKey.of(KEY))
-    with open_workspace(layout.root) as shop, running(shop, settings) as address:
+    with open_workspace(layout.root) as shop, served(shop, settings) as address:
         compared = httpx.post(
             f"{address}/v1/compare", json={"q": "red sofa now", "rankers": ["bm25"]}, timeout=30
         ).json()

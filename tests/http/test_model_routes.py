@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 
 KEY = {"X-API-Key": "a-key-for-tests-only"}
@@ -19,10 +20,9 @@ CANDIDATE = "g000003-20260301T120000"
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    settings = ServerSettings(
-        admin_key=AdminKey.of(KEY["X-API-Key"]), registry=SmallRegistry(), refresh_seconds=0
-    )
-    with TestClient(create_app(SmallShop(), settings)) as client:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY["X-API-Key"]), refresh_seconds=0)
+    services = Services(registry=SmallRegistry())
+    with TestClient(create_app(SmallShop(), settings, services)) as client:
         yield client
 
 

@@ -12,6 +12,7 @@ from small_shop import SmallShop
 from starlette.testclient import TestClient
 
 from tandem.http.app import create_app
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 
 
@@ -146,7 +147,7 @@ def test_every_route_setting_and_metric_is_documented(client: TestClient) -> Non
         for method in methods:
             route = f"{method.upper()} {re.sub('{(product_id|id_)}', '{id}', path)}"
             assert re.search(re.escape(route) + r"[`?]", text), route
-    for field in dataclasses.fields(ServerSettings):
+    for field in (*dataclasses.fields(ServerSettings), *dataclasses.fields(Services)):
         assert f"`{field.name}`" in text, field.name
     for name in re.findall(
         r"# TYPE (tandem_\w+) (?:counter|histogram|gauge)", client.get("/metrics").text

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 
 KEY = {"X-API-Key": "a-key-for-tests-only"}
@@ -24,10 +25,8 @@ def office() -> SmallOffice:
 
 @pytest.fixture
 def client(office: SmallOffice) -> Iterator[TestClient]:
-    settings = ServerSettings(
-        admin_key=AdminKey.of(KEY["X-API-Key"]), privacy=office, refresh_seconds=0
-    )
-    with TestClient(create_app(SmallShop(), settings)) as client:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY["X-API-Key"]), refresh_seconds=0)
+    with TestClient(create_app(SmallShop(), settings, Services(privacy=office))) as client:
         yield client
 
 

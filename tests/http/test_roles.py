@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_insights import SmallInsights
 from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_shop import SmallShop
@@ -17,6 +18,7 @@ from tandem.governance.access import TENANT_ROLES, Role
 from tandem.governance.keys import KeyStore
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout, Settings
 
@@ -40,11 +42,10 @@ class House:
                 ServerSettings(
                     admin_key=AdminKey.of("a-key-for-tests-only"),
                     keys=self.store,
-                    registry=SmallRegistry(),
-                    privacy=SmallOffice(),
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
+                Services(registry=SmallRegistry(), insights=SmallInsights(), privacy=SmallOffice()),
             )
         )
 

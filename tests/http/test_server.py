@@ -10,35 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from small_shop import SmallShop
 
+from live_server import served
 from tandem.contracts.errors import Conflict
 from tandem.http.keys import AdminKey
-from tandem.http.server import configuration, serve
+from tandem.http.server import serve
 from tandem.http.settings import ServerSettings
 
 KEY = "a-key-for-tests-only"
-
-
-@contextlib.contextmanager
-def running(shop: SmallShop, settings: ServerSettings) -> Iterator[str]:
-    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def test_generations_switch_under_load_without_one_failed_request() -> None:
@@ -47,7 +31,7 @@ def test_generations_switch_under_load_without_one_failed_request() -> None:
     statuses: list[int] = []
     generations: list[list[str]] = [[] for _ in range(4)]
     done = threading.Event()
-    with running(shop, settings) as address:
+    with served(shop, settings) as address:
 
         def hammer(mine: list[str]) -> None:
             with httpx.Client(base_url=address) as client:
@@ -75,7 +59,7 @@ def test_generations_switch_under_load_without_one_failed_request() -> None:
 
 def test_a_generation_that_another_process_made_live_is_taken_up() -> None:
     shop = SmallShop()
-    with running(shop, ServerSettings(refresh_seconds=0.05)) as address:
+    with served(shop, ServerSettings(refresh_seconds=0.05)) as address:
         shop.pending = 1
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
@@ -127,7 +111,7 @@ def test_a_stopped_server_finishes_what_it_has_begun() -> None:
 
 
 def test_a_head_without_end_is_cut_off() -> None:
-    with running(SmallShop(), ServerSettings(refresh_seconds=0)) as address:
+    with served(SmallShop(), ServerSettings(refresh_seconds=0)) as address:
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ")

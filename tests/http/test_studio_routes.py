@@ -14,6 +14,7 @@ from tandem.governance.access import Role
 from tandem.governance.keys import KeyStore
 from tandem.http.app import create_app
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout, Settings
 
@@ -26,11 +27,11 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     settings = ServerSettings(
         admin_key=AdminKey.of(ADMIN["X-API-Key"]),
         keys=KeyStore(Layout.create(tmp_path / "shop", Settings())),
-        asked=(QueryCount("bluetooth speaker", 70),),
         refresh_seconds=0,
         rate_per_second=0,
     )
-    with TestClient(create_app(SmallShop(), settings)) as client:
+    services = Services(asked=(QueryCount("bluetooth speaker", 70),))
+    with TestClient(create_app(SmallShop(), settings, services)) as client:
         client.app.state.keys = settings.keys  # type: ignore[attr-defined]
         yield client
 

@@ -28,23 +28,29 @@ def serve_command(
 def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = True) -> None:
     """Serve a workspace with all that belongs to it until interrupted."""
     from tandem.flows.collaborate import OrderNames, collaboration_desk
+    from tandem.flows.insights import InsightDesk
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
-    from tandem.http.settings import Collaborations, ServerSettings
+    from tandem.http.services import Collaborations, Services
+    from tandem.http.settings import ServerSettings
     from tandem.storage.layout import Layout
     from tandem.storage.query_log import load_query_log
 
     layout = Layout.open(workspace)
     with open_workspace(workspace) as shop, collaboration_desk(workspace) as desk:
-        settings = ServerSettings(
-            keys=KeyStore(layout),
-            registry=ModelRegistry(layout),
-            privacy=PrivacyDesk(layout),
-            collaborations=Collaborations(desk, OrderNames(layout)),
-            asked=tuple(load_query_log(layout)),
-            collect_events=events,
+        serve(
+            shop,
+            host=host,
+            port=port,
+            settings=ServerSettings(keys=KeyStore(layout), collect_events=events),
+            services=Services(
+                registry=ModelRegistry(layout),
+                insights=InsightDesk(layout),
+                privacy=PrivacyDesk(layout),
+                collaborations=Collaborations(desk, OrderNames(layout)),
+                asked=tuple(load_query_log(layout)),
+            ),
         )
-        serve(shop, host=host, port=port, settings=settings)

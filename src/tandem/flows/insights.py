@@ -200,6 +200,21 @@ def try_fix(
     return Trial(finding_id, verdict, reason, measures, report.simulated)
 
 
+class InsightDesk:
+    """Insight into one workspace, as the server asks for it."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def report(self) -> dict[str, Any]:
+        """The last report of `tandem insights`. NotFound before the first."""
+        return kept_report(self._layout)
+
+    def try_fix(self, finding_id: str, *, actor: str) -> dict[str, Any]:
+        """Try the fix of a finding on stored events. actor: who asks, for the audit log."""
+        return try_fix(self._layout, finding_id, actor=actor).to_json()
+
+
 @contextmanager
 def _tables(layout: Layout, events: Sequence[Path], actor: str | None) -> Iterator[Tables]:
     """Tables over what may be read for analytics; the reading is recorded in the audit log."""

@@ -258,20 +258,6 @@ class Workspace:
         with self.what_if() as changed:
             return standing(self._view, query, product_id, changed, simulated)
 
-    # --- For those who run the shop -----------------------------------------------------------
-
-    def insights(self) -> dict[str, Any]:
-        """The last report of `tandem insights`. NotFound before the first."""
-        from tandem.flows.insights import kept_report
-
-        return kept_report(self.layout)
-
-    def try_insight(self, finding_id: str, *, actor: str) -> dict[str, Any]:
-        """Try the fix of a finding on stored events. actor: who asks, for the audit log."""
-        from tandem.flows.insights import try_fix
-
-        return try_fix(self.layout, finding_id, actor=actor).to_json()
-
     def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
         """What shoppers search for, and what of it comes to a merchant, in one month (YYYY-MM)
         that is over. actor: who asks, for the audit log."""

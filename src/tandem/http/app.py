@@ -28,6 +28,7 @@ from tandem.http.routes import (
     site,
     studio,
 )
+from tandem.http.services import Services
 from tandem.http.serving import Serving
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
@@ -44,10 +45,12 @@ key; what changes something needs the admin key in `X-API-Key`.
 """
 
 
-def create_app(shop: Shop, settings: ServerSettings | None = None) -> FastAPI:
+def create_app(
+    shop: Shop, settings: ServerSettings | None = None, services: Services | None = None
+) -> FastAPI:
     """An application that serves `shop`. Closing the shop is its owner's business."""
     settings = settings or ServerSettings()
-    serving = Serving(shop, settings)
+    serving = Serving(shop, settings, services or Services())
     app = FastAPI(
         title="Tandem",
         version="1",

@@ -14,6 +14,7 @@ from tandem.contracts.errors import Conflict
 from tandem.http.app import create_app
 from tandem.http.keys import VARIABLE, AdminKey
 from tandem.http.protocol import BoundedProtocol
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
 
@@ -28,6 +29,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     settings: ServerSettings | None = None,
+    services: Services | None = None,
     announce: Callable[[str], None] = _to_stderr,
 ) -> None:
     """Serve until interrupted (SIGINT, SIGTERM); requests under way are finished first.
@@ -44,13 +46,19 @@ def serve(
         if text is not None:
             announce(f"Admin key for this run: {text} (set {VARIABLE} to choose your own)")
     logging.getLogger("tandem").setLevel(logging.INFO)
-    _Server(configuration(shop, host, port, settings), announce).run()
+    _Server(configuration(shop, host, port, settings, services), announce).run()
 
 
-def configuration(shop: Shop, host: str, port: int, settings: ServerSettings) -> uvicorn.Config:
+def configuration(
+    shop: Shop,
+    host: str,
+    port: int,
+    settings: ServerSettings,
+    services: Services | None = None,
+) -> uvicorn.Config:
     """uvicorn's settings: no access log, since it would hold clients' addresses."""
     return uvicorn.Config(
-        create_app(shop, settings),
+        create_app(shop, settings, services),
         host=host,
         port=port,
         access_log=False,

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from tandem.governance.access import Permission, Principal, Role
 from tandem.http.metrics import Metrics
 from tandem.http.rankings import Rankings
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.http.shop import Shop
 from tandem.http.workers import Overloaded, Workers
@@ -58,9 +59,10 @@ class Serving:
     share one commit.
     """
 
-    def __init__(self, shop: Shop, settings: ServerSettings) -> None:
+    def __init__(self, shop: Shop, settings: ServerSettings, services: Services) -> None:
         self.shop = shop
         self.settings = settings
+        self.services = services
         self.metrics = Metrics()
         self.rankings = Rankings(shop)
         self.search = Workers(

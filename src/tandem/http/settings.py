@@ -5,21 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from tandem.collaboration.desk import Desk
 from tandem.contracts.errors import InvalidInput
-from tandem.contracts.query_log import QueryCount
-from tandem.flows.collaborate import OrderNames
 from tandem.governance.keys import KeyStore
 from tandem.http.keys import AdminKey
-from tandem.http.shop import PrivacyOffice, Registry
-
-
-@dataclass(frozen=True)
-class Collaborations:
-    """The desk, and the hashes that stand for order numbers in its books."""
-
-    desk: Desk
-    names: OrderNames
 
 
 @dataclass(frozen=True)
@@ -28,10 +16,6 @@ class ServerSettings:
 
     admin_key: opens everything; None: there is no such key.
     keys: keys with a role each; None: there are none.
-    registry: the model registry; None: there is none, and its routes answer 404.
-    collaborations: where merchants and creators act; None: nowhere, and there are no such routes.
-    asked: what shoppers type, with counts, for the studio's texts.
-    privacy: the privacy office; None: there is none, and its routes answer 404.
     max_body_bytes: larger request bodies get 413.
     max_batch: products in one upsert; more get 422.
     collect_events: whether `POST /v1/events` takes events and the pages send them.
@@ -50,10 +34,6 @@ class ServerSettings:
 
     admin_key: AdminKey | None = None
     keys: KeyStore | None = None
-    registry: Registry | None = None
-    privacy: PrivacyOffice | None = None
-    collaborations: Collaborations | None = None
-    asked: tuple[QueryCount, ...] = ()
     max_body_bytes: int = 1 << 20
     max_batch: int = 1000
     collect_events: bool = True

@@ -59,14 +59,6 @@ class Shop(Protocol):
         """Why a product stands where it stands for a query, and what would move it."""
         ...
 
-    def insights(self) -> Mapping[str, Any]:
-        """The last report on where search fails; NotFound before the first."""
-        ...
-
-    def try_insight(self, finding_id: str, *, actor: str) -> Mapping[str, Any]:
-        """Try the fix of a finding offline. actor: who asks, as the audit log names them."""
-        ...
-
     def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
         """What shoppers search for, and what of it comes to a merchant, in one month."""
         ...
@@ -125,6 +117,18 @@ class Registry(Protocol):
     def card(self, generation: str) -> str: ...
 
     def trace(self, query_id: str) -> Trace: ...
+
+
+class InsightOffice(Protocol):
+    """Reports on where search fails. `tandem.flows.insights.InsightDesk` is one."""
+
+    def report(self) -> Mapping[str, Any]:
+        """The last report on where search fails; NotFound before the first."""
+        ...
+
+    def try_fix(self, finding_id: str, *, actor: str) -> Mapping[str, Any]:
+        """Try the fix of a finding offline. actor: who asks, as the audit log names them."""
+        ...
 
 
 class PrivacyOffice(Protocol):

@@ -30,14 +30,14 @@ from tandem.contracts.collaboration import (
     SignedAmount,
     Status,
 )
-from tandem.contracts.errors import Forbidden, NotFound
+from tandem.contracts.errors import Forbidden
 from tandem.contracts.parties import PartyId
 from tandem.contracts.product import CurrencyCode, Money, ProductId
 from tandem.governance.access import Principal, Role
 from tandem.http.problems import documented
 from tandem.http.schemas import Message
+from tandem.http.services import Collaborations, offered
 from tandem.http.serving import StrictRoute, json_response, of, principal
-from tandem.http.settings import Collaborations
 from tandem.storage.collaborations import Balance
 
 T = TypeVar("T")
@@ -175,11 +175,7 @@ async def _write(request: Request, work: Callable[[Collaborations], T]) -> T:
 
 async def _run(request: Request, work: Callable[[Collaborations], T], *, writes: bool) -> T:
     serving = of(request)
-    office = serving.settings.collaborations
-    if office is None:
-        raise NotFound(
-            "this server keeps no collaborations", remedy="start it with: tandem serve -w shop"
-        )
+    office = offered(serving.services.collaborations, "this server keeps no collaborations")
     result, timings = await serving.run(
         serving.slow if writes else serving.search, lambda: work(office)
     )

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from tandem.contracts.errors import NotFound
 from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.governance.access import Permission, Principal
 from tandem.http.problems import documented
 from tandem.http.schemas import ModelsResponse, PromoteBody, RollbackBody
+from tandem.http.services import offered
 from tandem.http.serving import Serving, StrictRoute, json_response, needs, of
 from tandem.http.shop import Registry
 
@@ -24,10 +24,7 @@ _Trainer = Annotated[Principal, Depends(needs(Permission.TRAIN))]
 
 
 def _registry(serving: Serving) -> Registry:
-    registry = serving.settings.registry
-    if registry is None:
-        raise NotFound("this server has no model registry", remedy="start it with: tandem serve")
-    return registry
+    return offered(serving.services.registry, "this server has no model registry")
 
 
 @router.get("/models", response_model=ModelsResponse, responses=_READ)

@@ -10,11 +10,11 @@ from pydantic import Field
 from starlette.responses import Response
 
 from tandem.contracts.consent import Decision, Purpose
-from tandem.contracts.errors import NotFound
 from tandem.contracts.privacy import ErasureRequest, PersonRole, PersonStanding, PrivacyOverview
 from tandem.governance.access import Permission, Principal
 from tandem.http.problems import documented
 from tandem.http.schemas import Message
+from tandem.http.services import offered
 from tandem.http.serving import Serving, StrictRoute, json_response, needs, of
 from tandem.http.shop import PrivacyOffice
 
@@ -39,10 +39,7 @@ class DecisionBody(Person):
 
 
 def _office(serving: Serving) -> PrivacyOffice:
-    office = serving.settings.privacy
-    if office is None:
-        raise NotFound("this server has no privacy office", remedy="start it with: tandem serve")
-    return office
+    return offered(serving.services.privacy, "this server has no privacy office")
 
 
 @router.get("", response_model=PrivacyOverview, responses=documented(401, 403, 404, 429, 503))

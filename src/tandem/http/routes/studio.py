@@ -62,7 +62,7 @@ async def brief(request: Request, query: Annotated[ProductQuery, Query()]) -> Re
     serving = of(request)
     made, _ = await serving.run(
         serving.search,
-        lambda: make_brief(_product(serving, query.product_id), serving.settings.asked),
+        lambda: make_brief(_product(serving, query.product_id), serving.services.asked),
     )
     return json_response(made)
 
@@ -73,7 +73,7 @@ async def captions(request: Request, query: Annotated[ProductQuery, Query()]) ->
     serving = of(request)
     made, _ = await serving.run(
         serving.search,
-        lambda: make_captions(_product(serving, query.product_id), serving.settings.asked),
+        lambda: make_captions(_product(serving, query.product_id), serving.services.asked),
     )
     return json_response(CaptionList(captions=list(made)))
 
@@ -87,7 +87,7 @@ async def check(request: Request, body: CheckBody) -> Response:
         lambda: check_text(
             body.text,
             _product(serving, body.product_id),
-            serving.settings.asked,
+            serving.services.asked,
             labelled=body.labelled,
         ),
     )

@@ -1,0 +1,45 @@
+"""What a server offers beside the shop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tandem.collaboration.desk import Desk
+from tandem.contracts.errors import NotFound
+from tandem.contracts.query_log import QueryCount
+from tandem.flows.collaborate import OrderNames
+from tandem.http.shop import InsightOffice, PrivacyOffice, Registry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Collaborations:
+    """The desk, and the hashes that stand for order numbers in its books."""
+
+    desk: Desk
+    names: OrderNames
+
+
+@dataclass(frozen=True)
+class Services:
+    """Parts of a server that a shop can be served without; None: its routes answer 404.
+
+    registry: the model registry. insights: reports on where search fails. privacy: the privacy
+    office. collaborations: where merchants and creators act. asked: what shoppers type, with
+    counts, for the studio's texts.
+    """
+
+    registry: Registry | None = None
+    insights: InsightOffice | None = None
+    privacy: PrivacyOffice | None = None
+    collaborations: Collaborations | None = None
+    asked: tuple[QueryCount, ...] = ()
+
+
+def offered(service: T | None, lack: str) -> T:
+    """The service; NotFound with `lack` in words where the server has none."""
+    if service is None:
+        raise NotFound(lack, remedy="start it with: tandem serve -w shop")
+    return service
