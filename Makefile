@@ -41,6 +41,9 @@ lock: ## resolve pyproject.toml into requirements/lock.txt
 	$(BIN)/uv pip compile pyproject.toml --group bench --universal --python-version 3.11 \
 		--constraint requirements/lock.txt \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements/bench.txt
+	$(BIN)/uv pip compile pyproject.toml --group spark --universal --python-version 3.11 \
+		--constraint requirements/lock.txt \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements/spark.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache htmlcov
