@@ -18,8 +18,11 @@ from tandem.flows import rights
 from tandem.flows.import_ import create_workspace, import_catalog
 from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender
+from tandem.flows.workspace import Workspace
 from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
+from tandem.governance.personal import mask
+from tandem.governance.pseudonyms import KeyRing, Pseudonyms
 from tandem.governance.release import Releases
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout
@@ -147,7 +150,7 @@ def test_the_certificate_names_every_file_and_what_the_law_keeps(layout):
     }
     # Opening a database to look into it leaves its sidecars behind.
     unseen = {f for f in there - searched if not f.endswith(("-wal", "-shm"))}
-    assert unseen <= {"audit/log.jsonl"}
+    assert unseen <= {"audit/log.jsonl", "rights/LAST"}
     assert {entry["where"] for entry in found["kept"]} == {"audit", "consent", "rights"}
     assert {e["file"] for e in found["files"] if e["found"]} <= {
         f for f in searched if f.split("/")[0] in ("audit", "consent", "rights")
@@ -275,3 +278,67 @@ def test_an_export_holds_all_of_one_person_and_nothing_of_others(layout):
     text = json.dumps(found)
     assert BEN not in text
     assert BENS not in text
+
+
+def key_of(layout: Layout, action: str) -> str:
+    return next(
+        r["event_key"]
+        for r in stored(layout)
+        if r["client"] == PHONE and r["action_name"] == action
+    )
+
+
+@pytest.mark.parametrize("compacted", [True, False])
+def test_what_is_wrong_in_one_event_is_put_right(layout, compacted):
+    if compacted:
+        EventStore(layout).compact()
+    before = {r["event_key"]: r for r in stored(layout)}
+    search, click = key_of(layout, "search"), key_of(layout, "click")
+    row = rights.correct(
+        layout, [ANNA], search, {"user_query": "tea for ann@example.com"}, reason="shared phone"
+    )
+    assert (row["user_query"], row["masked"]) == ("tea for <email>", ["email"])
+    paid = {"quantity": "2", "amount": "9.90", "currency": "EUR"}
+    rights.correct(layout, [ANNA], click, paid, reason="wrong")
+    after = {r["event_key"]: r for r in stored(layout)}
+    assert after.keys() == before.keys()
+    changed = {k for k in after if after[k] != before[k]}
+    assert changed == {search, click}
+    assert after[search] == {**before[search], "user_query": "tea for <email>", "masked": ["email"]}
+    assert after[click] == {**before[click], "quantity": 2, "amount": "9.90", "currency": "EUR"}
+    last = list(AuditLog(layout).entries())[-1]
+    assert (last.action, last.details["fields"]) == ("rights.correct", "amount, currency, quantity")
+    assert "9.90" not in str(last.details)
+
+
+@pytest.mark.parametrize(
+    ("who", "changes", "error", "said"),
+    [
+        (BEN, {"language": "de"}, NotFound, "of this person"),
+        (ANNA, {}, InvalidInput, "nothing to correct"),
+        (ANNA, {"timestamp": "0"}, InvalidInput, "timestamp"),
+        (ANNA, {"language": "German"}, InvalidInput, "language"),
+        (ANNA, {"quantity": "2"}, InvalidInput, "a search has no quantity"),
+    ],
+)
+def test_a_correction_that_cannot_be_changes_nothing(layout, who, changes, error, said):
+    before = stored(layout)
+    with pytest.raises(error, match=said):
+        rights.correct(layout, [who], key_of(layout, "search"), changes, reason="x")
+    assert stored(layout) == before
+
+
+def test_a_running_shop_forgets_what_it_heard(layout):
+    typed = "ask anna@example.com"
+    with Workspace(layout, ranked=False) as shop:
+        mask(typed)
+        ring = Pseudonyms(KeyRing.generate("r"))
+        ring.of("client", "anna's phone")
+        assert mask.cache_info().currsize
+        assert ring._of.cache_info().currsize == 1
+        shop.refresh()
+        assert mask.cache_info().currsize
+        assert ring._of.cache_info().currsize == 1
+        rights.erase(layout, [ANNA])
+        shop.refresh()
+        assert mask.cache_info().currsize == 0 == ring._of.cache_info().currsize

@@ -93,7 +93,10 @@ def test_a_text_alone_and_in_a_batch_is_the_same_text(cache: Path, tmp_path: Pat
     alone = np.concatenate([encoder.encode([t]) for t in TEXTS])
     # int8 scales activations by the batch, hence not to the last bit.
     assert cosines(encoder.encode(TEXTS), alone).min() > 0.99
-    assert encoder.encode([TEXTS[0]]) is encoder.encode([TEXTS[0]])  # remembered
+    known = encoder.encode([TEXTS[0]])
+    assert encoder.encode([TEXTS[0]]) is known  # remembered
+    encoder.forget()
+    assert encoder.encode([TEXTS[0]]) is not known
 
 
 def test_a_model_is_converted_once(

@@ -43,6 +43,37 @@ def export_command(
         out.print(f"{len(found['events'])} events written to {to}.", highlight=False)
 
 
+@rights_app.command("correct")
+def correct_command(
+    subject: SubjectArgument,
+    event: Annotated[str, typer.Option(help="event_key of the event, as in the copy.")],
+    set_: Annotated[
+        list[str], typer.Option("--set", help="FIELD=VALUE; FIELD= for unknown. Repeat for more.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why it is wrong, for the audit log; no names.")],
+    as_: AsOption = "user",
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Put right what is stored wrongly of one event of a person.
+
+    Example: `tandem rights correct anna --event 3f0c… --set quantity=1 --reason "typo" -w shop`
+    """
+    from tandem.flows.rights import correct
+
+    changes = {}
+    for part in set_:
+        field, sign, value = part.partition("=")
+        if not sign:
+            raise typer.BadParameter(f"'{part}' is not FIELD=VALUE", param_hint="--set")
+        changes[field] = value or None
+    row = correct(*opened(workspace, subject, as_), event, changes, reason=reason)
+    if json_:
+        print_json(row)
+    else:
+        out.print(f"Corrected: {', '.join(changes)}.", highlight=False)
+
+
 @rights_app.command("erase")
 def erase_command(
     subject: SubjectArgument,

@@ -11,27 +11,33 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tandem.contracts.errors import Conflict, NotFound
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import QUERY_ACTION, Pseudonym
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.generations import retire_generation
 from tandem.flows.index import build_index
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.governance.consent import ConsentLedger
+from tandem.governance.correction import CORRECTABLE, corrected
 from tandem.governance.release import Releases
 from tandem.governance.retention import periods
-from tandem.governance.traces import KEPT, Traces, look, traces_of
-from tandem.storage.atomic import write_json_atomic
+from tandem.governance.traces import KEPT, Traces, look, rows_of, traces_of
+from tandem.storage.atomic import write_atomic, write_json_atomic
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Generations, Layout
 from tandem.storage.query_log import load_query_log, save_query_log
 from tandem.storage.visitors import VisitorStore
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
 
 MIN_OTHERS = 3
 """A text stays in the query log when so many other people asked it."""
@@ -64,8 +70,10 @@ def export(
 ) -> dict[str, Any]:
     """Everything that is stored about a person, for access and portability (Art. 15 and 20)."""
     AuditLog(layout).append(actor or os_actor(), "rights.export", subject=subjects[-1])
-    events, traces = _traced(layout, subjects, _now())
-    rows = events.filter(traces.rows(events)).sort_by("timestamp").to_pylist()
+    with _events_of_all(layout) as events:
+        traces = traces_of(events, subjects, _now(), "events")
+        where, *parameters = rows_of(traces)
+        rows = _rows(events, f"{where} ORDER BY timestamp, event_key", parameters)
     ledger = ConsentLedger(layout)
     return {
         "about": "What this shop stores about one person. Times are microseconds since 1970, UTC.",
@@ -85,6 +93,51 @@ def export(
             if entry.details.get("subject") in subjects
         ],
     }
+
+
+def correct(
+    layout: Layout,
+    subjects: Sequence[Pseudonym],
+    event_key: str,
+    changes: Mapping[str, str | None],
+    *,
+    reason: str,
+    actor: str | None = None,
+) -> dict[str, Any]:
+    """Put right what is stored wrongly of one event of a person (Art. 16); the event afterwards.
+
+    event_key: as the copy of the person's data names it. changes: new values of CORRECTABLE
+    fields; None is unknown. Checked as at the door, personal data in a query masked again. No
+    former value stays in events or audit log. Raises NotFound for an event that is none of the
+    person's, InvalidInput for a field or value that cannot be.
+    """
+    unknown = sorted(set(changes) - set(CORRECTABLE))
+    if unknown or not changes:
+        raise InvalidInput(
+            f"'{unknown[0]}' is not corrected here" if unknown else "nothing to correct",
+            field="set",
+            remedy=f"name one or more of: {', '.join(CORRECTABLE)}",
+        )
+    with _events_of_all(layout) as events:
+        where, *parameters = rows_of(traces_of(events, subjects, _now(), "events"))
+        found = _rows(events, f"event_key = ? AND {where}", [event_key, *parameters])
+    if not found:
+        raise NotFound(f"no event '{event_key}' of this person", remedy="see: tandem rights export")
+    row = corrected(found[0], changes)
+    AuditLog(layout).append(
+        actor or os_actor(),
+        "rights.correct",
+        subject=subjects[-1],
+        event=event_key,
+        fields=", ".join(sorted(changes)),
+        reason=reason,
+    )
+    store = EventStore(layout)
+    try:
+        store.rewrite(lambda table: _with(table, row))
+    finally:
+        store.close()
+    return row
 
 
 def erase(layout: Layout, subjects: Sequence[Pseudonym], *, actor: str | None = None) -> Erasure:
@@ -173,21 +226,24 @@ def certificate(layout: Layout, id_: str) -> dict[str, Any]:
 def _trace(layout: Layout, request: Erasure) -> Erasure:
     """Whom it is about, and which texts nobody else typed often enough: known while the events
     are still there."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    events, traces = _traced(layout, request.subjects, request.requested)
-    mine = traces.rows(events)
-    theirs = events.filter(pc.and_(mine, pc.equal(events["action_name"], QUERY_ACTION)))
-    others = events.filter(pc.invert(mine))
-    texts = {_plain(t) for t in pc.unique(theirs["user_query"]).to_pylist() if t}
-    typed = pc.unique(others["user_query"]).to_pylist()
-    same = pa.array([t for t in typed if t and _plain(t) in texts], pa.string())
-    asking = others.filter(pc.is_in(others["user_query"], value_set=same))
+    with _events_of_all(layout) as events:
+        traces = traces_of(events, request.subjects, request.requested, "events")
+        where, *parameters = rows_of(traces)
+        typed = events.execute(
+            "SELECT DISTINCT user_query FROM events"
+            f" WHERE user_query IS NOT NULL AND action_name = ? AND {where}",
+            [QUERY_ACTION, *parameters],
+        ).fetchall()
+        texts = {_plain(text) for (text,) in typed}
+        # The database folds case in its own way: it only narrows down, and `_plain` decides.
+        asking = events.execute(
+            f"SELECT DISTINCT user_query, client FROM events WHERE {_FOLDED.format('user_query')}"
+            f" IN (SELECT {_FOLDED.format('t')} FROM unnest(?::VARCHAR[]) AS typed(t))"
+            f" AND NOT ({where})",
+            [[text for (text,) in typed], *parameters],
+        ).fetchall()
     asked: dict[str, set[str]] = {}
-    for text, client in zip(
-        asking["user_query"].to_pylist(), asking["client"].to_pylist(), strict=True
-    ):
+    for text, client in asking:
         asked.setdefault(_plain(text), set()).add(client)
     rare = tuple(sorted(t for t in texts if len(asked.get(t, ())) < MIN_OTHERS))
     known = [e for e in load_query_log(layout) if _plain(e.query) in rare]
@@ -330,26 +386,58 @@ def _certify(layout: Layout, request: Erasure) -> Erasure:
     )
     request = replace(request, traces=None, texts=(), finished=finished)
     _save(layout, request)
+    # A replay has the id of the first time: the moment makes it another one.
+    write_atomic(layout.last_erasure, f"{request.id} {finished}\n".encode())
     return request
 
 
 # --- Helpers --------------------------------------------------------------------------------------
 
 
-def _traced(layout: Layout, subjects: Sequence[Pseudonym], until: int) -> tuple[Any, Traces]:
-    """All stored events, and the traces of a person in them. A right of the person needs no
-    purpose of the shop's: this is the one place that reads without an `EventReader`."""
+def _rows(
+    events: duckdb.DuckDBPyConnection, where: str, parameters: Sequence[Any]
+) -> list[dict[str, Any]]:
+    found = events.execute(f"SELECT * FROM events WHERE {where}", list(parameters))
+    names = [column[0] for column in found.description or ()]
+    return [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+
+
+def _with(table: pa.Table, row: Mapping[str, Any]) -> pa.Table:
+    """`table` with `row` in the place of the event of the same key, if it is there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index(table["event_key"], row["event_key"]).as_py()
+    if place < 0:
+        return table
+    new = pa.Table.from_pylist([dict(row)], schema=table.schema)
+    return pa.concat_tables([table.slice(0, place), new, table.slice(place + 1)])
+
+
+_FOLDED = "trim(regexp_replace(lower({}), '\\s+', ' ', 'g'))"
+
+
+@contextmanager
+def _events_of_all(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose view `events` is everything that is stored. A right of the person needs
+    no purpose of the shop's: this is the one place that reads without an `EventReader`."""
+    import duckdb
+
     from tandem.storage.events import schema
 
-    if not layout.events.is_dir():
-        return schema().empty_table(), Traces(tuple(subjects), tuple(subjects), until=until)
-    store = EventStore(layout)
-    try:
-        with store.reading() as snapshot:
-            events = snapshot.table()
-    finally:
-        store.close()
-    return events, traces_of(subjects, events, until)
+    with duckdb.connect() as connection:
+        if not layout.events.is_dir():
+            connection.register("nothing", schema().empty_table())
+            connection.execute("CREATE TEMP VIEW events AS SELECT * FROM nothing")
+            yield connection
+            return
+        store = EventStore(layout)
+        try:
+            with store.reading() as snapshot:
+                snapshot.view(connection, "events")
+                yield connection
+        finally:
+            store.close()
 
 
 def _traces(request: Erasure) -> Traces:
@@ -380,6 +468,3 @@ def _now() -> int:
 
 def _iso(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1e6, UTC).isoformat()
-
-
-__all__ = ["Erasure", "certificate", "erase", "erasures", "export", "load", "replay", "resume"]

@@ -44,6 +44,7 @@ from tandem.flows.search_performance import search_performance
 from tandem.flows.standing import standing
 from tandem.flows.view import View
 from tandem.flows.visitors import Visitors
+from tandem.governance.memory import forget_people
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
@@ -148,6 +149,7 @@ class Workspace:
         self._served = ServedLog(layout.served)
         self._live = self._open_live()
         self._view = self._dressed(self._live.view())
+        self._erased = self._last_erasure()
 
     # --- Searching ----------------------------------------------------------------------------
 
@@ -306,9 +308,13 @@ class Workspace:
     def refresh(self) -> bool:
         """Take up a newer index or model generation, changed rules, and updates made elsewhere.
 
-        Returns whether a generation was switched. Running requests keep their view.
+        Returns whether a generation was switched. Running requests keep their view. After an
+        erasure, what is remembered of identifiers and typed texts is forgotten.
         """
         with self._writing:
+            if (erased := self._last_erasure()) != self._erased:
+                self._erased = erased
+                self._forget_people()
             old = self._generations()
             if self.layout.index.live() != self._live.name:
                 fresh = self._open_live()
@@ -319,6 +325,18 @@ class Workspace:
                 self._live.apply(self._journal.since(self._live.sequence))
                 self._view = self._dressed(self._live.view())
             return old != self._generations()
+
+    def _last_erasure(self) -> bytes:
+        try:
+            return self.layout.last_erasure.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def _forget_people(self) -> None:
+        forget_people()
+        for encoder in self._encoders.values():
+            if encoder is not None:
+                encoder.forget()
 
     def _generations(self) -> tuple[str | None, ...]:
         view = self._view

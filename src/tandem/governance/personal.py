@@ -16,6 +16,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
+from tandem.governance.memory import remembers_people
+
 Kind = Literal["email", "phone", "card", "iban", "id", "address", "name"]
 
 REMEMBERED = 16_384  # few queries make up most of what is typed
@@ -35,6 +37,7 @@ class Finding:
     end: int
 
 
+@remembers_people
 @lru_cache(maxsize=REMEMBERED)
 def mask(text: str) -> tuple[str, tuple[Kind, ...]]:
     """`text` with `<kind>` in place of personal data, and the kinds that were there, sorted."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import Pseudonym
+from tandem.governance.memory import remembers_people
 from tandem.storage.atomic import fsync_directory, write_atomic
 from tandem.storage.layout import Layout
 
@@ -217,6 +218,7 @@ def _pseudonym(name: str, key: bytes, domain: str, identifier: str) -> Pseudonym
 def _remembered(name: str, key: bytes) -> Callable[[str, str], Pseudonym]:
     """A visit makes many events: its few identifiers are hashed once."""
 
+    @remembers_people
     @lru_cache(maxsize=REMEMBERED)
     def of(domain: str, identifier: str) -> Pseudonym:
         return _pseudonym(name, key, domain, identifier)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from tandem.governance.memory import remembers_people
+
 REMEMBERED = 16_384
 
 _WORDS = {
@@ -43,6 +45,7 @@ _PATTERNS = {
 }
 
 
+@remembers_people
 @lru_cache(maxsize=REMEMBERED)
 def special_category(text: str) -> str | None:
     """`health`, `sex_life`, `religion` or `politics` if `text` names such a thing, else None."""

@@ -19,6 +19,7 @@ from tandem.governance.release import fingerprints
 from tandem.storage.layout import Layout
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 _PSEUDONYM = re.compile(rb"k[1-9]\d{0,5}\.[A-Za-z0-9_-]{22}")
@@ -67,26 +68,53 @@ class Traces:
         return pc.and_(theirs, in_time)
 
 
-def traces_of(subjects: Sequence[str], events: pa.Table, until: int) -> Traces:
+def traces_of(
+    connection: duckdb.DuckDBPyConnection, subjects: Sequence[str], until: int, events: str
+) -> Traces:
     """What points to the person of these pseudonyms: sessions and orders of their events, and the
-    devices that nobody else was signed in on."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    devices that nobody else was signed in on.
 
-    of_person = pc.fill_null(
-        pc.is_in(events["user"], value_set=pa.array(subjects, pa.string())), False
+    events: a table or view of `connection` with the columns of `AdmittedEvent`. Read as it is
+    queried: what is held in memory is the person's, however many events there are.
+    """
+
+    def values(column: str, where: str, *parameters: object) -> set[str]:
+        rows = connection.execute(
+            f'SELECT DISTINCT "{column}" FROM "{events}"'
+            f' WHERE "{column}" IS NOT NULL AND ({where})',
+            parameters,
+        ).fetchall()
+        return {value for (value,) in rows}
+
+    person = list(subjects)
+    used = values("client", "list_contains(?, user)", person)
+    shared = values(
+        "client",
+        "list_contains(?, client) AND user IS NOT NULL AND NOT list_contains(?, user)",
+        sorted(used),
+        person,
     )
-    used = set(pc.unique(events.filter(of_person)["client"]).to_pylist())
-    others = pc.and_(pc.is_valid(events["user"]), pc.invert(of_person))
-    shared = set(pc.unique(events.filter(others)["client"]).to_pylist())
-    clients = sorted({*subjects, *(used - shared)})
-    start = Traces(tuple(clients), tuple(subjects), until=until)
-    theirs = events.filter(start.rows(events))
+    clients = tuple(sorted({*subjects, *(used - shared)}))
+    theirs = rows_of(Traces(clients, tuple(subjects), until=until))
+    return Traces(
+        clients,
+        tuple(subjects),
+        tuple(sorted(values("session", *theirs))),
+        tuple(sorted(values("order", *theirs))),
+        until,
+    )
 
-    def values(column: str) -> tuple[str, ...]:
-        return tuple(sorted(v for v in pc.unique(theirs[column]).to_pylist() if v is not None))
 
-    return Traces(start.clients, start.users, values("session"), values("order"), until)
+def rows_of(traces: Traces) -> tuple[Any, ...]:
+    """SQL that holds for the rows of `Traces.rows`, and its parameters."""
+    return (
+        "(coalesce(list_contains(?, client), FALSE) OR coalesce(list_contains(?, user), FALSE))"
+        " AND (timestamp <= ? OR received <= ?)",
+        list(traces.clients),
+        list(traces.users),
+        traces.until,
+        traces.until,
+    )
 
 
 @dataclass(frozen=True)

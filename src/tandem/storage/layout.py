@@ -249,6 +249,11 @@ class Layout:
         return self.root / "rights"
 
     @property
+    def last_erasure(self) -> Path:
+        """Names the erasure that was finished last: who remembers people in memory looks here."""
+        return self.rights / "LAST"
+
+    @property
     def consent(self) -> Path:
         return self.root / "consent"
 

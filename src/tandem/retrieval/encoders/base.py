@@ -26,6 +26,10 @@ class TextEncoder(Protocol):
         """(len(texts), dimension) float32, each of length 1. Safe for many threads."""
         ...
 
+    def forget(self) -> None:
+        """Drop what is remembered of texts that were encoded: people may have typed them."""
+        ...
+
 
 def product_text(product: Product) -> str:
     """The text of a product that is embedded: what it is, by whom, of which kind, and how."""

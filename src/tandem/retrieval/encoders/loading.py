@@ -192,3 +192,6 @@ class _SentenceTransformer:
             list(texts), normalize_embeddings=True, show_progress_bar=False
         )
         return np.asarray(vectors, np.float32)
+
+    def forget(self) -> None:
+        """Nothing is remembered."""

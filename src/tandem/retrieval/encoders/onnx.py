@@ -66,6 +66,11 @@ class OnnxEncoder:
                 self._remembered.popitem(last=False)
         return vector
 
+    def forget(self) -> None:
+        """Drop the texts that are remembered."""
+        with self._lock:
+            self._remembered.clear()
+
     def _encode(self, texts: Sequence[str]) -> Floats:
         out = np.empty((len(texts), self.dimension), np.float32)
         encoded = self._tokenizer.encode_batch(list(texts))
