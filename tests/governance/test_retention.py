@@ -62,7 +62,7 @@ def test_each_category_goes_at_its_age_and_not_a_day_before(layout):
         category: sum(ACTIONS[a] == category for a, _ in ages)
         - sum(ACTIONS[a] == category for a, _ in stay)
         for category in DAYS
-    } | {"visitors": 0}
+    } | {"visitors": 0, "creators": 0, "content": 0}
     assert proof.kept_its_word
     assert retain(layout, actor="os:test", now=NOW).removed == dict.fromkeys(DEFAULT_DAYS, 0)
 

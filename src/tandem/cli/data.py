@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,18 @@ from tandem.cli.console import (
     print_json,
     progress_bars,
 )
+from tandem.contracts.parties import Kind
+
+PartyMappingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mapping", help="TOML file of which columns are which fields; default: as named."
+    ),
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Fail at the first bad row.")]
+MergeOption = Annotated[
+    bool, typer.Option("--merge", help="Add to what is there instead of replacing it.")
+]
 
 
 def init(
@@ -86,11 +99,7 @@ def import_catalog_command(
         f"Imported [bold]{report.imported:,}[/] products in {report.seconds:.1f} s "
         f"(catalogue {report.generation})."
     )
-    if report.quarantined:
-        out.print(f"[yellow]{report.quarantined:,} rows turned away:[/]")
-        for reason, count in report.by_reason.items():
-            out.print(f"  {count:,} × {reason}", markup=False)
-        out.print(f"Every one of them, with line and remedy: {report.quarantine_file}")
+    _quarantined(report.quarantined, report.by_reason, report.quarantine_file)
     out.print(f"Next: tandem index -w {workspace}")
 
 
@@ -147,6 +156,99 @@ def import_queries_command(
         f"{report.too_long:,} too long."
     )
     out.print(f"Next: tandem index -w {workspace}")
+
+
+def import_creators_command(
+    files: Annotated[list[Path], typer.Argument(help="JSONL, CSV or Parquet; .gz and .zst too.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    mapping: PartyMappingOption = None,
+    strict: StrictOption = False,
+    merge: MergeOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Import creators as the platform declares them: profile, followers, statistics, rates.
+
+    Example: `tandem import creators creators.jsonl -w shop`
+    """
+    _import_parties("creators", files, workspace, mapping, strict, merge, json_)
+
+
+def import_content_command(
+    files: Annotated[list[Path], typer.Argument(help="JSONL, CSV or Parquet; .gz and .zst too.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    mapping: PartyMappingOption = None,
+    strict: StrictOption = False,
+    merge: MergeOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Import videos and lives: texts, products, watch and commerce metrics.
+
+    Example: `tandem import content videos.csv --merge -w shop`
+    """
+    _import_parties("content", files, workspace, mapping, strict, merge, json_)
+
+
+def import_merchants_command(
+    files: Annotated[list[Path], typer.Argument(help="JSONL, CSV or Parquet; .gz and .zst too.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    mapping: PartyMappingOption = None,
+    strict: StrictOption = False,
+    merge: MergeOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Import merchants; the id of each is the `merchant` of its products.
+
+    Example: `tandem import merchants merchants.csv -w shop`
+    """
+    _import_parties("merchants", files, workspace, mapping, strict, merge, json_)
+
+
+def _import_parties(
+    kind: Kind,
+    files: list[Path],
+    workspace: Path,
+    mapping: str | None,
+    strict: bool,
+    merge: bool,
+    json_: bool,
+) -> None:
+    from tandem.flows.parties import import_parties
+    from tandem.storage.layout import Layout
+
+    with progress_bars(quiet=json_) as bars:
+        report = import_parties(
+            Layout.open(workspace),
+            kind,
+            files,
+            mapping,
+            strict=strict,
+            mode="merge" if merge else "replace",
+            progress=lambda done, total: bars("import", done, total),
+        )
+    if json_:
+        print_json(asdict(report))
+        return
+    out.print(
+        f"Imported [bold]{report.imported:,}[/] rows of {kind} ({report.rows:,} there now, "
+        f"generation {report.generation})."
+    )
+    if report.masked:
+        out.print(f"{report.masked:,} addresses and numbers were masked in free texts.")
+    for count, what in (
+        (report.unknown_creators, "of them name a creator who was not imported"),
+        (report.unknown_products, "mentions of products that the catalogue does not have"),
+    ):
+        if count:
+            out.print(f"[yellow]{count:,} {what};[/] they are kept.")
+    _quarantined(report.quarantined, report.by_reason, report.quarantine_file)
+
+
+def _quarantined(count: int, by_reason: Mapping[str, int], file: Path | None) -> None:
+    if count:
+        out.print(f"[yellow]{count:,} rows turned away:[/]")
+        for reason, times in by_reason.items():
+            out.print(f"  {times:,} × {reason}", markup=False)
+        out.print(f"Every one of them, with line and remedy: {file}")
 
 
 def index(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, get_args
 
 import typer
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from tandem.flows.generations import Kind
 
 
 def rollback(
-    kind: Annotated[
-        Literal["index", "models", "recommenders", "catalog", "cross-encoders"],
-        typer.Argument(
-            help="What to roll back: index, models, recommenders, catalog or cross-encoders."
-        ),
-    ],
+    kind: Annotated[Kind, typer.Argument(help=f"What to roll back: {', '.join(get_args(Kind))}.")],
     to: Annotated[str | None, typer.Option(help="Generation; default: the one before.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,

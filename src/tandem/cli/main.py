@@ -25,6 +25,7 @@ from tandem.cli import (
     serving,
     training,
 )
+from tandem.cli.alliance import alliance_app
 from tandem.cli.auditing import audit_app
 from tandem.cli.collaborations import collaborations_app
 from tandem.cli.consent import consent_app
@@ -51,12 +52,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 importing = typer.Typer(
-    no_args_is_help=True, help="Bring data in: catalogues, judgments, queries and events."
+    no_args_is_help=True,
+    help="Bring data in: catalogues, judgments, queries, events, creators.",
 )
 train = typer.Typer(no_args_is_help=True, help="Train models.")
 app.add_typer(importing, name="import")
 app.add_typer(train, name="train")
 app.add_typer(match_app, name="match")
+app.add_typer(alliance_app, name="alliance")
 app.add_typer(collaborations_app, name="collaborations")
 app.add_typer(recommend_app, name="recommend")
 app.add_typer(seller_app, name="seller")
@@ -78,6 +81,9 @@ app.command("init")(data.init)
 importing.command("catalog")(data.import_catalog_command)
 importing.command("judgments")(data.import_judgments_command)
 importing.command("queries")(data.import_queries_command)
+importing.command("creators")(data.import_creators_command)
+importing.command("content")(data.import_content_command)
+importing.command("merchants")(data.import_merchants_command)
 importing.command("events")(import_events_command)
 train.command("ranker")(training.train_ranker_command)
 train.command("recommender")(training.train_recommender_command)

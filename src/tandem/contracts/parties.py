@@ -7,6 +7,8 @@ exactly is given as a range; `None` means unknown and is never read as zero.
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
+from math import sqrt
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -18,6 +20,8 @@ BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
 """Hundredths of a percent: 3000 is 30%."""
 PartyId = Annotated[str, StringConstraints(pattern=r"^[^\s@]([^@\n\r\t]{0,198}[^\s@])?$")]
 """A merchant or creator as the marketplace names them; no `@`, so that no mail address fits."""
+Kind = Literal["merchants", "creators", "content"]
+"""What is kept of the market's parties, each in generations of its own."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -36,6 +40,16 @@ class CountRange(_Contract):
     minimum: Count
     maximum: Count | None = Field(default=None, description="None: no upper end is stated")
 
+    @property
+    def exact(self) -> bool:
+        return self.minimum == self.maximum
+
+    @property
+    def middle(self) -> float:
+        """Geometric middle, one added; the lower end where no upper one is stated."""
+        high = self.minimum if self.maximum is None else self.maximum
+        return sqrt((self.minimum + 1) * (high + 1)) - 1
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.maximum is not None and self.maximum < self.minimum:
@@ -49,6 +63,16 @@ class MoneyRange(_Contract):
     minimum_amount: Amount
     maximum_amount: Amount | None = None
     currency: CurrencyCode
+
+    @property
+    def exact(self) -> bool:
+        return self.minimum_amount == self.maximum_amount
+
+    @property
+    def middle(self) -> float:
+        """Geometric middle, one added, in major units; the lower end where no upper is stated."""
+        high = self.minimum_amount if self.maximum_amount is None else self.maximum_amount
+        return sqrt((self.minimum_amount + 1) * (high + 1)) - 1
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -131,7 +155,8 @@ class Creator(_Contract):
 class Content(_Contract):
     """A published video or live, with what viewers did. Percent marks count views that got there.
 
-    hook rate = `video_views_2s` / `impressions`; hold rate = `video_views_p25` / `video_views_2s`.
+    hook rate = `video_views_2s` / `impressions`; hold rate = `video_views_p25` / `video_views_2s`;
+    `ctr` = `clicks` / `impressions`; `ctor` = `orders` / `clicks`; `gpm` = GMV per 1,000 views.
     """
 
     id: PlainId
@@ -141,7 +166,11 @@ class Content(_Contract):
     caption: str = Field(default="", max_length=4_000)
     hashtags: tuple[Hashtag, ...] = ()
     transcript: str = Field(default="", max_length=100_000)
+    language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$")
     product_ids: tuple[ProductId, ...] = Field(default=(), max_length=MAX_PRODUCTS_IN_CONTENT)
+    paid: bool | None = Field(
+        default=None, description="Made for a commission or a fee: viewers have to be told"
+    )
     duration: Seconds | None = None
     impressions: Count | None = None
     views: Count | None = None
@@ -151,11 +180,22 @@ class Content(_Contract):
     video_views_p75: Count | None = None
     video_views_p100: Count | None = None
     average_video_play: Seconds | None = None
+    likes: Count | None = None
+    comments: Count | None = None
+    shares: Count | None = None
     clicks: Count | None = None
     orders: Count | None = None
     items_sold: Count | None = None
     gmv: MoneyRange | None = None
     simulated: bool = False
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        marks = [getattr(self, name) for name in WATCH_CURVE]
+        known = [count for count in marks if count is not None]
+        if any(later > earlier for earlier, later in pairwise(known)):
+            raise ValueError(f"more viewers later than before: {', '.join(WATCH_CURVE)} must fall")
+        return self
 
     @property
     def hook_rate(self) -> float | None:
@@ -165,7 +205,41 @@ class Content(_Contract):
     def hold_rate(self) -> float | None:
         return _ratio(self.video_views_p25, self.video_views_2s)
 
+    @property
+    def ctr(self) -> float | None:
+        return _ratio(self.clicks, self.impressions)
+
+    @property
+    def ctor(self) -> float | None:
+        return _ratio(self.orders, self.clicks)
+
+    @property
+    def gpm(self) -> MoneyRange | None:
+        """GMV per 1,000 views, in hundredths, as exact as the GMV is."""
+        if self.gmv is None or not self.views:
+            return None
+        most = self.gmv.maximum_amount
+        return MoneyRange(
+            minimum_amount=_per_thousand(self.gmv.minimum_amount, self.views),
+            maximum_amount=None if most is None else _per_thousand(most, self.views),
+            currency=self.gmv.currency,
+        )
+
+
+WATCH_CURVE = (
+    "video_views_2s",
+    "video_views_p25",
+    "video_views_p50",
+    "video_views_p75",
+    "video_views_p100",
+)
+"""Marks of a view in their order: who got to a later one passed the earlier ones."""
+
 
 def _ratio(part: int | None, whole: int | None) -> float | None:
     """None where either is unknown or nothing was shown: no rate is not a rate of 0."""
     return part / whole if part is not None and whole else None
+
+
+def _per_thousand(amount: Decimal, views: int) -> Decimal:
+    return (amount * 1000 / views).quantize(Decimal("0.01"))

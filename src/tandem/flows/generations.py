@@ -1,4 +1,4 @@
-"""Roll back catalogue, index, models, recommenders or cross-encoders to an older generation."""
+"""Roll back any kind of artefact that has generations to an older one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Literal
 from tandem.contracts.errors import NotFound
 from tandem.storage.layout import Generations, Layout
 
-Kind = Literal["index", "models", "recommenders", "catalog", "cross-encoders"]
+Kind = Literal[
+    "index",
+    "models",
+    "recommenders",
+    "catalog",
+    "cross-encoders",
+    "merchants",
+    "creators",
+    "content",
+]
 
 
 def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
 from tandem.flows.folding import fold_updates
+from tandem.flows.quarantine import Quarantine, as_error
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.ingest.currencies import is_currency
 from tandem.ingest.door import Door
@@ -25,7 +22,6 @@ from tandem.ingest.problem import Rejected
 from tandem.ingest.query_log import read_query_log
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.judgments import simulated_judgments
-from tandem.storage.atomic import fsync_directory
 from tandem.storage.catalog import CatalogWriter, read_ids
 from tandem.storage.judgments import save_judgments
 from tandem.storage.layout import Layout, Settings
@@ -125,7 +121,7 @@ def import_catalog(
     reasons: Counter[str] = Counter()
     first: Rejected | None = None
     imported = 0
-    with layout.writing(), _Quarantine(layout) as quarantine:
+    with layout.writing(), Quarantine(layout.catalog) as quarantine:
         source = {
             "files": [{"file": f.name, "mapping": m, "currency": c} for f, m, c in door.sources],
             "updates_through": _superseded(layout, mode),
@@ -139,12 +135,12 @@ def import_catalog(
                     imported += 1
                     continue
                 if strict:
-                    raise _as_error(item)
+                    raise as_error(item)
                 first = first or item
                 reasons[item.code] += 1
                 quarantine.add(item)
             if not imported:
-                raise _nothing_imported(first, reasons)
+                raise nothing_imported(first, reasons)
         return ImportReport(
             imported=imported,
             quarantined=reasons.total(),
@@ -267,20 +263,10 @@ def _reported(door: Door, progress: Progress | None) -> Iterator[Product | Rejec
         progress(done, done)
 
 
-def _as_error(rejected: Rejected) -> InvalidInput:
-    return InvalidInput(
-        rejected.reason,
-        file=rejected.file,
-        line=rejected.line,
-        field=rejected.field,
-        remedy=rejected.remedy,
-    )
-
-
-def _nothing_imported(first: Rejected | None, reasons: Counter[str]) -> InvalidInput:
+def nothing_imported(first: Rejected | None, reasons: Counter[str]) -> InvalidInput:
     if first is None:
         return InvalidInput("no row to import", remedy="check the files")
-    error = _as_error(first)
+    error = as_error(first)
     summary = ", ".join(f"{count} × {code}" for code, count in reasons.most_common())
     return InvalidInput(
         f"no row could be imported ({summary}); the first one: {first.reason}",
@@ -289,47 +275,3 @@ def _nothing_imported(first: Rejected | None, reasons: Counter[str]) -> InvalidI
         field=error.field,
         remedy=error.remedy,
     )
-
-
-class _Quarantine:
-    """Rejected rows on their way to `catalog/quarantine/<generation>.jsonl`.
-
-    They are written into a scratch folder, which `Generations.sweep` removes after a kill, and
-    published together with the generation.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._scratch: Path | None = None
-        self._handle: IO[bytes] | None = None
-        self.file: Path | None = None
-
-    def __enter__(self) -> _Quarantine:
-        return self
-
-    def add(self, rejected: Rejected) -> None:
-        if self._handle is None:
-            self._scratch = Path(
-                tempfile.mkdtemp(dir=self._layout.catalog.root, prefix=".building-")
-            )
-            self._handle = (self._scratch / "quarantine.jsonl").open("wb")
-        self._handle.write(rejected.to_json() + b"\n")
-
-    def publish(self, generation: str) -> None:
-        if self._handle is None or self._scratch is None:
-            return
-        self._handle.flush()
-        os.fsync(self._handle.fileno())
-        self._handle.close()
-        self._layout.quarantine.mkdir(exist_ok=True)
-        self.file = self._layout.quarantine / f"{generation}.jsonl"
-        (self._scratch / "quarantine.jsonl").rename(self.file)
-        fsync_directory(self._layout.quarantine)
-
-    def __exit__(self, *_: object) -> None:
-        if self._handle is not None:
-            self._handle.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self._layout.catalog.root.rmdir()  # left empty by an import that failed

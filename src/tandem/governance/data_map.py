@@ -18,7 +18,7 @@ from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Basis, ConsentRecord, Purpose
 from tandem.contracts.events import AdmittedEvent
 from tandem.contracts.judgment import Judgment
-from tandem.contracts.parties import Creator
+from tandem.contracts.parties import WATCH_CURVE, Content, Creator, Merchant
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.contracts.registry import Decision, Served
@@ -198,12 +198,25 @@ COLLECTIONS: tuple[Collection, ...] = (
         },
     ),
     Collection(
-        "creators",
-        Creator,
-        "files of a market, given to tandem match",
-        "Creators as they present themselves, and how they sell",
+        "merchants",
+        Merchant,
+        "merchants/",
+        "Who sells on the marketplace; a merchant may be a natural person",
         ("supplier_vendor",),
         (),
+        {
+            **_all("user.content.public", "id", "name"),
+            **_all("user.behavior", "rating", "fulfillment_percentage"),
+            **_all(OPERATIONS, "categories", "regions", "blocked_categories", "simulated"),
+        },
+    ),
+    Collection(
+        "creators",
+        Creator,
+        "creators/",
+        "Creators as the platform declares them; exact values are shown with consent only",
+        ("supplier_vendor",),
+        ("creators",),
         {
             **_all("user.account.username", "id", "handle"),
             **_all("user.content.public", "bio", "topics", "blocked_categories"),
@@ -218,6 +231,26 @@ COLLECTIONS: tuple[Collection, ...] = (
             **_all(
                 OPERATIONS,
                 *("follower_count", "audience", "avg_video_views", "engagement_rate", "simulated"),
+            ),
+        },
+    ),
+    Collection(
+        "content",
+        Content,
+        "content/",
+        "Videos and lives that creators published, addresses and numbers in their texts masked",
+        ("supplier_vendor",),
+        ("content",),
+        {
+            **_all("user.account.username", "creator_id"),
+            **_all("user.content.public", "caption", "hashtags", "transcript", "published"),
+            **_all("user.financial", "orders", "items_sold", "gmv"),
+            # Of all who watched together.
+            **_all(
+                OPERATIONS,
+                *("id", "kind", "language", "product_ids", "paid", "duration", "impressions"),
+                *("views", *WATCH_CURVE, "average_video_play", "likes", "comments", "shares"),
+                *("clicks", "simulated"),
             ),
         },
     ),

@@ -19,6 +19,7 @@ from tandem.governance.audit import AuditLog
 from tandem.storage.atomic import write_json_atomic
 from tandem.storage.events import EventStore
 from tandem.storage.layout import SETTINGS, Layout
+from tandem.storage.parties import expire_content, expire_creators
 from tandem.storage.visitors import VisitorStore
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ DEFAULT_DAYS: Mapping[str, int] = {
     "purchases": 1_461,
     # A month after the last visit: what somebody looked for then says little about now.
     "visitors": 30,
+    # Statistics of creators cover a month: a profile that was not declared again for a year is of
+    # somebody who has left.
+    "creators": 365,
+    # Two years: last season and the one before can be compared.
+    "content": 730,
 }
 _OF_ACTION = {QUERY_ACTION: "searches", "purchase": "purchases", "return": "purchases"}
 """Category of an action; every other one is `behaviour`."""
@@ -44,7 +50,8 @@ _OF_EVENTS = ("searches", "behaviour", "purchases")
 class Proof:
     """What one run did, and what the store looks like after it. Times are ISO 8601 in UTC.
 
-    removed, oldest: by category; oldest is None where no event is left, and for visitors.
+    removed, oldest: by category; oldest is None where no event is left, and for visitors and
+    creators (whose generations go as a whole).
     cleared: purchases whose query text went.
     """
 
@@ -129,6 +136,10 @@ def retain(layout: Layout, *, actor: str, now: int | None = None) -> Proof:
         visitors = VisitorStore(layout, days["visitors"])
         removed["visitors"] = visitors.expire()
         visitors.close()
+        with layout.writing():
+            removed["creators"] = expire_creators(layout, before["creators"])
+            removed["content"], first = expire_content(layout, before["content"])
+        oldest["content"] = None if first is None else _iso(first)
         stamp = datetime.fromtimestamp(now / 1e6, UTC).strftime("%Y%m%dT%H%M%S")
         path = layout.retention / f"{stamp}.json"
         cutoffs = {category: _iso(moment) for category, moment in before.items()}

@@ -3,6 +3,7 @@
     tandem.toml              settings of this shop (name, currency, encoder, data origin)
     catalog/<generation>/    products as Parquet parts, with a manifest
     catalog/quarantine/      rows that were turned away, one JSONL file per import
+    merchants/, creators/, content/  <generation>/  who sells, who shows, and what was published
     judgments/<name>.parquet relevance judgments
     index/<generation>/      one immutable index generation
     index/updates.jsonl      upserts and deletes since the generation was built (journal)
@@ -199,6 +200,19 @@ class Layout:
     @property
     def quarantine(self) -> Path:
         return self.root / "catalog" / "quarantine"
+
+    @property
+    def merchants(self) -> Generations:
+        return Generations(self.root / "merchants")
+
+    @property
+    def creators(self) -> Generations:
+        return Generations(self.root / "creators")
+
+    @property
+    def content(self) -> Generations:
+        """Videos and lives that creators published."""
+        return Generations(self.root / "content")
 
     @property
     def judgments(self) -> Path:

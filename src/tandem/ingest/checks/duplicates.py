@@ -32,5 +32,5 @@ class NoDuplicates:
             "duplicate-id",
             "id",
             f"the id '{draft['id']}' was used before, on {where}",
-            "keep one row for each product",
+            "keep one row for each id",
         )

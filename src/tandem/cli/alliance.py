@@ -1,0 +1,59 @@
+"""`tandem alliance …`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from tandem.cli.console import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    out,
+    print_json,
+    progress_bars,
+)
+
+alliance_app = typer.Typer(no_args_is_help=True, help="Merchants, creators and their content.")
+
+
+@alliance_app.callback()
+def alliance() -> None:
+    """Merchants, creators and their content."""
+
+
+@alliance_app.command("simulate")
+def simulate_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    creators: Annotated[int, typer.Option(min=10, help="Creators to invent.")] = 500,
+    content: Annotated[int, typer.Option(min=10, help="Videos and lives to invent.")] = 5_000,
+    viewers: Annotated[int, typer.Option(min=0, help="Viewers to invent.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Same catalogue, same seed: same market.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Invent merchants, creators, content and viewers over the workspace's own products.
+
+    All of them say that they are simulated. Nothing is invented where real creators or real events
+    are stored.
+
+    Example: `tandem alliance simulate -w shop --creators 500`
+    """
+    from tandem.flows.alliance import simulate_alliance
+    from tandem.storage.layout import Layout
+
+    with progress_bars(quiet=json_) as bars:
+        report = simulate_alliance(
+            Layout.open(workspace), creators, content, viewers, seed=seed, progress=bars
+        )
+    if json_:
+        print_json(asdict(report))
+        return
+    out.print("[black on yellow] SIMULATED [/] These creators, videos and viewers are not real.")
+    out.print(
+        f"{report.creators:,} creators ({report.agreeing:,} agree to show exact values), "
+        f"{report.merchants:,} merchants, {report.content:,} pieces of content and "
+        f"{report.events:,} events of {report.viewers:,} viewers, over {report.products:,} "
+        "products."
+    )
