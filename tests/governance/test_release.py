@@ -214,3 +214,25 @@ def test_a_spent_budget_ends_noisy_reports_and_old_ones_cost_nothing(layout):
     assert releases.spent("Borealis") == 0.0
     with pytest.raises(InvalidInput, match="epsilon"):
         releases.release("r", "Borealis", "3", events(("a", range(9))), ["user_query"], epsilon=0)
+
+
+def test_sums_are_released_with_their_cell_and_not_with_noise(layout):
+    table = events(("a", range(60)), ("b", range(3)))
+    table = table.append_column("minor", pa.array([250] * 60 + [900, None, 900], pa.int64()))
+    releases = module.Releases(layout)
+    report = releases.release("sales", "m", "2026-03", table, [], sums={"gmv": "minor"})
+    (whole,) = report.figures
+    assert whole.key == ()
+    assert whole.metrics["gmv"] == 60 * 250 + 2 * 900
+    by = releases.release("sales", "m", "2026-03", table, ["user_query"], sums={"gmv": "minor"})
+    assert [f.metrics["gmv"] for f in by.figures] == []  # 3 people could be worked out
+    with pytest.raises(InvalidInput, match="noise"):
+        releases.release("n", "m", "2026-03", table, [], sums={"g": "minor"}, epsilon=1.0)
+
+
+def test_what_was_released_is_found_without_events(layout):
+    releases = module.Releases(layout)
+    assert releases.released("r", "m", "2026-03", ["user_query"]) is None
+    report = releases.release("r", "m", "2026-03", events(("a", range(60))), ["user_query"])
+    assert releases.released("r", "m", "2026-03", ["user_query"]) == report
+    assert releases.released("r", "m", "2026-04", ["user_query"]) is None

@@ -14,6 +14,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from small_insights import SmallInsights
 from small_office import SmallOffice
 from small_registry import SmallRegistry
+from small_seller import SmallSeller
 from small_shop import SmallShop
 
 from tandem.collaboration.desk import Desk
@@ -43,6 +44,7 @@ _app = create_app(
         registry=SmallRegistry(),
         insights=SmallInsights(),
         privacy=SmallOffice(),
+        seller=SmallSeller(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_insights import SmallInsights
 from small_office import SmallOffice
 from small_registry import SmallRegistry
+from small_seller import SmallSeller
 from small_shop import SmallShop
 from starlette.testclient import TestClient
 
@@ -45,7 +46,12 @@ class House:
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
-                Services(registry=SmallRegistry(), insights=SmallInsights(), privacy=SmallOffice()),
+                Services(
+                    registry=SmallRegistry(),
+                    insights=SmallInsights(),
+                    privacy=SmallOffice(),
+                    seller=SmallSeller(),
+                ),
             )
         )
 
@@ -66,17 +72,33 @@ OPENS = {
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/privacy"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     ("POST", "/v1/privacy/erasures"): {Role.ADMIN, Role.PRIVACY_OFFICER},
-    ("GET", "/v1/seller/queries?merchant=Acme&period=2026-03"): {
-        Role.ADMIN,
-        Role.ANALYST,
-        Role.SCIENTIST,
-        Role.MERCHANT,
+    **{
+        (method, f"/v1/seller/{report}"): {
+            Role.ADMIN,
+            Role.ANALYST,
+            Role.SCIENTIST,
+            Role.MERCHANT,
+        }
+        for method, report in (
+            ("GET", "queries?merchant=Acme&period=2026-03"),
+            ("GET", "indicators?merchant=Acme"),
+            ("GET", "movement?merchant=Acme&period=2026-03"),
+            ("GET", "forecast?merchant=Acme"),
+            ("GET", "assortment?merchant=Acme"),
+            ("PUT", "targets"),
+        )
     },
 }
 BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
     "/v1/models/rollback": {"why": "clicks fell"},
     "/v1/privacy/erasures": {"identifier": "anna"},
+    "/v1/seller/targets": {
+        "merchant": "Acme",
+        "period": "2026-03",
+        "indicator": "gmv",
+        "value": 2_000,
+    },
     "/v1/judgments": {"q": "lamp", "product_id": "P001", "relevance": 3},
     "/v1/products": {"products": [{"id": "X", "title": "x", "merchant": "Acme"}]},
 }
@@ -146,15 +168,36 @@ def test_one_foreign_product_turns_the_whole_batch_away(house):
     assert house.shop.products == before
 
 
-def test_a_merchant_reads_their_own_report_only(house):
+REPORTS = ("queries", "indicators", "movement", "forecast", "assortment")
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_a_merchant_reads_their_own_report_only(house, report):
+    asked = {"period": "2026-03"} if report in ("queries", "indicators", "movement") else {}
     for me in MERCHANTS:
         for other in MERCHANTS:
             response = house.client.get(
-                "/v1/seller/queries",
-                params={"merchant": other, "period": "2026-03"},
+                f"/v1/seller/{report}",
+                params={"merchant": other, **asked},
                 headers=house.keys[Role.MERCHANT, me],
             )
-            assert (response.status_code == 403) == (me != other)
+            assert response.status_code == (200 if me == other else 403)
     creator = house.keys[Role.CREATOR, "Acme"]
+    params = {"merchant": "Acme", **asked}
+    refused = house.client.get(f"/v1/seller/{report}", params=params, headers=creator)
+    assert refused.status_code == 403
+
+
+def test_a_merchant_sets_their_own_targets_only(house):
+    for me in MERCHANTS:
+        for other in MERCHANTS:
+            body = {**BODIES["/v1/seller/targets"], "merchant": other}
+            response = house.client.put(
+                "/v1/seller/targets", json=body, headers=house.keys[Role.MERCHANT, me]
+            )
+            assert response.status_code == (200 if me == other else 403)
     asked = {"merchant": "Acme", "period": "2026-03"}
-    assert house.client.get("/v1/seller/queries", params=asked, headers=creator).is_error
+    key = house.keys[Role.MERCHANT, "Acme"]
+    shown = house.client.get("/v1/seller/indicators", params=asked, headers=key).json()
+    assert shown["indicators"][0]["target"] == 2_000
+    assert shown["indicators"][1]["value"] is None

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
+from tandem.contracts.errors import InvalidInput
 from tandem.contracts.listing import Edit, ListingQuality, Standing
 from tandem.contracts.search_performance import SearchPerformance
+
+if TYPE_CHECKING:
+    from tandem.flows.seller_desk import SellerDesk
 
 SHOWN = 40
 
@@ -73,6 +80,199 @@ def queries(
         _show_queries(report)
 
 
+MerchantArgument = Annotated[str, typer.Argument(help="The merchant, as its products name it.")]
+PeriodOption = Annotated[
+    str | None, typer.Option(help="Month as 2026-03; default: the last recorded one that is over.")
+]
+
+
+@seller_app.command("indicators")
+def indicators(
+    merchant: MerchantArgument,
+    period: PeriodOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """GMV, orders, conversion, search share, creator GMV and returns of a month beside targets.
+
+    Counts are of at least 50 people. – is not known, which is not zero.
+
+    Example: `tandem seller indicators Acme --period 2026-03 -w shop`
+    """
+    with _desk(workspace) as desk:
+        found = desk.indicators(merchant, period, actor=_actor())
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _say_simulated(found.simulated)
+    table = Table(box=None, pad_edge=False)
+    for name in (found.period, "value", "month before", "target"):
+        table.add_column(name, justify="left" if name == found.period else "right")
+    for i in found.indicators:
+        shown = [_value(v, i.unit, found.currency) for v in (i.value, i.before, i.target)]
+        table.add_row(i.name, *shown)
+    out.print(table)
+    withheld = sum(found.withheld.values())
+    out.print(
+        f"[dim]{withheld:,} figures are withheld: of fewer than {found.k} people, or they "
+        "would give somebody away.[/]"
+    )
+
+
+@seller_app.command("movement")
+def movement(
+    merchant: MerchantArgument,
+    period: PeriodOption = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """What moved sales since the month before: traffic, conversion and basket, adding up exactly.
+
+    Example: `tandem seller movement Acme --period 2026-04 -w shop`
+    """
+    with _desk(workspace) as desk:
+        found = desk.movement(merchant, period, actor=_actor())
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _say_simulated(found.simulated)
+    out.print(
+        f"GMV {found.gmv_before:,} in {found.before}, {found.gmv:,} in {found.period}: "
+        f"{found.change:+,} {found.currency}"
+    )
+    for title, rows in (("channel", found.by_channel), ("product", found.by_product)):
+        table = Table(box=None, pad_edge=False)
+        for name in (title, "change", "traffic", "conversion", "basket", "untracked"):
+            table.add_column(name, justify="left" if name == title else "right")
+        for row in rows[:SHOWN]:
+            amounts = (row.amount, row.traffic, row.conversion, row.basket, row.untracked)
+            table.add_row(escape(row.title), *(f"{a:+,}" for a in amounts))
+        out.print(table)
+
+
+@seller_app.command("forecast")
+def forecast(
+    merchant: MerchantArgument,
+    days: Annotated[int, typer.Option(help="How many days ahead.")] = 28,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Sales to come, by day and in all, with an interval measured on earlier forecasts.
+
+    Example: `tandem seller forecast Acme --days 28 -w shop`
+    """
+    with _desk(workspace) as desk:
+        found = desk.outlook(merchant, days, actor=_actor())
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _say_simulated(found.simulated)
+    for day in found.days:
+        out.print(f"{day.day}  {day.mean:>12,.2f}  [dim]{day.low:,.2f} to {day.high:,.2f}[/]")
+    out.print(
+        f"[bold]In all {found.total:,.2f} {found.currency}[/], {found.level:.0%} of the time "
+        f"between {found.total_low:,.2f} and {found.total_high:,.2f}; measured on "
+        f"{found.origins} earlier forecasts"
+    )
+
+
+@seller_app.command("assortment")
+def assortment(
+    merchant: MerchantArgument,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Prices beside comparable products of others; images and attributes that are missing.
+
+    Example: `tandem seller assortment Acme -w shop`
+    """
+    with _desk(workspace) as desk:
+        found = desk.assortment(merchant)
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _say_simulated(found.simulated)
+    out.print(
+        f"{found.count:,} products: {found.with_image:.0%} with an image, {found.with_price:.0%} "
+        "with a price"
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("product", "price", "others’ median", "cheaper ones", "missing"):
+        table.add_column(name, justify="left" if name in ("product", "missing") else "right")
+    for shelf in found.products[:SHOWN]:
+        c = shelf.comparable
+        table.add_row(
+            escape(shelf.title),
+            f"{shelf.price:,.2f}" if shelf.price is not None else "–",
+            f"{c.median:,.2f}" if c else "–",
+            f"{c.position:.0%}" if c else "–",
+            escape(", ".join(shelf.missing)),
+        )
+    out.print(table)
+
+
+@seller_app.command("target")
+def target(
+    merchant: MerchantArgument,
+    indicator: Annotated[str, typer.Argument(help="gmv, orders, conversion, search_share, …")],
+    value: Annotated[float, typer.Argument(help="Money in major units; shares as 0.05.")],
+    period: Annotated[str, typer.Option(help="Month, as 2026-03.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Set what a merchant aims at in one month.
+
+    Example: `tandem seller target Acme gmv 25000 --period 2026-04 -w shop`
+    """
+    from pydantic import ValidationError
+
+    from tandem.contracts.seller import Target
+
+    try:
+        wanted = Target.model_validate(
+            {"merchant": merchant, "indicator": indicator, "value": value, "period": period}
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInput(
+            first["msg"], field=str(first["loc"][0]), remedy="correct it; see the help"
+        ) from None
+    with _desk(workspace) as desk:
+        kept = desk.set_target(wanted)
+    if json_:
+        print_json(kept.model_dump(mode="json"))
+    else:
+        out.print(f"{kept.indicator} of {kept.period}: {kept.value:,}")
+
+
+@contextmanager
+def _desk(workspace: Path) -> Iterator[SellerDesk]:
+    from tandem.flows.seller_desk import SellerDesk
+    from tandem.flows.workspace import open_workspace
+
+    with open_workspace(workspace) as shop:
+        yield SellerDesk(shop)
+
+
+def _actor() -> str:
+    from tandem.governance.audit import os_actor
+
+    return os_actor()
+
+
+def _say_simulated(simulated: bool) -> None:
+    if simulated:
+        out.print("[black on yellow] SIMULATED [/] These shoppers and products are not real.")
+
+
+def _value(value: float | None, unit: str, currency: str) -> str:
+    if value is None:
+        return "–"
+    if unit == "share":
+        return f"{value:.1%}"
+    return f"{value:,.2f} {currency}" if unit == "money" else f"{value:,.0f}"
+
+
 def _show_queries(report: SearchPerformance) -> None:
     if report.simulated:
         out.print("[black on yellow] SIMULATED [/] These shoppers and products are not real.")
@@ -88,7 +288,7 @@ def _show_queries(report: SearchPerformance) -> None:
             f"{q.own.clicks:,}" if q.own else "–",
             f"{q.click_share:.0%}" if q.click_share is not None else "–",
             str(q.place) if q.place else "–",
-            words.get(q.chance or "", ""),
+            "[green]rising[/]" if q.rising else words.get(q.chance or "", ""),
         )
     out.print(table)
     withheld = sum(report.withheld.values())

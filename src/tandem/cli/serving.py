@@ -31,6 +31,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.flows.insights import InsightDesk
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
+    from tandem.flows.seller_desk import SellerDesk
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
@@ -51,6 +52,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 insights=InsightDesk(layout),
                 privacy=PrivacyDesk(layout),
                 collaborations=Collaborations(desk, OrderNames(layout)),
+                seller=SellerDesk(shop),
                 asked=tuple(load_query_log(layout)),
             ),
         )

@@ -41,6 +41,13 @@ class QueryPerformance(Frozen):
     title: str | None = None
     results: int = Field(description="How many products have the query's words today")
     chance: Chance | None = None
+    volume_before: int | None = Field(
+        default=None, description="How often it was asked in the month before; None: not known"
+    )
+    rising: bool = Field(
+        default=False,
+        description="Its part of all searches grew by a quarter or more, and not by chance",
+    )
 
 
 class SearchPerformance(Frozen):

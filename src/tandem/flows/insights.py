@@ -124,7 +124,13 @@ class Trial:
 
 
 def simulate_shop(
-    root: Path, sessions: int, *, seed: int = 0, broken: Sequence[str] = (), products: int = 6_000
+    root: Path,
+    sessions: int,
+    *,
+    seed: int = 0,
+    broken: Sequence[str] = (),
+    products: int = 6_000,
+    days: int = 28,
 ) -> Simulation:
     """Make a workspace of simulated products with stored events of simulated shoppers in it, and
     an index without vectors. broken: out of `WAYS`, or `all`. InvalidInput for any other."""
@@ -137,7 +143,7 @@ def simulate_shop(
                 remedy=f"use: all, {', '.join(WAYS)}",
             )
     layout = create_workspace(root, encoder=None, simulated=True)
-    shop = Shop(products, seed=seed, broken=ways)
+    shop = Shop(products, seed=seed, broken=ways, days=days)
     with layout.writing(), CatalogWriter(layout, source={"simulated": True}) as writer:
         for product in shop.products:
             writer.add(product)

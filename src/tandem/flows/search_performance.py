@@ -28,16 +28,19 @@ from tandem.contracts.search_performance import (
 from tandem.flows.search import rank
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
-from tandem.governance.release import Figures, K, Releases
+from tandem.governance.release import Figures, K, Releases, Report
 from tandem.queries.normalise import normalise
 from tandem.storage.layout import Layout
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MARKET_QUERIES = "search_queries"
 MARKET = "market"  # the tenant that what is released to everybody is released to
 FUNNEL = ("impression", "click", "add_to_cart", "purchase")
 TOP = 3  # up to this place a product needs no advice
+GROWN = 1.25  # from so many times its former part of all searches on, a query may be rising
+FALSE_RISES = 0.05  # of those that are called rising, at most so many by chance (expected)
 COLUMNS = (
     "event_key",
     "action_name",
@@ -59,8 +62,8 @@ def search_performance(
     Released once, it stays as it is; places are today's. NotFound when the merchant sells nothing
     here, or nothing was recorded in the period.
     """
-    since, until = _bounds(period)
-    sold = _sold(view, merchant)
+    since, until = month_bounds(period)
+    sold = sold_by(view, merchant)
     reader = EventReader(layout, Purpose.ANALYTICS, actor=actor)
     with reader.reading() as allowed:
         table = allowed.table(COLUMNS, since=since, until=until).table
@@ -74,15 +77,23 @@ def search_performance(
     import pyarrow.compute as pc
 
     market = releases.release(
-        "search_queries", MARKET, period, pa.concat_tables([asked, used]), ["query"]
+        MARKET_QUERIES, MARKET, period, pa.concat_tables([asked, used]), ["query"]
     )
     ours = pc.is_in(used["object_id"], value_set=pa.array(sorted(sold), pa.string()))
     own = releases.release(
         "search_query_performance", merchant, period, used.filter(ours), ["query"]
     )
     mine = {f.key[0]: f for f in own.figures}
+    volumes = _volumes(market)
+    before = _volumes(_market_before(layout, releases, period, actor))
+    rising = rising_queries(before, volumes)
     rows = [
-        _row(view, figures, mine.get(figures.key[0]), sold)
+        _row(view, figures, mine.get(figures.key[0]), sold).model_copy(
+            update={
+                "volume_before": before.get(figures.key[0]),
+                "rising": figures.key[0] in rising,
+            }
+        )
         for figures in market.figures
         if figures.metrics.get(QUERY_ACTION)
     ]
@@ -99,13 +110,67 @@ def search_performance(
     )
 
 
+def _market_before(layout: Layout, releases: Releases, period: str, actor: str) -> Report | None:
+    """Everybody's queries of the month before; None where nothing was recorded."""
+    before = month_before(period)
+    if known := releases.released(MARKET_QUERIES, MARKET, before, ["query"]):
+        return known
+    since, until = month_bounds(before)
+    with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
+        table = allowed.table(COLUMNS, since=since, until=until).table
+    if table.num_rows == 0:
+        return None
+    import pyarrow as pa
+
+    return releases.release(
+        MARKET_QUERIES, MARKET, before, pa.concat_tables(_by_query(table)), ["query"]
+    )
+
+
+def _volumes(report: Report | None) -> dict[str, int]:
+    if report is None:
+        return {}
+    asked = {f.key[0]: int(f.metrics.get(QUERY_ACTION, 0)) for f in report.figures}
+    return {query: volume for query, volume in asked.items() if volume}
+
+
+def rising_queries(before: Mapping[str, int], now: Mapping[str, int]) -> frozenset[str]:
+    """Queries whose part of all searches grew by a quarter or more, and not by chance.
+
+    A binomial test each, given both months' volumes of the queries known in both; false discoveries
+    are held at FALSE_RISES by Benjamini and Hochberg's method.
+    """
+    from scipy import stats
+
+    both = sorted(before.keys() & now.keys())
+    then, later = sum(before[q] for q in both), sum(now[q] for q in both)
+    if not then or not later:
+        return frozenset()
+    share = later / (then + later)
+    chances = [
+        stats.binomtest(now[q], before[q] + now[q], share, alternative="greater").pvalue
+        for q in both
+    ]
+    adjusted = stats.false_discovery_control(chances)
+    grown = [now[q] / later >= GROWN * before[q] / then for q in both]
+    return frozenset(
+        q for q, p, more in zip(both, adjusted, grown, strict=True) if more and p <= FALSE_RISES
+    )
+
+
 def last_month(now: datetime) -> str:
     """The last month that is over, YYYY-MM."""
     year, month = (now.year, now.month - 1) if now.month > 1 else (now.year - 1, 12)
     return f"{year}-{month:02d}"
 
 
-def _bounds(period: str) -> tuple[int, int]:
+def month_before(period: str) -> str:
+    """The month before, YYYY-MM."""
+    year, month = int(period[:4]), int(period[5:])
+    return f"{year}-{month - 1:02d}" if month > 1 else f"{year - 1}-12"
+
+
+def month_bounds(period: str) -> tuple[int, int]:
     """Start and end of a month in microseconds since 1970, UTC."""
     found = _PERIOD.match(period)
     if found is None:
@@ -122,7 +187,7 @@ def _bounds(period: str) -> tuple[int, int]:
     return int(start.timestamp() * 1e6), int(end.timestamp() * 1e6)
 
 
-def _sold(view: View, merchant: str) -> dict[str, int]:
+def sold_by(view: View, merchant: str) -> dict[str, int]:
     """The merchant's products: number by id."""
     code = view.store.names.code("merchant", merchant)
     listed = view.store.all_columns.merchant == code if code >= 0 else np.empty(0, bool)

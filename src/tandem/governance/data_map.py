@@ -22,6 +22,7 @@ from tandem.contracts.parties import WATCH_CURVE, Content, Creator, Merchant
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.contracts.registry import Decision, Served
+from tandem.contracts.seller import Target
 from tandem.governance.audit import Entry
 from tandem.governance.keys import ApiKey
 from tandem.registry.served import KEPT_DAYS
@@ -272,6 +273,18 @@ COLLECTIONS: tuple[Collection, ...] = (
                 *("rate_locked_until", "content_due", "extension_asked", "extensions_granted"),
                 *("attributable_until", "updated", "version"),
             ),
+        },
+    ),
+    Collection(
+        "targets",
+        Target,
+        "seller/targets.json",
+        "What merchants aim at, by month",
+        ("supplier_vendor",),
+        (),
+        {
+            **_all("user.unique_id", "merchant"),
+            **_all(OPERATIONS, "period", "indicator", "value"),
         },
     ),
     Collection(

@@ -21,10 +21,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from tandem.contracts.errors import Conflict, InvalidInput, MissingExtra
@@ -39,6 +41,7 @@ K = 50
 EPSILON = 1.0  # of one report
 BUDGET = 4.0  # of all reports to one tenant
 MOST_PER_PERSON = 20  # events of one person that noisy figures count
+MONTH = "[0-9][0-9][0-9][0-9]-[0-9][0-9]"  # how SQLite's GLOB knows a period that is a month
 
 Reason = Literal["few_people", "differencing", "with_others"]
 
@@ -78,21 +81,26 @@ class Report:
 
 @dataclass(frozen=True)
 class _Cell:
-    """Units are (event, person) pairs of 64-bit fingerprints, shape (n, 2); actions: of each."""
+    """Units are (event, person) pairs of 64-bit fingerprints, shape (n, 2); actions: of each.
+
+    sums: totals of whole numbers over the events, by name.
+    """
 
     key: tuple[str, ...]
     units: NDArray[np.uint64]
     actions: NDArray[np.str_] | None = None
+    sums: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, int]:
-        """How many events of each action."""
+        """How many events of each action, and the sums."""
         import numpy as np
 
         names, counts = np.unique(
             self.actions if self.actions is not None else [], return_counts=True
         )
-        return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+        counted = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+        return {**counted, **self.sums}
 
     @property
     def people(self) -> int:
@@ -119,24 +127,33 @@ class Releases:
         events: pa.Table,
         by: Sequence[str],
         *,
+        sums: Mapping[str, str] | None = None,
         epsilon: float | None = None,
     ) -> Report:
         """The report `name` of `period` for `tenant`: counts of each action by the columns `by`.
+        Without columns it is one cell, of everything.
 
         events: what an `EventReader` released for analytics, cut to the tenant and the period;
         `event_key`, `client`, `action_name` and the columns of `by` are read. A person is a
-        client. epsilon: release noisy counts at this privacy loss instead of exact ones.
+        client. sums: columns of whole numbers to add up, by the name of the metric; nulls are left
+        out. epsilon: release noisy counts at this privacy loss instead of exact ones; not of sums,
+        since nothing bounds what one person adds to them.
 
         Released before: the report of that time, unchanged. Raises Conflict when the tenant's
         budget does not suffice, MissingExtra when OpenDP is not there.
         """
-        id_ = hashlib.sha256(json.dumps([name, tenant, period, list(by)]).encode()).hexdigest()[:32]
+        if sums and epsilon is not None:
+            raise InvalidInput(
+                "sums are not released with noise",
+                field="epsilon",
+                remedy="release them exactly, or counts alone",
+            )
+        id_ = _report_id(name, tenant, period, by)
         with self._transaction() as connection:
-            frozen = connection.execute("SELECT report FROM reports WHERE id = ?", (id_,))
-            if found := frozen.fetchone():
-                return _thawed(found[0])
-            cells = _cells(events, by)
-            kept, reasons = self._judged(cells, _released(connection))
+            if found := _frozen_report(connection, id_):
+                return found
+            cells = _cells(events, by, sums or {})
+            kept, reasons = self._judged(cells, _released(connection, period))
             if epsilon is not None:
                 self._spend(connection, tenant, epsilon)
                 figures = noisy(kept, epsilon)
@@ -155,6 +172,11 @@ class Releases:
                 [(id_, json.dumps(c.key), c.units.tobytes()) for c in kept],
             )
         return report
+
+    def released(self, name: str, tenant: str, period: str, by: Sequence[str]) -> Report | None:
+        """The report as it was released, without looking at events; None: it was not yet."""
+        with self._transaction() as connection:
+            return _frozen_report(connection, _report_id(name, tenant, period, by))
 
     def spent(self, tenant: str) -> float:
         """Privacy loss of all noisy reports to a tenant (basic composition: they add up)."""
@@ -340,7 +362,19 @@ def _people(cells: Sequence[_Cell]) -> int:
     return len(np.unique(np.concatenate([cell.units[:, 1] for cell in cells])))
 
 
-def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
+def _report_id(name: str, tenant: str, period: str, by: Sequence[str]) -> str:
+    text = json.dumps([name, tenant, period, list(by)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _frozen_report(connection: sqlite3.Connection, id_: str) -> Report | None:
+    found = connection.execute("SELECT report FROM reports WHERE id = ?", (id_,)).fetchone()
+    return _thawed(found[0]) if found else None
+
+
+def _cells(
+    events: pa.Table, by: Sequence[str], sums: Mapping[str, str] = MappingProxyType({})
+) -> list[_Cell]:
     """One cell for each combination of values of `by`; rows where one is missing are left out."""
     import numpy as np
     import pyarrow.compute as pc
@@ -348,6 +382,10 @@ def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
     for name in by:
         events = events.filter(pc.is_valid(events[name]))
     columns = [events[name].to_pylist() for name in by]
+    added = {
+        metric: np.array([v or 0 for v in events[column].to_pylist()], np.int64)
+        for metric, column in sums.items()
+    }
     rows: dict[tuple[str, ...], list[int]] = {}
     for row in range(events.num_rows):
         rows.setdefault(tuple(str(column[row]) for column in columns), []).append(row)
@@ -361,7 +399,15 @@ def _cells(events: pa.Table, by: Sequence[str]) -> list[_Cell]:
         np.uint64,
     ).reshape(-1, 2)
     actions = np.array(events["action_name"].to_pylist(), np.str_)
-    return [_Cell(key, units[which], actions[which]) for key, which in rows.items()]
+    return [
+        _Cell(
+            key,
+            units[which],
+            actions[which],
+            {metric: int(values[which].sum()) for metric, values in added.items()},
+        )
+        for key, which in rows.items()
+    ]
 
 
 def fingerprints(people: Sequence[str]) -> NDArray[np.uint64]:
@@ -377,8 +423,14 @@ def _fingerprint(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
 
 
-def _released(connection: sqlite3.Connection) -> list[_Cell]:
-    rows = connection.execute("SELECT key, units FROM cells").fetchall()
+def _released(connection: sqlite3.Connection, period: str) -> list[_Cell]:
+    """Cells that a report of `period` is held against: of two months no event is in both."""
+    others = f"AND NOT (reports.period GLOB '{MONTH}' AND reports.period != ?)"
+    rows = connection.execute(
+        "SELECT cells.key, units FROM cells JOIN reports ON reports.id = cells.report WHERE true "
+        + (others if re.fullmatch(r"\d{4}-\d{2}", period) else "AND ? IS NOT NULL"),
+        (period,),
+    ).fetchall()
     return [_Cell(tuple(json.loads(key)), _units(blob)) for key, blob in rows]
 
 

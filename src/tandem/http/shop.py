@@ -19,6 +19,7 @@ from tandem.contracts.registry import RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 from tandem.contracts.search_performance import SearchPerformance
+from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
 
 
 class Visitors(Protocol):
@@ -129,6 +130,22 @@ class InsightOffice(Protocol):
     def try_fix(self, finding_id: str, *, actor: str) -> Mapping[str, Any]:
         """Try the fix of a finding offline. actor: who asks, as the audit log names them."""
         ...
+
+
+class SellerOffice(Protocol):
+    """What merchants are told about their sales. period: a month that is over; None: the last one
+    that was recorded. actor: who asks, for the audit log. `tandem.flows.seller_desk.SellerDesk`
+    is one."""
+
+    def indicators(self, merchant: str, period: str | None, *, actor: str) -> Indicators: ...
+
+    def movement(self, merchant: str, period: str | None, *, actor: str) -> Movement: ...
+
+    def outlook(self, merchant: str, days: int, *, actor: str) -> SalesOutlook: ...
+
+    def assortment(self, merchant: str) -> Assortment: ...
+
+    def set_target(self, target: Target) -> Target: ...
 
 
 class PrivacyOffice(Protocol):

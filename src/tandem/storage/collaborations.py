@@ -286,9 +286,13 @@ class Books:
         *,
         order_line: str | None = None,
         collaboration: str | None = None,
+        merchant: str | None = None,
+        creator: str | None = None,
         limit: int | None = None,
     ) -> list[Attribution]:
-        where, values = _where(order_line=order_line, collaboration=collaboration)
+        where, values = _where(
+            order_line=order_line, collaboration=collaboration, merchant=merchant, creator=creator
+        )
         rows = self._sql(
             f"SELECT state FROM attributions{where} ORDER BY matures, order_line, collaboration "
             "LIMIT ?",

@@ -286,6 +286,11 @@ class Layout:
         return self.root / "collaborations.sqlite"
 
     @property
+    def targets(self) -> Path:
+        """What merchants aim at, by month."""
+        return self.root / "seller" / "targets.json"
+
+    @property
     def reports(self) -> Path:
         return self.root / "reports"
 

@@ -1,0 +1,48 @@
+"""The seller center of a workspace that is being served."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tandem.contracts.errors import NotFound
+from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
+from tandem.flows.events import events_status
+from tandem.flows.search_performance import last_month
+from tandem.flows.selling import assortment, indicators, movement, outlook, set_target
+from tandem.flows.workspace import Workspace
+
+
+class SellerDesk:
+    """Answers merchants from the live view of a workspace. Safe for many threads."""
+
+    def __init__(self, shop: Workspace) -> None:
+        self._shop = shop
+
+    def indicators(self, merchant: str, period: str | None, *, actor: str) -> Indicators:
+        shop = self._shop
+        return indicators(shop.layout, shop.view, merchant, self._period(period), actor=actor)
+
+    def movement(self, merchant: str, period: str | None, *, actor: str) -> Movement:
+        shop = self._shop
+        return movement(shop.layout, shop.view, merchant, self._period(period), actor=actor)
+
+    def outlook(self, merchant: str, days: int, *, actor: str) -> SalesOutlook:
+        return outlook(self._shop.layout, self._shop.view, merchant, days=days, actor=actor)
+
+    def assortment(self, merchant: str) -> Assortment:
+        return assortment(self._shop.layout, self._shop.view, merchant)
+
+    def set_target(self, target: Target) -> Target:
+        return set_target(self._shop.layout, self._shop.view, target)
+
+    def _period(self, period: str | None) -> str:
+        """The month that is asked for, or the last recorded one that is over."""
+        if period is not None:
+            return period
+        newest = events_status(self._shop.layout).last
+        if newest is None:
+            raise NotFound(
+                "no events are recorded yet", remedy="serve the shop, or: tandem import events"
+            )
+        over = last_month(datetime.now(UTC))
+        return min(over, datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m"))

@@ -1,0 +1,1 @@
+"""A merchant's sales: what moved them, and what is to come."""
