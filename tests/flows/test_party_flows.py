@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.contracts.parties import Creator
+from tandem.flows import rights
 from tandem.flows.alliance import alliance_truth, simulate_alliance
-from tandem.flows.consent import decide
+from tandem.flows.consent import decide, subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.parties import import_parties
 from tandem.governance.creators import DOMAIN, CreatorConsent, band, money_band
@@ -113,3 +115,41 @@ def test_a_band_holds_its_count_and_names_no_other_than_round_ones(count):
     assert str(found.minimum).strip("0") in ("", "1", "3")
     amount = money_band(count, "EUR")
     assert amount.minimum_amount <= count <= amount.maximum_amount
+
+
+def test_a_creator_is_given_a_copy_and_erased_everywhere(layout):
+    simulate_alliance(layout, 20, 120, 30)
+    name = read_content(layout)[0].creator_id
+    simulate_alliance(layout, 20, 120, 0)  # a second generation has the creator too
+    subjects = subjects_of(layout, name, "creator")
+    copy = rights.export(layout, subjects)
+    assert [c["id"] for c in copy["creator"]] == [name]
+    assert {c["creator_id"] for c in copy["content"]} == {name}
+    assert find_in_files(layout, name)
+
+    request = rights.erase(layout, subjects)
+    assert request.state == "finished"
+    assert request.counts["creator_profiles"] == 1
+    assert request.counts["content"] == len(copy["content"])
+    assert all(c.id != name for c in read_creators(layout))
+    assert all(c.creator_id != name for c in read_content(layout))
+    assert find_in_files(layout, name) == []
+    with EventReader(layout, Purpose.CREATOR_MARKETING, actor="test").reading() as events:
+        watched = events.table(["creator_id", "action_name"]).table.to_pylist()
+    assert all(row["creator_id"] != name for row in watched)
+    assert any(row["action_name"] == "watch" and row["creator_id"] is None for row in watched)
+    assert rights.export(layout, subjects)["creator"] == []
+    assert rights.replay(layout)[0].state == "finished"
+
+
+def find_in_files(layout: Layout, name: str) -> list[str]:
+    """Files that hold the name anywhere, whatever their format."""
+    found = []
+    for path in sorted(p for p in layout.root.rglob("*") if p.is_file()):
+        if path.suffix == ".parquet":
+            said = name in str(pq.read_table(path).to_pylist())
+        else:
+            said = name.encode() in path.read_bytes()
+        if said:
+            found.append(str(path.relative_to(layout.root)))
+    return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
 from tandem.contracts.consent import Basis, ConsentRecord, Decision, Purpose
+from tandem.contracts.privacy import PersonRole
 
 if TYPE_CHECKING:
     from tandem.contracts.events import Pseudonym
@@ -20,11 +21,12 @@ consent_app = typer.Typer(
 )
 
 SubjectArgument = Annotated[
-    str, typer.Argument(help="User id, client id or pseudonym; '-' reads it from standard input.")
+    str,
+    typer.Argument(
+        help="Id of user, client or creator, or pseudonym; '-' reads it from standard input."
+    ),
 ]
-AsOption = Annotated[
-    Literal["user", "client"], typer.Option("--as", help="What SUBJECT is, if no pseudonym.")
-]
+AsOption = Annotated[PersonRole, typer.Option("--as", help="What SUBJECT is, if no pseudonym.")]
 PurposeOption = Annotated[
     list[Purpose], typer.Option("--purpose", "-p", help="Purpose; repeat for more.")
 ]
@@ -154,7 +156,7 @@ def show(
 def _decide(
     workspace: Path,
     subject: str,
-    as_: Literal["user", "client"],
+    as_: PersonRole,
     purposes: list[Purpose],
     decision: Decision,
     special: bool,
@@ -171,9 +173,7 @@ def _decide(
         out.print(f"{subjects[-1]}: {decision} {', '.join(purposes)}.", highlight=False)
 
 
-def opened(
-    workspace: Path, subject: str, as_: Literal["user", "client"]
-) -> tuple[Layout, tuple[Pseudonym, ...]]:
+def opened(workspace: Path, subject: str, as_: PersonRole) -> tuple[Layout, tuple[Pseudonym, ...]]:
     """The workspace, and the person's pseudonyms; '-' reads the identifier from standard input."""
     import sys
 

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from tandem.contracts.search import Frozen
 
-PersonRole = Literal["user", "client"]
+PersonRole = Literal["user", "client", "creator"]
+"""What an identifier names: a signed-in person, a browser or app, or a creator."""
 
 
 class StoredCollection(Frozen):

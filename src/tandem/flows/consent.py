@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from tandem.contracts.consent import MINORS_MAY, Basis, ConsentRecord, Decision, Purpose
 from tandem.contracts.events import Pseudonym
+from tandem.contracts.privacy import PersonRole
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.governance.consent import ConsentLedger, current_state, is_pseudonym
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.storage.layout import Layout
 
-Role = Literal["user", "client"]
+Role = PersonRole
 
 
 @dataclass(frozen=True)

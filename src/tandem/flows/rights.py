@@ -18,20 +18,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.contracts.collaboration import Collaboration
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import QUERY_ACTION, Pseudonym
+from tandem.contracts.parties import Content, Creator
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.generations import retire_generation
 from tandem.flows.index import build_index
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.correction import CORRECTABLE, corrected
+from tandem.governance.creators import DOMAIN
+from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.governance.release import Releases
 from tandem.governance.retention import periods
 from tandem.governance.traces import KEPT, Traces, look, rows_of, traces_of
 from tandem.storage.atomic import write_atomic, write_json_atomic
+from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Generations, Layout
+from tandem.storage.parties import (
+    read_content,
+    read_creators,
+    read_generation,
+    rewrite_parties,
+)
 from tandem.storage.query_log import load_query_log, save_query_log
 from tandem.storage.visitors import VisitorStore
 
@@ -74,6 +85,7 @@ def export(
         traces = traces_of(events, subjects, _now(), "events")
         where, *parameters = rows_of(traces)
         rows = _rows(events, f"{where} ORDER BY timestamp, event_key", parameters)
+        names = _creator_names(layout, events, subjects)
     ledger = ConsentLedger(layout)
     return {
         "about": "What this shop stores about one person. Times are microseconds since 1970, UTC.",
@@ -85,6 +97,11 @@ def export(
             "order": list(traces.orders),
         },
         "events": rows,
+        "creator": [c.model_dump(mode="json") for c in read_creators(layout) if c.id in names],
+        "content": [
+            c.model_dump(mode="json") for c in read_content(layout) if c.creator_id in names
+        ],
+        "collaborations": [c.model_dump(mode="json") for c in _collaborations(layout, names)],
         "consent": [asdict(record) for record in ledger.history(subjects)],
         "minor": ledger.minor(subjects),
         "audit": [
@@ -163,6 +180,7 @@ def resume(layout: Layout, id_: str) -> Erasure:
         ("query_log", _query_log),
         ("releases", _releases),
         ("visitors", _visitors),
+        ("creators", _creators),
         ("reports", _reports),
         ("models", _models),
         ("index", _index),
@@ -228,6 +246,8 @@ def _trace(layout: Layout, request: Erasure) -> Erasure:
     are still there."""
     with _events_of_all(layout) as events:
         traces = traces_of(events, request.subjects, request.requested, "events")
+        names = _creator_names(layout, events, request.subjects)
+        traces = replace(traces, names=names)
         where, *parameters = rows_of(traces)
         typed = events.execute(
             "SELECT DISTINCT user_query FROM events"
@@ -259,7 +279,9 @@ def _events(layout: Layout, request: Erasure) -> Erasure:
     if layout.events.is_dir():
         store = EventStore(layout)
         try:
-            gone = store.rewrite(lambda table: table.filter(pc.invert(traces.rows(table))))
+            gone = store.rewrite(
+                lambda table: _unnamed(table.filter(pc.invert(traces.rows(table))), traces.names)
+            )
         finally:
             store.close()
     return _counted(request, events=gone)
@@ -290,6 +312,23 @@ def _visitors(layout: Layout, request: Erasure) -> Erasure:
     return _counted(request, visitors=gone)
 
 
+def _creators(layout: Layout, request: Erasure) -> Erasure:
+    """A creator's profile and content, in every generation."""
+    names = _traces(request).names
+    if not names:
+        return request
+    with layout.writing():
+        profiles, _ = rewrite_parties(
+            layout, "creators", lambda row: not (isinstance(row, Creator) and row.id in names)
+        )
+        pieces, _ = rewrite_parties(
+            layout,
+            "content",
+            lambda row: not (isinstance(row, Content) and row.creator_id in names),
+        )
+    return _counted(request, creator_profiles=profiles, content=pieces)
+
+
 def _reports(layout: Layout, request: Erasure) -> Erasure:
     """Reports are made from events and can be made again: one that names the person goes."""
     gone = []
@@ -301,15 +340,19 @@ def _reports(layout: Layout, request: Erasure) -> Erasure:
 
 
 def _models(layout: Layout, request: Erasure) -> Erasure:
-    """Models that learned from stored events are retired; the newest other one goes live."""
+    """Models that learned from stored events, and for a creator all matchers, are retired; the
+    newest other one goes live."""
     retired = []
     kinds: Sequence[Generations] = (
         *(layout.models, layout.recommenders, layout.encoders, layout.cross_encoders),
+        layout.matchers,
     )
+    creator = bool(_traces(request).names)
     with layout.writing():
         for generations in kinds:
             for name in generations.names():
-                if learned_from_events(generations.path(name)):
+                of_creators = creator and generations == layout.matchers
+                if of_creators or learned_from_events(generations.path(name)):
                     retire_generation(generations, name)
                     retired.append(f"{generations.root.name}/{name}")
     return _counted(request, models=[*request.counts.get("models", ()), *retired])
@@ -328,6 +371,53 @@ def _index(layout: Layout, request: Erasure) -> Erasure:
         with layout.writing():
             layout.index.prune(keep=0)
     return _counted(request, index=rebuilt)
+
+
+def _creator_names(
+    layout: Layout, events: duckdb.DuckDBPyConnection, subjects: Sequence[Pseudonym]
+) -> tuple[str, ...]:
+    """The ids of a creator with one of these pseudonyms: among all ids that are stored anywhere."""
+    watched = events.execute(
+        "SELECT DISTINCT creator_id FROM events WHERE creator_id IS NOT NULL"
+    ).fetchall()
+    known = {name for (name,) in watched}
+    for generation in layout.creators.names():
+        rows = read_generation(layout, "creators", generation)
+        known |= {row.id for row in rows if isinstance(row, Creator)}
+    for generation in layout.content.names():
+        pieces = read_generation(layout, "content", generation)
+        known |= {piece.creator_id for piece in pieces if isinstance(piece, Content)}
+    known |= {c.creator_id for c in _collaborations(layout)}
+    if not known:
+        return ()
+    pseudonyms, wanted = Pseudonyms(open_ring(layout)), set(subjects)
+    return tuple(sorted(n for n in known if wanted & set(pseudonyms.every(DOMAIN, n))))
+
+
+def _collaborations(layout: Layout, names: Sequence[str] | None = None) -> list[Collaboration]:
+    """Collaborations of these creators; None: of all."""
+    if not layout.collaborations.is_file():
+        return []
+    store = CollaborationStore(layout.collaborations)
+    try:
+        with store.reading() as books:
+            wanted: Sequence[str | None] = (None,) if names is None else names
+            return [c for name in wanted for c in books.collaborations(creator=name)]
+    finally:
+        store.close()
+
+
+def _unnamed(events: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Events without the ids of a creator: what viewers did stays theirs."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not names:
+        return events
+    theirs = pc.is_in(events["creator_id"], value_set=pa.array(names, pa.string()))
+    column = pc.if_else(theirs, pa.scalar(None, pa.string()), events["creator_id"])
+    place = events.schema.get_field_index("creator_id")
+    return events.set_column(place, events.schema.field(place), column)
 
 
 def learned_from_events(generation: Path) -> bool:

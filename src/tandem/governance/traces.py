@@ -8,6 +8,7 @@ batches, gzip, zstd) and reads the rest as bytes; each entry says which it was.
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -29,15 +30,18 @@ OVERLAP = 64
 KEPT = {
     "consent": "proof of what the person decided (GDPR Art. 7(1), 17(3)(e))",
     "audit": "the log of what was done to personal data cannot be changed (Art. 5(2), 17(3)(e))",
+    "collaborations.sqlite": "accounts of commissions, which tax law wants kept (Art. 17(3)(b))",
     "rights": "the request itself, and the tombstone that erases a restored backup again",
 }
-"""Top folders where a pseudonym may stay, and why."""
+"""Top folders and files where an identifier may stay, and why."""
 
 
 @dataclass(frozen=True)
 class Traces:
-    """A person's identifiers, all pseudonyms, and since when they count.
+    """A person's identifiers, pseudonyms but for `names`, and since when they count.
 
+    names: a creator's ids as the marketplace shows them. They may be words of other things too
+        (a brand, say), and are looked for only where a creator is named.
     until: microseconds since 1970; events that happened or came in later are of a new relation.
     """
 
@@ -46,6 +50,7 @@ class Traces:
     sessions: tuple[str, ...] = ()
     orders: tuple[str, ...] = ()
     until: int = 2**62
+    names: tuple[str, ...] = ()
 
     @property
     def all(self) -> frozenset[str]:
@@ -166,7 +171,12 @@ def _in_stream(stream: Any, traces: Traces) -> int:
 
 
 def _in_bytes(data: bytes, traces: Traces) -> set[str]:
-    return {m.decode() for m in _PSEUDONYM.findall(data)} & traces.all
+    found = {m.decode() for m in _PSEUDONYM.findall(data)} & traces.all
+    for name in traces.names:
+        said = re.escape(json.dumps(name, ensure_ascii=False).encode())
+        if re.search(rb'"creator_id":\s*' + said, data):
+            found.add(name)
+    return found
 
 
 def _in_parquet(path: Path, traces: Traces) -> int:
@@ -189,12 +199,16 @@ def _in_table(table: pa.Table, traces: Traces) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if {"client", "user", "timestamp", "received"} <= set(table.column_names):
-        return int(pc.sum(traces.rows(table)).as_py() or 0)
-    known = pa.array(sorted(traces.all), pa.string())
+    columns = set(table.column_names)
     found = 0
-    for column in table.columns:
-        values = column
+    for column, told_by in (("creator_id", "creator_id"), ("id", "handle")):
+        if traces.names and told_by in columns:
+            theirs = pc.is_in(table[column], value_set=pa.array(traces.names, pa.string()))
+            found += int(pc.sum(theirs).as_py() or 0)
+    if {"client", "user", "timestamp", "received"} <= columns:
+        return found + int(pc.sum(traces.rows(table)).as_py() or 0)
+    known = pa.array(sorted(traces.all), pa.string())
+    for values in table.columns:
         while pa.types.is_list(values.type):
             values = pc.list_flatten(values)
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):

@@ -11,6 +11,7 @@
     events/                  journal and daily Parquet partitions of what shoppers did
     visitors/                what is kept of visitors who allow it, under pseudonyms
     recommenders/<generation>/  one immutable trained recommender
+    matchers/<generation>/   one immutable trained matcher of creators and products
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
@@ -233,6 +234,11 @@ class Layout:
     @property
     def recommenders(self) -> Generations:
         return Generations(self.root / "recommenders")
+
+    @property
+    def matchers(self) -> Generations:
+        """Trained matchers of creators and products."""
+        return Generations(self.root / "matchers")
 
     @property
     def visitors(self) -> Path:
