@@ -358,3 +358,26 @@ def test_old_events_are_removed_with_proof(run, tmp_path):
     proof = json.loads(printed)
     assert (code, proof["kept_its_word"], proof["days"]["searches"]) == (0, True, 395)
     assert "removed" in run("governance", "retain", "-w", shop)[1]
+
+
+def test_a_report_is_written_in_every_format_and_kept(run, tmp_path, shop_copy):
+    rows = ["variant,revenue,simulated"]
+    for i in range(400):
+        arm = "treatment" if i % 2 else "control"
+        rows.append(f"{arm},{10 + i % 7 + 2 * (i % 2)},true")
+    file = tmp_path / "ab.csv"
+    file.write_text("\n".join(rows))
+    made = ["report", "experiment", file, "--success", "revenue", "--money", "revenue"]
+    for ending in ("html", "md", "json", "eml", "pdf"):
+        to = tmp_path / f"page.{ending}"
+        assert run(*made, "--to", to)[0] == 0
+        assert to.stat().st_size > 500
+    code, out, _ = run(*made, "--for", "merchant", "--keep", "-w", shop_copy, "--json")
+    assert code == 0
+    assert json.loads(out)["report"]["for"] == "merchant"
+    assert "metrics" not in json.loads(out)
+    assert (shop_copy / "reports" / "experiment-ab-merchant.html").is_file()
+    for wrong in (["--to", tmp_path / "page.docx"], ["--for", "aliens"]):
+        code, _, err = run(*made, *wrong)
+        assert code == 2
+        assert "Remedy" in err

@@ -2,86 +2,61 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
+from small_reports import EXPERIMENTS
 
-from tandem.experiments.abtest.analysis import Analysis, analyse
+from tandem.experiments.abtest.analysis import analyse
 from tandem.experiments.abtest.effects import Metric
-from tandem.reports.experiment import APPENDIX, SIMULATED, page, to_json, worth
-from tandem.reports.page import percent
+from tandem.governance.release import K
+from tandem.reports.experiment import report, worth
 
 
-def analysis(lift: float, *, n: int = 8_000, planned: int = 8_000, split: float = 0.5) -> Analysis:
-    rng = np.random.default_rng(0)
-    treated = rng.random(n) < split
-    return analyse(
-        np.where(treated, "treatment", "control"),
-        {
-            "revenue": rng.gamma(2.0, 10 * (1 + lift * treated)),
-            "clicks": rng.poisson(2, n).astype(float),
-            "views": rng.poisson(5, n) + 1.0,
-        },
-        [Metric("revenue", "revenue"), Metric("ctr", "clicks", "views", role="guardrail")],
-        control="control",
-        treatment="treatment",
-        shares={"control": 0.5, "treatment": 0.5},
-        segments={"country": np.where(rng.random(n) < 0.5, "DE", "FR")},
-        planned=planned,
-        name="New ranking",
-        simulated=True,
-    )
-
-
-CASES = {
-    "ship": analysis(0.15),
-    "do_not_ship": analysis(-0.15),
-    "keep_running": analysis(0.0, n=1_000),
-    "invalid": analysis(0.1, split=0.4),
-}
-
-
-@pytest.mark.parametrize("verdict", CASES)
-def test_the_first_page_reads_at_grade_nine_or_below(verdict):
-    """Flesch–Kincaid, by textstat, over the sentences; headings and glossary terms end in stops."""
-    textstat = pytest.importorskip("textstat")
-    found = CASES[verdict]
-    assert found.decision.verdict == verdict
-    text = page(found, worth(found, "revenue", "EUR", 500_000)).markdown()
-    first = text.split(f"## {APPENDIX}")[0]
-    sentences = []
-    for line in first.splitlines():
-        words = re.sub(r"[*>#\\“”]", "", line).strip(" -")
-        if words:
-            sentences.append(words if words[-1] in ".!?:" else f"{words}.")
-    assert textstat.flesch_kincaid_grade(" ".join(sentences)) <= 9
-
-
-@pytest.mark.parametrize("verdict", CASES)
-def test_simulated_data_is_marked_and_the_decision_leads(verdict):
-    made = page(CASES[verdict])
-    assert SIMULATED in made.html()
-    assert made.html().index(SIMULATED) < made.html().index("What we tried")
-    assert to_json(CASES[verdict])["simulated"] is True
-
-
-def test_text_chart_and_json_carry_the_same_numbers():
-    found = CASES["ship"]
-    e = found.effects["revenue"]
+def test_money_is_the_difference_times_the_year():
+    found = EXPERIMENTS["ship"]
     money = worth(found, "revenue", "EUR", 500_000)
-    html = page(found, money).html()
-    assert html.count(percent(e.relative)) >= 2  # in words and in the chart
-    assert f"from {percent(e.relative_always_low)} to {percent(e.relative_always_high)}" in html
-    assert f"{money.value:+,.0f} EUR" in html
-    assert to_json(found, money)["worth"]["value"] == e.difference * 500_000
-    assert to_json(found, money)["metrics"]["revenue"]["relative"] == e.relative
+    e = found.effects["revenue"]
+    made = report(found, money).to_json()
+    assert made["worth"]["value"] == e.difference * 500_000
+    assert made["worth"]["low"] == e.always_low * 500_000
+    assert made["report"]["figures"]["worth"]["high"] == e.always_high * 500_000
+    assert made["metrics"]["revenue"]["relative"] == e.relative
 
 
 def test_an_invalid_test_shows_no_effects_in_words():
-    text = page(CASES["invalid"]).markdown().split(APPENDIX)[0]
-    assert "went from" not in text
-    assert "Do not trust this test" in text
+    money = worth(EXPERIMENTS["invalid"], "revenue", "EUR", 500_000)
+    made = report(EXPERIMENTS["invalid"], money)
+    assert "went from" not in " ".join(made.happened)
+    assert "Do not trust this test" in made.answer
+    assert "EUR" not in made.worth
+    assert made.worth_charts == []
+
+
+@pytest.mark.parametrize("audience", ["merchant", "creator"])
+def test_merchants_and_creators_see_no_figure_of_the_shop(audience):
+    made = report(EXPERIMENTS["ship"], None, audience)
+    html, document = made.page().html(), made.to_json()
+    assert "revenue" not in html
+    assert "metrics" not in document
+    assert {name for name, _ in document["report"]["figures"].items()} == {
+        "fewest people",
+        "old version, people",
+        "new version, people",
+    }
+
+
+@pytest.mark.parametrize("n", [2 * (K - 1), 2 * K])
+def test_group_sizes_are_told_from_k_people(n):
+    found = analyse(
+        np.array(["control", "treatment"] * (n // 2)),
+        {"x": np.arange(float(n))},
+        [Metric("x", "x")],
+        control="control",
+        treatment="treatment",
+    )
+    made = report(found, None, "merchant")
+    assert (f"{n // 2} people saw" in made.tried) == (n // 2 >= K)
+    assert bool(made.charts) == (n // 2 >= K)
 
 
 def test_names_cannot_break_the_page():
@@ -92,4 +67,4 @@ def test_names_cannot_break_the_page():
         control="control",
         treatment="treatment",
     )
-    assert "<b>x</b>" not in page(found).html()
+    assert "<b>x</b>" not in report(found).page().html()

@@ -42,6 +42,13 @@ def analyse_command(
         int, typer.Option(min=10, help="Units planned for both arms; fix it before the first look.")
     ] = 10_000,
     alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="False alarm rate.")] = 0.05,
+    name: Annotated[
+        str | None, typer.Option(help="What the test is called; default: the file.")
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", help="Keep the result there, for the lab."),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Health, effects and a decision that stays valid however often it is looked at.
@@ -51,7 +58,8 @@ def analyse_command(
     Example: `tandem experiment analyse ab.csv --success orders --guardrails ctr=clicks/views`
     """
     from tandem.contracts.errors import InvalidInput
-    from tandem.flows.experiment import analyse_file
+    from tandem.flows.experiment import analyse_file, keep_analysis
+    from tandem.storage.layout import Layout
 
     try:
         parts = tuple(float(s) for s in shares.split(",")) if shares else ()
@@ -69,7 +77,10 @@ def analyse_command(
         shares=parts,
         planned=planned,
         alpha=alpha,
+        name=name,
     )
+    if workspace is not None:
+        keep_analysis(Layout.open(workspace), result)
     if json_:
         print_json(result.to_json())
         return

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tandem.cli.console import JsonOption, out, print_json
+from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
 from tandem.cli.experiments import names
 
+if TYPE_CHECKING:
+    from tandem.reports.report import Audience, Report
+
 report_app = typer.Typer(no_args_is_help=True, help="One-page reports in plain words.")
+ToOption = Annotated[
+    Path | None,
+    typer.Option("--to", "-o", help="File to write: .html, .pdf, .md, .json or .eml (an e-mail)."),
+]
+ForOption = Annotated[
+    str, typer.Option("--for", help="Who reads it: executive, merchant or creator.")
+]
+TenantOption = Annotated[
+    str | None, typer.Option(help="Name of the merchant or creator, with --for.")
+]
+PeriodOption = Annotated[
+    str | None,
+    typer.Option(help="Month for a merchant, as 2026-03; default: the last that is over."),
+]
+KeepOption = Annotated[
+    bool, typer.Option("--keep", help="Keep it in the workspace's reports/, for the lab.")
+]
 
 
 @report_app.callback()
@@ -22,9 +41,8 @@ def report() -> None:
 @report_app.command("experiment")
 def experiment_command(
     file: Annotated[Path, typer.Argument(help="One row per unit, as for `experiment analyse`.")],
-    to: Annotated[
-        Path | None, typer.Option("--to", "-o", help="Page to write: .html, .md or .json.")
-    ] = None,
+    to: ToOption = None,
+    for_: ForOption = "executive",
     control: Annotated[str, typer.Option(help="Name of the control variant.")] = "control",
     treatment: Annotated[str | None, typer.Option(help="Name of the treatment.")] = None,
     success: Annotated[str | None, typer.Option(help="Success metrics, by comma.")] = None,
@@ -40,6 +58,8 @@ def experiment_command(
     yearly_units: Annotated[
         int, typer.Option(min=1, help="Units (shoppers) a year, for the worth.")
     ] = 1_000_000,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    keep: KeepOption = False,
     json_: JsonOption = False,
 ) -> None:
     """What we tried, what happened, how sure we are, what it is worth, what to do.
@@ -48,11 +68,10 @@ def experiment_command(
     """
     from tandem.contracts.errors import InvalidInput
     from tandem.flows.experiment import analyse_file
-    from tandem.reports.experiment import page, to_json, worth
-    from tandem.storage.atomic import write_atomic
+    from tandem.reports.experiment import report, worth
 
-    if to is not None and to.suffix not in (".html", ".md", ".json"):
-        raise InvalidInput(f"'{to.suffix}'", field="to", remedy="end it in .html, .md or .json")
+    audience = _audience(for_)
+    _check_ending(to)
     analysis = analyse_file(
         file,
         control=control,
@@ -71,16 +90,125 @@ def experiment_command(
             remedy=f"use one of: {', '.join(analysis.effects)}",
         )
     value = worth(analysis, money, currency, yearly_units) if money else None
-    made = page(analysis, value)
+    _hand_over(report(analysis, value, audience), to, workspace if keep else None, json_)
+
+
+@report_app.command("insight")
+def insight_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    to: ToOption = None,
+    for_: ForOption = "executive",
+    tenant: TenantOption = None,
+    period: PeriodOption = None,
+    keep: KeepOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Where search fails, what it costs and what to mend first, from the last `tandem insights`.
+
+    For a merchant: what shoppers search for, and what comes to it; for a creator: its work.
+
+    Example: `tandem report insight -w shop --to insight.pdf`
+    """
+    from tandem.flows.reporting import insight_report
+    from tandem.storage.layout import Layout
+
+    audience = _audience(for_)
+    _check_ending(to)
+    made = insight_report(Layout.open(workspace), audience, tenant, period)
+    _hand_over(made, to, workspace if keep else None, json_)
+
+
+@report_app.command("model")
+def model_command(
+    generation: Annotated[
+        str | None,
+        typer.Argument(help="Generation; default: the newest candidate, else the live one."),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    to: ToOption = None,
+    for_: ForOption = "executive",
+    keep: KeepOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """Is a ranking model better, may it go live, and what was decided?
+
+    Example: `tandem report model -w shop --to model.html`
+    """
+    from tandem.flows.reporting import model_report
+    from tandem.storage.layout import Layout
+
+    audience = _audience(for_)
+    _check_ending(to)
+    made = model_report(Layout.open(workspace), generation, audience)
+    _hand_over(made, to, workspace if keep else None, json_)
+
+
+@report_app.command("weekly")
+def weekly_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Day after the week, as 2026-03-29; default: after the last whole day."),
+    ] = None,
+    to: ToOption = None,
+    for_: ForOption = "executive",
+    tenant: TenantOption = None,
+    period: PeriodOption = None,
+    keep: KeepOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """A week of search: sales, failures and their cost, tests, models, and what to decide now.
+
+    Example: `tandem report weekly -w shop --to week.eml`
+    """
+    from tandem.flows.reporting import weekly_report
+    from tandem.storage.layout import Layout
+
+    audience = _audience(for_)
+    _check_ending(to)
+    made = weekly_report(Layout.open(workspace), audience, tenant, until, period)
+    _hand_over(made, to, workspace if keep else None, json_)
+
+
+def _audience(name: str) -> Audience:
+    from tandem.contracts.errors import InvalidInput
+    from tandem.reports.report import AUDIENCES
+
+    if name not in AUDIENCES:
+        raise InvalidInput(
+            f"nobody is called '{name}'", field="for", remedy=f"use: {', '.join(AUDIENCES)}"
+        )
+    return name
+
+
+def _check_ending(to: Path | None) -> None:
+    """Before any work is done."""
+    from tandem.contracts.errors import InvalidInput
+    from tandem.reports.formats import FORMATS
+
+    if to is not None and to.suffix not in FORMATS:
+        raise InvalidInput(
+            f"cannot write a report as '{to.suffix}'",
+            field="to",
+            remedy=f"end it in one of: {', '.join(FORMATS)}",
+        )
+
+
+def _hand_over(made: Report, to: Path | None, keep_in: Path | None, json_: bool) -> None:
+    """Write it, keep it, print it."""
+    from tandem.flows.reporting import keep
+    from tandem.reports.formats import rendered
+    from tandem.storage.atomic import write_atomic
+    from tandem.storage.layout import Layout
+
     if to is not None:
-        if to.suffix == ".json":
-            text = json.dumps(to_json(analysis, value), indent=2) + "\n"
-        else:
-            text = made.html() if to.suffix == ".html" else made.markdown()
-        write_atomic(to, text.encode())
+        write_atomic(to, rendered(made, to.suffix))
+    kept = keep(Layout.open(keep_in), made) if keep_in is not None else None
     if json_:
-        print_json(to_json(analysis, value))
+        print_json(made.to_json())
     elif to is None:
-        out.print(made.markdown(), markup=False, highlight=False, soft_wrap=True)
+        out.print(made.page().markdown(), markup=False, highlight=False, soft_wrap=True)
     else:
-        out.print(f"Wrote {to}: {analysis.decision.verdict.replace('_', ' ')}.", markup=False)
+        out.print(f"Wrote {to}: {made.verdict.replace('_', ' ')}.", markup=False)
+    if kept is not None and not json_:
+        out.print(f"Kept as {kept} in the workspace; the lab shows it.", markup=False)

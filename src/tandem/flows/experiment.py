@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,13 @@ from tandem.experiments.abtest.effects import Metric
 from tandem.experiments.abtest.summary import Array
 from tandem.experiments.agreement import Agreement, agreement
 from tandem.ingest.tables import read_table
+from tandem.reports.experiment import decided
+from tandem.storage.atomic import write_json_atomic
+from tandem.storage.layout import Layout
 
 PRE = "pre_"
 CONTROL = "control"
+EXPERIMENTS = "experiments"  # folder of kept analyses in reports/
 _RESERVED = ("unit", "variant", "simulated")
 _MOST_SEGMENTS = 20
 
@@ -185,3 +192,24 @@ def agreement_of_file(
     return agreement(
         table[columns].to_numpy(np.float64), [str(c) for c in columns], resamples=resamples
     )
+
+
+def keep_analysis(layout: Layout, analysis: Analysis) -> Path:
+    """Keep an analysis in the workspace; one of the same name is replaced. Sums only, no unit."""
+    name = re.sub(r"[^a-z0-9]+", "-", analysis.name.lower()).strip("-")[:60] or "experiment"
+    path = layout.reports / EXPERIMENTS / f"{name}.json"
+    write_json_atomic(path, {"analysed": datetime.now(UTC).isoformat(), **decided(analysis)})
+    return path
+
+
+def kept_analyses(layout: Layout) -> tuple[dict[str, Any], ...]:
+    """The analyses that the workspace keeps, newest first. InvalidInput for a broken file."""
+    found = []
+    for path in sorted((layout.reports / EXPERIMENTS).glob("*.json")):
+        try:
+            found.append(json.loads(path.read_bytes()))
+        except ValueError as error:
+            raise InvalidInput(
+                f"not valid JSON: {error}", file=str(path), remedy="analyse the test again"
+            ) from None
+    return tuple(sorted(found, key=lambda a: str(a["analysed"]), reverse=True))

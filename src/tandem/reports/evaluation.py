@@ -15,9 +15,8 @@ from tandem.experiments.offline import (
     QueryResult,
     SystemResult,
 )
+from tandem.reports.charts import Bar, BarChart
 from tandem.reports.page import (
-    Bar,
-    BarChart,
     Block,
     Bullets,
     Definitions,

@@ -6,34 +6,31 @@ they cannot disagree.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tandem.experiments.abtest.analysis import Analysis
 from tandem.experiments.abtest.effects import Effect, Metric
-from tandem.reports.page import (
-    Block,
-    Bullets,
-    Change,
-    ChangeChart,
-    Definitions,
-    Grid,
-    Heading,
-    Notice,
-    Page,
-    Paragraph,
-    percent,
-)
+from tandem.governance.release import K
+from tandem.reports.charts import Chart, Mark, MarkChart
+from tandem.reports.figures import Figure
+from tandem.reports.page import Block, Grid, Paragraph
+from tandem.reports.report import READERS, Audience, Report
 
-SIMULATED = "Simulated data: a program made these shoppers up. They show how this works, no more."
-APPENDIX = "For the experts"
-
-_VERDICTS = {
+VERDICTS = {
     "ship": "Ship it. The new version is better.",
     "do_not_ship": "Do not ship it.",
     "keep_running": "Keep the test running. It is too early to tell.",
     "invalid": "Do not trust this test. Fix it and run it again.",
 }
+_TOLD = {
+    "ship": "The new version did better, so the shop will move to it.",
+    "do_not_ship": "The new version did not do better, so the shop keeps the old one.",
+    "keep_running": "The test still runs. It is too early to tell.",
+    "invalid": "The test had a fault. The shop fixes it and runs it again.",
+}
+_MOST_CHARTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,10 @@ class Worth:
     value: float
     low: float
     high: float
+
+    @property
+    def figure(self) -> Figure:
+        return Figure(self.value, "money", self.low, self.high, True, self.currency)
 
 
 def worth(analysis: Analysis, metric: str, currency: str, yearly_units: int) -> Worth:
@@ -61,60 +62,129 @@ def worth(analysis: Analysis, metric: str, currency: str, yearly_units: int) -> 
     )
 
 
-def to_json(analysis: Analysis, money: Worth | None = None) -> dict[str, Any]:
-    return analysis.to_json() | {"worth": asdict(money) if money else None}
-
-
-def page(analysis: Analysis, money: Worth | None = None) -> Page:
-    """The page. Up to the heading `APPENDIX` it is written for everybody."""
-    blocks: list[Block] = []
-    if analysis.simulated:
-        blocks.append(Notice(SIMULATED))
-    blocks += [
-        Paragraph(f"{_VERDICTS[analysis.decision.verdict]} {_why(analysis)}", lead=True),
-        Heading("What we tried"),
-        Paragraph(_tried(analysis)),
-        Heading("What happened"),
-    ]
-    if analysis.decision.verdict == "invalid":
-        blocks.append(
-            Paragraph("The groups are not as big as planned. So we do not show what happened.")
-        )
-    else:
-        blocks.append(Bullets([_happened(m, analysis.effects[m.name]) for m in analysis.metrics]))
-        blocks.append(
-            ChangeChart(
-                "Change in each figure. The dot is our best guess. The truth is most likely "
-                "on the line.",
-                [_change(m, analysis.effects[m.name]) for m in analysis.metrics],
+def report(
+    analysis: Analysis, money: Worth | None = None, audience: Audience = "executive"
+) -> Report:
+    """The report. Merchants and creators get the outcome, and no figure of the shop's."""
+    if audience != "executive":
+        return _for_partners(analysis, audience)
+    invalid = analysis.decision.verdict == "invalid"
+    figures = _figures(analysis, money)
+    return Report(
+        kind="experiment",
+        about=analysis.name,
+        audience=audience,
+        title=f"Did it help? {analysis.name}",
+        simulated=analysis.simulated,
+        verdict=analysis.decision.verdict,
+        answer=f"{VERDICTS[analysis.decision.verdict]} {_why(analysis, figures)}",
+        tried=_tried(figures),
+        happened=["The groups are not as big as planned. So we do not show what happened."]
+        if invalid
+        else [_happened(m, analysis.effects[m.name], figures) for m in analysis.metrics],
+        sure=_sure(analysis, figures),
+        worth=_worth(money, figures, invalid),
+        recommend=_recommend(analysis, figures),
+        doubts=_doubts(analysis, figures),
+        next=_next(analysis, figures),
+        figures=figures,
+        charts=_charts(analysis, figures, invalid),
+        worth_charts=[
+            MarkChart(
+                "A year's money, more or less than today. The dot is our best guess. "
+                "The truth is most likely on the line.",
+                [Mark("A year's money", figures["worth"], _points(figures["worth"], True))],
             )
+        ]
+        if money is not None and not invalid
+        else [],
+        glossary=[
+            ("Old version", f"what shoppers see today (“{analysis.control}” in the data)"),
+            ("New version", f"the change we test (“{analysis.treatment}” in the data)"),
+            ("Chance", "luck alone can make two groups differ, even if nothing changed"),
+            ("Most likely from … to …", "the span that we trust the true change to lie in"),
+        ],
+        appendix=_appendix(analysis),
+        details=analysis.to_json() | {"worth": asdict(money) if money else None},
+    )
+
+
+def _for_partners(a: Analysis, audience: Audience) -> Report:
+    """What a test of the shop's means to merchants or creators: not one figure of other people's
+    sales, and group sizes only where each group holds `K` people or more."""
+    sizes = [a.sample_ratio.observed[v] for v in (a.control, a.treatment)]
+    figures: dict[str, Figure] = {"fewest people": Figure(K, "count")}
+    charts: list[Chart] = []
+    if min(sizes) >= K:
+        figures |= {
+            "old version, people": Figure(sizes[0], "count"),
+            "new version, people": Figure(sizes[1], "count"),
+        }
+        tried = _tried(figures)
+        charts.append(_sizes(figures))
+    else:
+        tried = (
+            "Some people saw a new version of the shop. The others saw the old one. We do not tell "
+            f"how many: there were fewer than {figures['fewest people']} in a group."
         )
-        blocks += [Heading("How sure we are"), Paragraph(_sure(analysis))]
-        if money is not None:
-            blocks += [Heading("What it is worth"), Paragraph(_worth(money))]
-    blocks += [
-        Heading("What could be wrong"),
-        Bullets(_doubts(analysis)),
-        Heading("What happens next"),
-        Paragraph(_next(analysis)),
-        Heading("Words used here"),
-        Definitions(
-            [
-                (
-                    "Old version",
-                    f"what shoppers see today (“{analysis.control}” in the data)",
-                ),
-                ("New version", f"the change we test (“{analysis.treatment}” in the data)"),
-                ("Chance", "luck alone can make two groups differ, even if nothing changed"),
-            ]
-        ),
-        Heading(APPENDIX),
-        *_appendix(analysis),
-    ]
-    return Page(f"Did it help? {analysis.name}", blocks)
+    you = READERS[audience]
+    return Report(
+        kind="experiment",
+        about=a.name,
+        audience=audience,
+        title=f"A test in the shop: {a.name}",
+        simulated=a.simulated,
+        verdict=a.decision.verdict,
+        answer=_TOLD[a.decision.verdict],
+        tried=tried,
+        happened=[
+            _TOLD[a.decision.verdict],
+            f"The shop's own sales are not shown to {you}.",
+        ],
+        sure="The shop's rules ask for proof that holds no matter how often one looks.",
+        worth="We do not know what it is worth to you. The test looked at the shop as a whole.",
+        recommend="You need do nothing. Keep your texts and your stock up to date.",
+        doubts=[
+            "What is good for the shop as a whole can be bad for one of you.",
+            f"We show no figure of fewer than {figures['fewest people']} people, so small groups "
+            "are left out.",
+        ],
+        next="Ask your contact at the shop if your own figures change in the next weeks.",
+        figures=figures,
+        charts=charts,
+        glossary=[("Old version, new version", "what people saw before, and what was tested")],
+        details={"name": a.name, "verdict": a.decision.verdict},
+    )
 
 
-def _why(a: Analysis) -> str:
+def _figures(a: Analysis, money: Worth | None) -> Mapping[str, Figure]:
+    figures = {
+        "old version, people": Figure(a.sample_ratio.observed[a.control], "count"),
+        "new version, people": Figure(a.sample_ratio.observed[a.treatment], "count"),
+        "people": Figure(a.units, "count"),
+        "people planned": Figure(a.planned, "count"),
+        "wrong in 100 tests": Figure(a.alpha * 100),
+    }
+    for m in a.metrics:
+        e = a.effects[m.name]
+        figures |= {
+            f"{m.name}, old version": Figure(e.control),
+            f"{m.name}, new version": Figure(e.treatment),
+            f"{m.name}, difference": Figure(
+                e.difference, "number", e.always_low, e.always_high, True
+            ),
+        }
+        if e.relative is not None:
+            figures[f"{m.name}, change"] = Figure(
+                e.relative, "share", e.relative_always_low, e.relative_always_high, True
+            )
+    if money is not None:
+        figures["worth"] = money.figure
+        figures["shoppers a year"] = Figure(money.yearly_units, "count")
+    return figures
+
+
+def _why(a: Analysis, figures: Mapping[str, Figure]) -> str:
     match a.decision.verdict:
         case "ship":
             return f"“{a.decision.metric}” got better and nothing got worse."
@@ -123,25 +193,28 @@ def _why(a: Analysis) -> str:
         case "do_not_ship":
             return "We saw no gain that is more than luck."
         case "keep_running":
-            return f"We have {a.units:,} of the {a.planned:,} we planned for."
+            return f"We have {figures['people']} of the {figures['people planned']} we planned for."
         case _:
             return "The two groups are not as big as we planned."
 
 
-def _tried(a: Analysis) -> str:
-    control = a.sample_ratio.observed[a.control]
-    treatment = a.sample_ratio.observed[a.treatment]
+def _tried(figures: Mapping[str, Figure]) -> str:
     return (
-        f"{treatment:,} people saw the new version. {control:,} people saw the old one. "
+        f"{figures['new version, people']} people saw the new version. "
+        f"{figures['old version, people']} people saw the old one. "
         "Who saw which was left to chance. So the two groups are alike in all but this."
     )
 
 
-def _happened(m: Metric, e: Effect) -> str:
-    went = f"“{m.name}” went from {_figure(e.control)} to {_figure(e.treatment)}."
-    if e.relative is None:
+def _happened(m: Metric, e: Effect, figures: Mapping[str, Figure]) -> str:
+    went = (
+        f"“{m.name}” went from {figures[f'{m.name}, old version']} to "
+        f"{figures[f'{m.name}, new version']}."
+    )
+    change = figures.get(f"{m.name}, change")
+    if change is None:
         return f"{went} {_proof(m, e)}"
-    return f"{went} That is a change of {percent(e.relative)}. {_proof(m, e)}"
+    return f"{went} That is a change of {change}. {_proof(m, e)}"
 
 
 def _proof(m: Metric, e: Effect) -> str:
@@ -151,42 +224,80 @@ def _proof(m: Metric, e: Effect) -> str:
     return "This is a true gain." if better else "This is a true loss."
 
 
-def _change(m: Metric, e: Effect) -> Change:
-    unclear = e.always_low <= 0 <= e.always_high
-    good = None if unclear else (e.difference > 0) == (m.better == "more")
-    return Change(
-        m.name, e.relative, e.relative_always_low or 0.0, e.relative_always_high or 0.0, good
+def _points(figure: Figure, more_is_better: bool) -> bool | None:
+    """Whether a difference points the right way; None where it may be luck."""
+    return ((figure.value or 0.0) > 0) == more_is_better if figure.clear else None
+
+
+def _charts(a: Analysis, figures: Mapping[str, Figure], invalid: bool) -> list[Chart]:
+    if invalid:
+        return [_sizes(figures)]
+    marks = [
+        Mark(m.name, figures[name], _points(figures[name], m.better == "more"))
+        for m in a.metrics[:_MOST_CHARTED]
+        if (name := f"{m.name}, change") in figures
+    ]
+    charts: list[Chart] = []
+    if marks:
+        charts.append(
+            MarkChart(
+                "Change in each figure. The dot is our best guess. The truth is most likely "
+                "on the line.",
+                marks,
+            )
+        )
+    return [*charts, _sizes(figures)]
+
+
+def _sizes(figures: Mapping[str, Figure]) -> MarkChart:
+    return MarkChart(
+        "How many people saw each version.",
+        [
+            Mark("Old version", figures["old version, people"]),
+            Mark("New version", figures["new version, people"]),
+        ],
     )
 
 
-def _sure(a: Analysis) -> str:
-    m = next((m for m in a.metrics if m.name == a.decision.metric), a.metrics[0])
-    e = a.effects[m.name]
-    if e.relative is None or e.relative_always_low is None or e.relative_always_high is None:
-        span = f"from {_figure(e.always_low)} to {_figure(e.always_high)}"
-    else:
-        span = f"from {percent(e.relative_always_low)} to {percent(e.relative_always_high)}"
+def _sure(a: Analysis, figures: Mapping[str, Figure]) -> str:
+    if a.decision.verdict == "invalid":
+        return "Not at all. With groups of the wrong size, no figure of this test can be trusted."
+    name = a.decision.metric or a.metrics[0].name
+    change = figures.get(f"{name}, change")
+    span = figures[f"{name}, difference"].span if change is None else change.span
     return (
-        f"The true change in “{m.name}” is most likely {span}. If we ran 100 tests like this, "
-        f"we would be wrong in no more than {a.alpha * 100:g} of them. "
+        f"The true change in “{name}” is most likely {span}. If we ran 100 tests like this, "
+        f"we would be wrong in no more than {figures['wrong in 100 tests']} of them. "
         "That holds no matter how often we look."
     )
 
 
-def _worth(w: Worth) -> str:
+def _worth(money: Worth | None, figures: Mapping[str, Figure], invalid: bool) -> str:
+    if invalid:
+        return "We cannot tell. A broken test says nothing about money."
+    if money is None:
+        return "We do not know. This test did not count money."
+    f = figures["worth"]
     return (
-        f"If all shoppers get the new version, a year's money changes by about "
-        f"{_money(w.value, w)}. "
-        f"It could be as low as {_money(w.low, w)} or as high as {_money(w.high, w)}. "
-        f"This counts {w.yearly_units:,} shoppers a year."
+        f"If all shoppers get the new version, a year's money changes by about {f}. "
+        f"It could be as low as {f.write(f.low)} or as high as {f.write(f.high)}. "
+        f"This counts {figures['shoppers a year']} shoppers a year."
     )
 
 
-def _money(value: float, w: Worth) -> str:
-    return f"{value:+,.0f} {w.currency}"
+def _recommend(a: Analysis, figures: Mapping[str, Figure]) -> str:
+    match a.decision.verdict:
+        case "ship":
+            return "Give the new version to all shoppers."
+        case "do_not_ship":
+            return "Keep the old version."
+        case "keep_running":
+            return f"Wait until {figures['people planned']} people took part. Change nothing now."
+        case _:
+            return "Draw no lesson from this test. Find the fault first."
 
 
-def _doubts(a: Analysis) -> list[str]:
+def _doubts(a: Analysis, figures: Mapping[str, Figure]) -> list[str]:
     doubts = ["New things get looked at more. Some of a gain can fade with time."]
     if a.decision.verdict == "invalid":
         doubts = [
@@ -200,7 +311,7 @@ def _doubts(a: Analysis) -> list[str]:
     return doubts
 
 
-def _next(a: Analysis) -> str:
+def _next(a: Analysis, figures: Mapping[str, Figure]) -> str:
     match a.decision.verdict:
         case "ship":
             return (
@@ -208,15 +319,11 @@ def _next(a: Analysis) -> str:
                 "old one and watch it for a month."
             )
         case "do_not_ship":
-            return "Keep the old version. Write down what we learned. Then try a new idea."
+            return "Write down what we learned. Then try a new idea."
         case "keep_running":
-            return f"Let it run until {a.planned:,} people took part. Then read this page again."
+            return "We read this page again when all who we planned for took part."
         case _:
             return "Find out why the groups differ in size. Then start the test anew."
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
 def _appendix(a: Analysis) -> list[Block]:
@@ -280,3 +387,8 @@ def _appendix(a: Analysis) -> list[Block]:
             )
         )
     return blocks
+
+
+def decided(analysis: Analysis) -> dict[str, Any]:
+    """An analysis as it is kept in a workspace, with the sentence that says what to do."""
+    return {"says": VERDICTS[analysis.decision.verdict], **analysis.to_json()}

@@ -7,14 +7,21 @@ no network, no script and no second file, and follows the reader's light or dark
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
+
+from tandem.reports import charts
+from tandem.reports.charts import BarChart, Chart, DayChart, MarkChart
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
+    """`apart`: begins a new page where there are pages."""
+
     text: str
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +63,7 @@ class Definitions:
     terms: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar from 0 to `value` (None: unknown, no bar) with its interval, all on 0 to 1."""
-
-    label: str
-    value: float | None
-    low: float
-    high: float
-    strong: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BarChart:
-    """Groups of horizontal bars on an axis from 0 to 1."""
-
-    caption: str
-    groups: Sequence[tuple[str, Sequence[Bar]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A relative change with its interval, all as shares (0.03 is +3%). good: which way it points.
-
-    None in `value`: it cannot be said as a share.
-    """
-
-    label: str
-    value: float | None
-    low: float
-    high: float
-    good: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeChart:
-    """Changes as dots with intervals around a line at no change."""
-
-    caption: str
-    changes: Sequence[Change]
-
-
-Block = Heading | Paragraph | Notice | Bullets | Grid | Definitions | BarChart | ChangeChart
+Block = Heading | Paragraph | Notice | Bullets | Grid | Definitions | Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +72,16 @@ class Page:
     blocks: Sequence[Block]
 
     def markdown(self) -> str:
-        """CommonMark with pipe tables. The chart's numbers stand in the tables beside it."""
+        """CommonMark with pipe tables; of a chart its numbers."""
         parts = [f"# {_md(self.title)}"]
         parts += [text for block in self.blocks if (text := _block_markdown(block))]
         return "\n\n".join(parts) + "\n"
 
     def html(self) -> str:
-        body = "\n".join(_block_html(block) for block in self.blocks)
+        body = "\n".join(
+            f'<div class="charts">\n{inner}\n</div>' if drawn else inner
+            for drawn, inner in _side_by_side(self.blocks)
+        )
         title = escape(self.title)
         return (
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -129,7 +98,7 @@ def _md(text: str) -> str:
 
 def _block_markdown(block: Block) -> str:
     match block:
-        case Heading(text):
+        case Heading(text, _):
             return f"## {_md(text)}"
         case Paragraph(text, lead):
             return f"**{_md(text)}**" if lead else _md(text)
@@ -146,8 +115,16 @@ def _block_markdown(block: Block) -> str:
             ]
             lines += [_row(row, bold=i in strong) for i, row in enumerate(rows)]
             return f"{_md(caption)}\n\n" + "\n".join(lines)
-        case BarChart() | ChangeChart():
-            return ""
+        case BarChart():
+            return ""  # its numbers stand in the tables beside it
+        case MarkChart() | DayChart():
+            return _block_markdown(numbers(block))
+
+
+def numbers(chart: MarkChart | DayChart) -> Grid:
+    """What a chart shows, as a table."""
+    header, rows = charts.rows(chart)
+    return Grid(chart.caption, header, rows, frozenset(range(1, len(header))))
 
 
 def _row(cells: Sequence[str], *, raw: bool = False, bold: bool = False) -> str:
@@ -155,10 +132,16 @@ def _row(cells: Sequence[str], *, raw: bool = False, bold: bool = False) -> str:
     return "| " + " | ".join(shown) + " |"
 
 
+def _side_by_side(blocks: Sequence[Block]) -> Iterator[tuple[bool, str]]:
+    """The blocks as HTML; charts that follow each other are one run (True)."""
+    for drawn, run in groupby(blocks, lambda b: isinstance(b, MarkChart | DayChart)):
+        yield drawn, "\n".join(_block_html(block) for block in run)
+
+
 def _block_html(block: Block) -> str:
     match block:
-        case Heading(text):
-            return f"<h2>{escape(text)}</h2>"
+        case Heading(text, apart):
+            return f"<h2{_APART if apart else ''}>{escape(text)}</h2>"
         case Paragraph(text, lead):
             kind = ' class="lead"' if lead else ""
             return f"<p{kind}>{escape(text)}</p>"
@@ -171,10 +154,8 @@ def _block_html(block: Block) -> str:
             return f"<dl>{inner}</dl>"
         case Grid():
             return _grid_html(block)
-        case BarChart():
-            return _chart_svg(block)
-        case ChangeChart():
-            return _change_svg(block)
+        case BarChart() | MarkChart() | DayChart():
+            return charts.svg(block)
 
 
 def _grid_html(grid: Grid) -> str:
@@ -194,134 +175,14 @@ def _grid_html(grid: Grid) -> str:
     )
 
 
-# Narrow, so that the text stays readable when a phone scales it down.
-_WIDTH, _LEFT, _RIGHT, _ROW, _BAR = 440, 100, 50, 24, 13
-_LABEL = 14  # characters that fit left of the axis
-
-
-def _chart_svg(chart: BarChart) -> str:
-    """Horizontal bars from zero, each with its interval as a line with ends."""
-    plot = _WIDTH - _LEFT - _RIGHT
-
-    def x(value: float) -> float:
-        return _LEFT + value * plot
-
-    marks: list[str] = []
-    y = 6.0
-    for title, bars in chart.groups:
-        marks.append(f'<text class="group" x="{_LEFT}" y="{y + 15:.0f}">{escape(title)}</text>')
-        y += 24
-        top = y
-        for bar in bars:
-            middle = y + _ROW / 2
-            name = bar.label if len(bar.label) <= _LABEL else bar.label[: _LABEL - 1] + "…"
-            marks.append(
-                f'<text x="{_LEFT - 8}" y="{middle + 4:.1f}" text-anchor="end">'
-                f"{escape(name)}<title>{escape(bar.label)}</title></text>"
-            )
-            if bar.value is None:
-                marks.append(f'<text x="{_LEFT + 6}" y="{middle + 4:.1f}">not measurable</text>')
-            else:
-                style = "bar strong" if bar.strong else "bar"
-                low, high = x(bar.low), x(bar.high)
-                marks.append(
-                    f'<rect class="{style}" x="{_LEFT}" y="{middle - _BAR / 2:.1f}" '
-                    f'width="{bar.value * plot:.1f}" height="{_BAR}" rx="2"/>'
-                    f'<path class="interval" d="M{low:.1f} {middle:.1f}H{high:.1f}'
-                    f'M{low:.1f} {middle - 4:.1f}v8M{high:.1f} {middle - 4:.1f}v8"/>'
-                    f'<text class="value" x="{high + 8:.1f}" y="{middle + 4:.1f}">'
-                    f"{bar.value:.3f}</text>"
-                )
-            y += _ROW
-        grid = "".join(f"M{x(t / 4):.1f} {top:.0f}V{y:.0f}" for t in range(1, 5))
-        marks.insert(0, f'<path class="grid" d="{grid}"/>')
-        marks.append(f'<path class="axis" d="M{_LEFT} {top:.0f}V{y:.0f}"/>')
-        y += 12
-    ticks = "".join(
-        f'<text class="tick" x="{x(t / 4):.1f}" y="{y + 4:.0f}" text-anchor="middle">'
-        f"{t / 4:g}</text>"
-        for t in range(5)
-    )
-    described = "; ".join(
-        f"{title}: "
-        + ", ".join(
-            f"{b.label} {'not measurable' if b.value is None else f'{b.value:.3f}'}" for b in bars
-        )
-        for title, bars in chart.groups
-    )
-    return (
-        f'<figure><svg viewBox="0 0 {_WIDTH} {y + 14:.0f}" role="img" '
-        f'aria-label="{escape(chart.caption)} {escape(described)}">\n'
-        + "\n".join(marks)
-        + f"\n{ticks}</svg><figcaption>{escape(chart.caption)}</figcaption></figure>"
-    )
-
-
-def percent(share: float) -> str:
-    """A share as a signed percentage: +3.3%."""
-    return f"{share:+.1%}"
-
-
-def _change_svg(chart: ChangeChart) -> str:
-    """Dots with intervals; the axis reaches as far to the left of no change as to the right."""
-    known = [c for c in chart.changes if c.value is not None]
-    reach = max([0.01, *(max(abs(c.low), abs(c.high)) for c in known)]) * 1.1
-    middle, half = _LEFT + (_WIDTH - _LEFT - 20) / 2, (_WIDTH - _LEFT - 20) / 2
-
-    def x(share: float) -> float:
-        return middle + share / reach * half
-
-    bottom = 12 + 2 * _ROW * len(chart.changes)
-    marks = [f'<path class="axis" d="M{middle:.1f} 6V{bottom}"/>']
-    for i, c in enumerate(chart.changes):
-        y = 12 + 2 * _ROW * i + _ROW
-        name = c.label if len(c.label) <= _LABEL else c.label[: _LABEL - 1] + "…"
-        marks.append(
-            f'<text x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{escape(name)}'
-            f"<title>{escape(c.label)}</title></text>"
-        )
-        if c.value is None:
-            marks.append(f'<text x="{_LEFT + 6}" y="{y + 4}">not a share</text>')
-            continue
-        kind = "dot" if c.good is None else "dot good" if c.good else "dot bad"
-        at, low, high = x(c.value), x(c.low), x(c.high)
-        marks.append(
-            f'<path class="interval" d="M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 5}v10'
-            f'M{high:.1f} {y - 5}v10"/><circle class="{kind}" cx="{at:.1f}" cy="{y}" r="5.5"/>'
-            f'<text class="value" x="{at:.1f}" y="{y - 10}" text-anchor="middle">'
-            f"{percent(c.value)}</text>"
-        )
-    marks += [
-        f'<text class="tick" x="{x(t):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{label}</text>'
-        for t, label, anchor in (
-            (-reach, percent(-reach), "start"),
-            (0.0, "no change", "middle"),
-            (reach, percent(reach), "end"),
-        )
-    ]
-    described = "; ".join(
-        f"{c.label}: "
-        + (
-            "not a share"
-            if c.value is None
-            else f"{percent(c.value)}, from {percent(c.low)} to {percent(c.high)}"
-        )
-        for c in chart.changes
-    )
-    return (
-        f'<figure><svg viewBox="0 0 {_WIDTH} {bottom + 24}" role="img" '
-        f'aria-label="{escape(chart.caption)} {escape(described)}">\n'
-        + "\n".join(marks)
-        + f"</svg><figcaption>{escape(chart.caption)}</figcaption></figure>"
-    )
-
-
+_APART = ' class="apart"'
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5a6675; --line: #d9dee5; --paper: #fff;
-  --tint: #f3f5f8; --bar: #a9b6c6; --strong: #2563ab; --warn: #fff4d6; --warn-line: #d79b00; }
+  --tint: #f3f5f8; --bar: #a9b6c6; --strong: #2563ab; --warn: #fff4d6; --warn-line: #d79b00;
+  --good: #1d8a4a; --bad: #c0392b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf1; --soft: #a3aebb; --line: #36404c;
   --paper: #14191f; --tint: #1d242c; --bar: #56657a; --strong: #5b9bea; --warn: #3a2f10;
-  --warn-line: #e0ad2e; } }
+  --warn-line: #e0ad2e; --good: #46b476; --bad: #ef7b6c; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
@@ -341,15 +202,29 @@ th, td { text-align: left; padding: .38rem .6rem; border-bottom: 1px solid var(-
 th { font-weight: 600; background: var(--tint); }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.strong td { font-weight: 650; }
-figure { margin: 1rem 0; } svg { width: 100%; max-width: 540px; height: auto; display: block; }
+figure { margin: 1rem 0; } .charts { display: flex; flex-wrap: wrap; gap: 0 2rem; }
+.charts figure { flex: 1 1 320px; min-width: 0; max-width: 540px; }
+svg { width: 100%; max-width: 540px; height: auto; display: block; }
 svg text { fill: var(--ink); font-size: 13px; } svg .group { font-weight: 600; }
-svg .tick { fill: var(--soft); font-size: 12px; } svg .value { font-variant-numeric: tabular-nums;
-  paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
+svg .tick { fill: var(--soft); font-size: 12px; }
+svg .value { font-variant-numeric: tabular-nums; font-weight: 600; }
 .bar { fill: var(--bar); } .bar.strong { fill: var(--strong); }
 .interval { stroke: var(--ink); stroke-width: 1.5; fill: none; }
-.dot { fill: var(--bar); } .dot.good { fill: #1d8a4a; } .dot.bad { fill: #c0392b; }
+.dot { fill: var(--bar); stroke: var(--paper); stroke-width: 1.5; }
+.good { fill: var(--good); } .bad { fill: var(--bad); }
+.line { stroke: var(--strong); stroke-width: 2; fill: none; stroke-linejoin: round; }
+.band { fill: var(--strong); opacity: .16; } .recent { fill: var(--tint); }
 .grid { stroke: var(--line); fill: none; } .axis { stroke: var(--soft); fill: none; }
 figcaption { color: var(--soft); font-size: .88rem; }
 dt { font-weight: 600; margin-top: .6rem; } dd { margin: 0; color: var(--soft); max-width: 70ch; }
-@media print { main { padding: 0; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
+@media print { main { padding: 0; max-width: none; } body { font-size: 12px; line-height: 1.4; }
+  h1 { font-size: 22px; margin-bottom: 10px; } .lead { font-size: 15px; margin: 10px 0; }
+  h2 { font-size: 14px; margin: 13px 0 3px; break-after: avoid; } p, li, dd { max-width: none; }
+  p, ul, dl { margin: 4px 0; overflow-wrap: normal; } li { margin: 1px 0; }
+  dt { float: left; clear: left; margin: 0 6px 0 0; } dt::after { content: ":"; }
+  figcaption, .caption { font-size: 10.5px; }
+  .notice { padding: 6px 10px; } figure { margin: 8px 0; } .charts { gap: 0 24px; }
+  .charts figure { flex: 1 1 260px; max-width: 400px; } .apart { break-before: page; }
+  table { font-size: 10.5px; } th, td { padding: 3px 6px; }
+  tr, figure { break-inside: avoid; } .scroll { overflow: visible; } }
 """

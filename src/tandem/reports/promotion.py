@@ -1,0 +1,301 @@
+"""A ranking model on one page: is it better, may it go live, and what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tandem.contracts.registry import Gate, RegisteredModel
+from tandem.reports.charts import Chart, Mark, MarkChart
+from tandem.reports.figures import Figure
+from tandem.reports.model import CHOSEN_BY
+from tandem.reports.page import Block, Grid, Paragraph
+from tandem.reports.report import READERS, Audience, Report
+
+OURS = "ltr"
+# What a system is called on a page for people who never heard of any.
+SYSTEMS = {
+    "bm25": "words alone",
+    "dense": "meaning alone",
+    "hybrid": "words and meaning",
+    OURS: "this model",
+}
+_GATES = {
+    "quality": ("It ranks no worse than the live one.", "It ranks worse than the live one."),
+    "latency": ("It is as fast as the live one.", "It is slower than the live one."),
+    "exposure": (
+        "It shows small shops no less than the live one.",
+        "It shows big shops more than the live one does.",
+    ),
+    "privacy": ("Nothing of any person is in it.", "It learned from people, and nobody agreed."),
+}
+
+
+def report(
+    model: RegisteredModel,
+    evaluation: Mapping[str, Any],
+    *,
+    simulated: bool,
+    audience: Audience = "executive",
+) -> Report:
+    """evaluation: the model's cross-validated record, as training wrote it."""
+    last = model.decisions[-1] if model.decisions else None
+    gates = last.gates if last else ()
+    refused = last is not None and last.stage == "candidate" and bool(gates)
+    verdict = "refused" if refused else model.stage
+    rivals = [s for s in evaluation["systems"] if s != OURS]
+    figures = _figures(model, evaluation, rivals)
+    if audience != "executive":
+        return _for_partners(model, verdict, gates, simulated, audience)
+    return Report(
+        kind="model",
+        about=model.generation,
+        audience=audience,
+        title="Is the new search model better?",
+        simulated=simulated,
+        verdict=verdict,
+        answer=_answer(verdict, figures),
+        tried=(
+            f"A model learned to order search results. {_judge(simulated)} had said which products "
+            f"fit {figures['queries']} searches. We asked it about searches that it had not "
+            "learned from."
+        ),
+        happened=[*_beside(rivals, figures), *(_gate(g) for g in gates)],
+        sure=_sure(rivals, figures),
+        worth=(
+            "We do not know it in money yet. Better order helps only if shoppers buy more. A test "
+            "with real shoppers tells."
+        ),
+        recommend=_recommend(verdict),
+        doubts=[
+            "People judged few searches. Those of most shoppers were not among them.",
+            "What people judge to fit and what they buy are not the same.",
+            *(f"We could not check this: {g.name}." for g in gates if g.passed is None),
+        ],
+        next=_next(verdict),
+        figures=figures,
+        charts=_charts(rivals, figures),
+        glossary=[
+            ("Model", "a program that learned from examples what fits a search"),
+            ("Score", "how well the first ten results are in order; 1 is perfect, 0 is useless"),
+            ("Live", "the model that shoppers get today"),
+        ],
+        appendix=_appendix(model, evaluation),
+        details={
+            "model": model.model_dump(mode="json"),
+            "evaluation": {
+                k: evaluation[k] for k in ("systems", "comparisons", "protocol") if k in evaluation
+            },
+        },
+    )
+
+
+def _for_partners(
+    model: RegisteredModel,
+    verdict: str,
+    gates: Sequence[Gate],
+    simulated: bool,
+    audience: Audience,
+) -> Report:
+    you = READERS[audience]
+    exposure = next((g for g in gates if g.name == "exposure"), None)
+    fair = (
+        "We have not checked yet whom it shows more."
+        if exposure is None or exposure.passed is None
+        else _GATES["exposure"][0 if exposure.passed else 1]
+    )
+    live = verdict == "live"
+    return Report(
+        kind="model",
+        about=model.generation,
+        audience=audience,
+        title="How the search orders what it finds",
+        simulated=simulated,
+        verdict=verdict,
+        answer="A new model orders the results of the search."
+        if live
+        else "A new model for the search is being looked at. Nothing has changed for you.",
+        tried=f"A model learned what fits a search from what {_judge(simulated).lower()} said.",
+        happened=[fair, "It looks at titles, details, price and stock, and at no person."],
+        sure="It was asked about searches that it had not learned from.",
+        worth=f"We do not know what it is worth to {you}. Nobody can buy a place in it.",
+        recommend="Keep titles, details and stock right. The model reads them.",
+        doubts=["One of you may stand lower than before, also when all is fair as a whole."],
+        next="The seller center shows where you stand, and why.",
+        figures={},
+        glossary=[("Model", "a program that learned from examples what fits a search")],
+        details={"generation": model.generation, "stage": model.stage},
+    )
+
+
+def _figures(
+    model: RegisteredModel, evaluation: Mapping[str, Any], rivals: Sequence[str]
+) -> dict[str, Figure]:
+    figures = {
+        "queries": Figure(model.lineage["queries"], "count"),
+        "places": Figure(10, "count"),
+        "score": _score(evaluation["systems"][OURS][CHOSEN_BY]),
+    }
+    for rival in rivals:
+        figures[f"score, {rival}"] = _score(evaluation["systems"][rival][CHOSEN_BY])
+    for c in evaluation.get("comparisons", ()):
+        if c["measure"] == CHOSEN_BY and OURS in (c["system"], c["baseline"]):
+            rival = c["baseline"] if c["system"] == OURS else c["system"]
+            d, turn = c["difference"], 1 if c["system"] == OURS else -1
+            if d["mean"] is not None:
+                ends = sorted((turn * d["low"], turn * d["high"]))
+                figures[f"gain over {rival}"] = Figure(
+                    turn * d["mean"], "number", ends[0], ends[1], True
+                )
+    return figures
+
+
+def _score(e: Mapping[str, Any]) -> Figure:
+    return Figure(e["mean"], "number", e["low"], e["high"])
+
+
+def _answer(verdict: str, figures: Mapping[str, Figure]) -> str:
+    score = f"Its score is {figures['score']}, where 1 is perfect."
+    return {
+        "live": f"This model is live. {score}",
+        "candidate": f"This model waits for a decision. {score}",
+        "refused": f"This model was not let through. {score}",
+        "retired": f"This model is out of use. {score}",
+    }.get(verdict, f"This model is in the stage “{verdict}”. {score}")
+
+
+def _beside(rivals: Sequence[str], figures: Mapping[str, Figure]) -> list[str]:
+    said = [f"Its score for the first {figures['places']} results is {figures['score']}."]
+    said += [
+        f"With {SYSTEMS.get(r, r)} the score is {figures[f'score, {r}']}."
+        for r in rivals
+        if figures[f"score, {r}"].value is not None
+    ]
+    return said
+
+
+def _gate(gate: Gate) -> str:
+    good, bad = _GATES[gate.name]
+    if gate.passed is None:
+        return f"We could not tell in one check: {gate.name}."
+    return good if gate.passed else bad
+
+
+def _gains(rivals: Sequence[str], figures: Mapping[str, Figure]) -> list[tuple[str, Figure]]:
+    return [(r, figures[f"gain over {r}"]) for r in rivals if f"gain over {r}" in figures]
+
+
+def _sure(rivals: Sequence[str], figures: Mapping[str, Figure]) -> str:
+    gains = _gains(rivals, figures)
+    if not gains:
+        return f"The true score is most likely {figures['score'].span}."
+    rival, gain = gains[0]
+    proof = (
+        "That is more than luck."
+        if gain.clear and (gain.value or 0) > 0
+        else "That is a true loss."
+        if gain.clear
+        else "That may be luck."
+    )
+    return (
+        f"Beside {SYSTEMS.get(rival, rival)} the score changes by {gain}. The true change is most "
+        f"likely {gain.span}. {proof}"
+    )
+
+
+def _recommend(verdict: str) -> str:
+    return {
+        "live": "Keep it. Watch sales and searches without results.",
+        "candidate": "Ask the gates. If all agree, let some shoppers have it first.",
+        "refused": "Do not let it go live. Mend what the checks found.",
+        "retired": "Nothing is to be done. It can be made live again at once if need be.",
+    }.get(verdict, "Watch it until its stage is over, then decide.")
+
+
+def _next(verdict: str) -> str:
+    return {
+        "live": "If it goes wrong, one click in the lab brings back the one before.",
+        "candidate": "A scientist asks the gates in the lab. The answer is kept with its reason.",
+        "refused": "It is trained anew, and asked again. What was found is on record.",
+        "retired": "The one that is live now has a page of its own.",
+    }.get(verdict, "The lab shows how it does beside the live one.")
+
+
+def _judge(simulated: bool) -> str:
+    return "A program" if simulated else "People"
+
+
+def _charts(rivals: Sequence[str], figures: Mapping[str, Figure]) -> list[Chart]:
+    scores = [*((SYSTEMS.get(r, r), figures[f"score, {r}"]) for r in rivals)]
+    charts: list[Chart] = [
+        MarkChart(
+            "Score of the first ten results, from 0 (useless) to 1 (perfect). The line is the "
+            "span that we trust.",
+            [Mark(f"With {name}", f) for name, f in scores if f.value is not None]
+            + [Mark("With this model", figures["score"], True)],
+        )
+    ]
+    if gains := _gains(rivals, figures):
+        charts.append(
+            MarkChart(
+                "What the model adds to the score, or takes from it.",
+                [
+                    Mark(
+                        f"Beside {SYSTEMS.get(r, r)}",
+                        gain,
+                        (gain.value or 0) > 0 if gain.clear else None,
+                    )
+                    for r, gain in gains
+                ],
+            )
+        )
+    return charts
+
+
+def _appendix(model: RegisteredModel, evaluation: Mapping[str, Any]) -> list[Block]:
+    lineage = model.lineage
+    systems = evaluation["systems"]
+    measures = list(next(iter(systems.values())))
+    blocks: list[Block] = [
+        Paragraph(
+            f"{model.model}, generation {model.generation}; judgments “{lineage['judgments']}”, "
+            f"data fingerprint {lineage['data_fingerprint'][:16]}, seed {lineage.get('seed')}, "
+            f"Tandem {lineage.get('code_version')}; {evaluation.get('protocol', '')}."
+        ),
+        Grid(
+            "Mean over queries with 95% intervals (BCa bootstrap).",
+            ["system", *measures],
+            [
+                [
+                    name,
+                    *(
+                        "–"
+                        if e["mean"] is None
+                        else f"{e['mean']:.3f} [{e['low']:.3f}, {e['high']:.3f}]"
+                        for e in (values[m] for m in measures)
+                    ),
+                ]
+                for name, values in systems.items()
+            ],
+            frozenset(range(1, len(measures) + 1)),
+        ),
+    ]
+    if model.decisions:
+        blocks.append(
+            Grid(
+                "Who decided what, and why.",
+                ["", "when", "stage", "who", "why", "gates"],
+                [
+                    [
+                        str(d.number),
+                        f"{d.at:%Y-%m-%d %H:%M}",
+                        d.stage,
+                        d.who,
+                        d.why,
+                        "; ".join(f"{g.name}: {g.says}" for g in d.gates) or "none asked",
+                    ]
+                    for d in model.decisions
+                ],
+            )
+        )
+    return blocks
