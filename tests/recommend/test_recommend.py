@@ -16,7 +16,7 @@ from tandem.recommend.files import CLICKS, read_clicks, read_pairs
 from tandem.recommend.models import ItemKNN, Popularity, SessionKNN, Transitions, top
 from tandem.recommend.sessions import Pairs, Sessions, pairs_of
 from tandem.recommend.stacking import Sources, Stacked, examples
-from tandem.recommend.systems import SYSTEMS, system
+from tandem.recommend.systems import NETWORKS, SYSTEMS, system
 
 ITEMS = 60
 
@@ -79,7 +79,7 @@ def test_top_breaks_ties_by_item():
     assert values.tolist() == [[2, 2], [0.5, 0]]
 
 
-@pytest.mark.parametrize("name", [n for n in SYSTEMS if n != "stacked"])
+@pytest.mark.parametrize("name", [n for n in SYSTEMS if n not in ("stacked", *NETWORKS)])
 def test_every_recommender_beats_chance_and_repeats_itself(name, lesson, asked):
     model = system(name)
     model.fit(lesson)
@@ -185,10 +185,13 @@ def test_the_command_prints_the_agreed_shape(folder, tmp_path, capsys, monkeypat
     monkeypatch.setattr(sys, "argv", [*arguments, "--test", str(file), "--data", str(folder)])
     main()
     result = json.loads(capsys.readouterr().out)
-    assert set(result["systems"]) == set(SYSTEMS)
+    assert set(result["systems"]) == set(SYSTEMS) - set(NETWORKS)
+    assert set(result["left_out"]) == set(NETWORKS)
     for row in result["systems"].values():
         assert {"P@20", "MRR@20", "train_s", "p99_ms"} <= set(row)
         assert 0 <= row["MRR@20"] <= row["P@20"] <= 100
+        assert sum(group["pairs"] for group in row["by_target"].values()) == 3
+        assert row["by_target"]["cold"] == {"pairs": 1, "P@20": 0.0, "MRR@20": 0.0}
     assert (result["pairs"], result["unknown_targets"]) == (3, 1)
 
 

@@ -34,7 +34,17 @@ def evaluate_command(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data; default: found.")] = None,
     systems: Annotated[
-        str | None, typer.Option(help="Recommenders to compare, by comma; default: all.")
+        str | None,
+        typer.Option(
+            help="Recommenders to compare, by comma; default: all that take no minutes to learn."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of trained networks: read from it where they are there (torch is then not "
+            "needed), else trained and written to it."
+        ),
     ] = None,
     json_: JsonOption = False,
 ) -> None:
@@ -42,46 +52,61 @@ def evaluate_command(
 
     Examples: `tandem recommend evaluate --dataset diginetica --test pairs.parquet --json` ·
     `tandem recommend evaluate --dataset retail` ·
-    `tandem recommend evaluate --systems item-knn,session-knn`
+    `tandem recommend evaluate --systems item-knn,session-knn` ·
+    `tandem recommend evaluate --systems sasrec,gsasrec --weights networks`
     """
     from tandem.recommend.transactions import LAYOUTS
 
     named = tuple(dict.fromkeys(s.strip() for s in (systems or "").split(",") if s.strip()))
     compare = _next_baskets if dataset in LAYOUTS else _next_clicks
-    compare(dataset, test, data, named, json_)
+    compare(dataset, test, data, named, weights, json_)
 
 
 def _next_clicks(
-    dataset: str, test: Path | None, data: Path | None, systems: tuple[str, ...], json_: bool
+    dataset: str,
+    test: Path | None,
+    data: Path | None,
+    systems: tuple[str, ...],
+    weights: Path | None,
+    json_: bool,
 ) -> None:
-    from tandem.flows.recommend import CUTOFF, evaluate_next_item
+    from tandem.flows.recommend import CUTOFF, HOT, evaluate_next_item
 
     with progress_bars(quiet=json_) as bars:
-        result = evaluate_next_item(dataset, test, data, systems, bars)
+        result = evaluate_next_item(dataset, test, data, systems, bars, weights)
     if json_:
         print_json(result.to_json())
         return
     table = Table(box=None)
     table.add_column("recommender", no_wrap=True)
-    for title in (f"P@{CUTOFF} %", f"MRR@{CUTOFF} %", "learns in", "p99"):
+    for title in (f"P@{CUTOFF} %", f"MRR@{CUTOFF} %", "hot", "warm", "learns in", "p99"):
         table.add_column(title, justify="right")
     for name, m in result.systems.items():
         table.add_row(
             name,
             f"{m.p:.1f} [dim]{m.p_low:.1f}–{m.p_high:.1f}[/]",
             f"{m.mrr:.1f} [dim]{m.mrr_low:.1f}–{m.mrr_high:.1f}[/]",
+            *(_percent(m.by_target[group][f"P@{CUTOFF}"]) for group in ("hot", "warm")),
             f"{m.train_s:,.1f} s",
             f"{m.p99_ms:,.1f} ms",
         )
     out.print(table)
+    for name, remedy in result.left_out.items():
+        out.print(f"[dim]{name} is left out: {escape(remedy)}[/]")
     out.print(
-        f"[dim]{result.pairs:,} pairs, {escape(result.protocol)}; 95% intervals. "
+        f"[dim]{result.pairs:,} pairs, {escape(result.protocol)}; 95% intervals. Hot and warm: "
+        f"P@{CUTOFF} of items with {HOT} clicks or more, and with fewer. "
         f"{result.unknown_targets:,} ask for an item that nobody had clicked before.[/]"
     )
 
 
 def _next_baskets(
-    dataset: str, test: Path | None, data: Path | None, systems: tuple[str, ...], json_: bool
+    dataset: str,
+    test: Path | None,
+    data: Path | None,
+    systems: tuple[str, ...],
+    weights: Path | None,
+    json_: bool,
 ) -> None:
     from tandem.flows.next_basket import MEASURES, evaluate_next_basket
 

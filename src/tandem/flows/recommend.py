@@ -20,15 +20,19 @@ from numpy.typing import NDArray
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.recommend.files import CLICKS, Clicks, read_clicks, read_pairs
 from tandem.recommend.models import Recommender
+from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
-from tandem.recommend.systems import recommenders, system
+from tandem.recommend.systems import NETWORKS, recommenders, system
 from tandem.recommend.transactions import LAYOUTS
+from tandem.recommend.weights import load_manifest
+from tandem.storage.atomic import new_directory
 
 DATASETS = ("diginetica", *LAYOUTS)
 CUTOFF = 20
 VALIDATED = 16_000  # sessions at the end of the data that a validation keeps back
 VALIDATED_SHARE = 10  # but at most one session in so many
 TIMED = 300  # beginnings that latency is measured on, one at a time
+HOT = 50  # clicks from which on an item is hot; warm with fewer, cold with none
 NORMAL = 1.96  # half the width of a 95% interval in standard errors
 Progress = Callable[[str, int, int | None], None]
 
@@ -36,7 +40,8 @@ Progress = Callable[[str, int, int | None], None]
 @dataclass(frozen=True)
 class Measured:
     """One recommender. Percent with the 95% interval of the mean (normal; pairs are many), seconds
-    to learn, and the 99th percentile of milliseconds for one session."""
+    to learn, and the 99th percentile of milliseconds for one session. by_target: the same measures
+    apart for what came next: hot, warm and cold items (`HOT`)."""
 
     p: float
     p_low: float
@@ -46,14 +51,17 @@ class Measured:
     mrr_high: float
     train_s: float
     p99_ms: float
+    by_target: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class NextItem:
     """Recommenders compared on the same pairs. unknown_targets: pairs whose next item was never
-    clicked before, which nobody can hit; they count as missed."""
+    clicked before, which nobody can hit; they count as missed. left_out: who did not take part, and
+    how to have it."""
 
     systems: dict[str, Measured]
+    left_out: dict[str, str]
     protocol: str
     pairs: int
     unknown_targets: int
@@ -70,6 +78,7 @@ class NextItem:
                     "p99_ms": m.p99_ms,
                     f"P@{CUTOFF}_interval": [m.p_low, m.p_high],
                     f"MRR@{CUTOFF}_interval": [m.mrr_low, m.mrr_high],
+                    "by_target": m.by_target,
                 }
                 for name, m in self.systems.items()
             },
@@ -113,33 +122,68 @@ def evaluate_next_item(
     data: Path | None = None,
     systems: Sequence[str] = (),
     progress: Progress = lambda *_: None,
+    weights: Path | None = None,
 ) -> NextItem:
     """Learn from the data set's clicks and recommend for every pair of `test`.
 
     Without `test`, the last sessions of the data are kept back and predicted from the ones before.
-    A recommender sees beginnings only, never what came next.
+    Without `systems`, all but the networks are compared. A recommender sees beginnings only, never
+    what came next. weights: folder of trained networks; those that learned from the same sessions
+    are read from it, which needs no torch, and others are written to it.
     """
-    models = {name: system(name) for name in systems or recommenders()}
+    named = systems or [name for name in recommenders() if name not in NETWORKS]
+    models = {name: system(name) for name in named}
+    left_out = {} if systems else dict.fromkeys(NETWORKS, "takes minutes; name it with --systems")
     clicks = read_clicks(clicks_file(dataset, data))
     if test is None:
         lesson, pairs, protocol = _kept_back(clicks)
     else:
         lesson, pairs = clicks.sessions, read_pairs(test, clicks)
         protocol = f"held-out file {test.name}"
+    counts = lesson.counts()
     measured, trained, evaluated = {}, 0.0, 0.0
     for done, (name, model) in enumerate(models.items()):
         progress("recommenders", done, len(models))
         started = time.perf_counter()
-        model.fit(lesson)
+        _fit(model, lesson, weights)
         fitted = time.perf_counter()
         items, _ = model.recommend(pairs.prefixes, CUTOFF)
         ended = time.perf_counter()
         trained += fitted - started
         evaluated += ended - fitted
-        measured[name] = _measured(items, pairs.targets, fitted - started, _p99(model, pairs))
+        measured[name] = _measured(
+            items, pairs.targets, counts, fitted - started, _p99(model, pairs)
+        )
     progress("recommenders", len(models), len(models))
-    unknown = int((pairs.targets < 0).sum())
-    return NextItem(measured, protocol, len(pairs), unknown, round(trained, 1), round(evaluated, 1))
+    return NextItem(
+        measured,
+        left_out,
+        protocol,
+        len(pairs),
+        int((pairs.targets < 0).sum()),
+        round(trained, 1),
+        round(evaluated, 1),
+    )
+
+
+def _fit(model: Recommender, lesson: Sessions, weights: Path | None) -> None:
+    """Learn, or read the weights of a network that has learned from the very same."""
+    if weights is None or not isinstance(model, SelfAttention):
+        model.fit(lesson)
+        return
+    folder = weights / model.name
+    if folder.is_dir():
+        if load_manifest(folder).data_fingerprint != model.fingerprint(lesson):
+            raise InvalidInput(
+                "these weights learned from other sessions or with other parameters",
+                file=str(folder),
+                remedy="name another folder, or remove this one to train again",
+            )
+        model.load(folder)
+        return
+    model.fit(lesson)
+    with new_directory(folder) as scratch:
+        model.save(scratch)
 
 
 def _kept_back(clicks: Clicks) -> tuple[Sessions, Pairs, str]:
@@ -152,13 +196,25 @@ def _kept_back(clicks: Clicks) -> tuple[Sessions, Pairs, str]:
     return lesson, pairs, f"own temporal split, the last {held:,} sessions kept back"
 
 
-def _measured(items: Ints, targets: Ints, train_s: float, p99_ms: float) -> Measured:
+def _measured(items: Ints, targets: Ints, counts: Ints, train_s: float, p99_ms: float) -> Measured:
     hit = (items == targets[:, None]) & (targets[:, None] >= 0)
     found = hit.any(1)
     reciprocal = np.where(found, 1 / (hit.argmax(1) + 1), 0)
     p, p_low, p_high = _interval(found.astype(float))
     mrr, mrr_low, mrr_high = _interval(reciprocal)
-    return Measured(p, p_low, p_high, mrr, mrr_low, mrr_high, round(train_s, 1), round(p99_ms, 2))
+    clicks = np.where(targets >= 0, counts[targets], 0)
+    groups = {"hot": clicks >= HOT, "warm": (clicks > 0) & (clicks < HOT), "cold": clicks == 0}
+    by_target = {
+        group: {
+            "pairs": int(rows.sum()),
+            f"P@{CUTOFF}": round(100 * float(found[rows].mean()), 2) if rows.any() else None,
+            f"MRR@{CUTOFF}": round(100 * float(reciprocal[rows].mean()), 2) if rows.any() else None,
+        }
+        for group, rows in groups.items()
+    }
+    return Measured(
+        p, p_low, p_high, mrr, mrr_low, mrr_high, round(train_s, 1), round(p99_ms, 2), by_target
+    )
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float, float]:

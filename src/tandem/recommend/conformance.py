@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tandem.recommend.baskets import GUEST, Baskets, baskets_of, next_baskets
 from tandem.recommend.models import Recommender
@@ -44,6 +45,8 @@ def check_recommender(make: Callable[[], Recommender], *, personal: bool = True)
     for row in range(0, len(asked), 17):
         alone, _ = model.recommend(asked.prefixes[row : row + 1], K)
         assert (alone[0] == items[row]).all(), "one session alone is answered in another way"
+    allowed = np.arange(size) % 3 > 0
+    _filtered(model.recommend(asked.prefixes, K, allowed)[0], items, allowed)
     odd = Sessions.of([[], [size - 1], [1] * 200], size)
     _sound(model.recommend(odd, K)[0], size, 3)
     fresh = make()
@@ -75,6 +78,8 @@ def check_basket_recommender(
         one = asked.histories.of(np.array([row]))
         alone = model.recommend(one, now, K)
         assert (alone[0] == items[row]).all(), "one person alone is answered in another way"
+    allowed = np.arange(shop.size) % 3 > 0
+    _filtered(model.recommend(asked.histories, now, K, allowed), items, allowed)
     empty = asked.known.before(-1.0)
     stranger = Baskets(empty.contents, empty.person, empty.day, 1)
     cold = model.recommend(stranger, now, K)
@@ -94,6 +99,14 @@ def _sound(items: Ints, size: int, rows: int) -> None:
         known = line[line >= 0]
         assert known.size == np.unique(known).size, "an item twice in one list"
         assert (line[: known.size] >= 0).all(), "-1 stands only at the end of a list"
+
+
+def _filtered(found: Ints, items: Ints, allowed: NDArray[np.bool_]) -> None:
+    """A filter takes items out and changes nothing else: what is left comes first, in order."""
+    for line, all_ in zip(found, items, strict=True):
+        assert allowed[line[line >= 0]].all(), "an item that the filter takes out"
+        left = all_[(all_ >= 0) & allowed[all_]]
+        assert (line[: left.size] == left).all(), "a filter changed the order of what is left"
 
 
 def _walks(n: int, seed: int) -> list[list[int]]:

@@ -21,6 +21,7 @@ from tandem.recommend.sessions import Ints, Sessions
 Sparse = Any
 """A scipy.sparse CSR matrix; scipy ships no types."""
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 CHUNK = 1000  # beginnings scored at once; bounds memory
 PERIOD = 170_000  # sessions over which recency is counted: about the length of the training data
@@ -39,12 +40,17 @@ class Recommender(ABC):
     def scores(self, prefixes: Sessions) -> Sparse:
         """(len(prefixes), items) scores above 0 of candidates."""
 
-    def recommend(self, prefixes: Sessions, k: int) -> tuple[Ints, Floats]:
-        """(n, k) items, best first, -1 where there are fewer, and their scores."""
+    def recommend(
+        self, prefixes: Sessions, k: int, allowed: Mask | None = None
+    ) -> tuple[Ints, Floats]:
+        """(n, k) items, best first, -1 where there are fewer, and their scores. allowed: (items,)
+        which may be recommended (in stock, say); all, without it."""
         if len(prefixes) <= CHUNK:
-            return top(self.scores(prefixes), k)
+            return top(self.scores(prefixes), k, allowed)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-            parts = list(workers.map(lambda part: top(self.scores(part), k), chunks(prefixes)))
+            parts = list(
+                workers.map(lambda part: top(self.scores(part), k, allowed), chunks(prefixes))
+            )
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
@@ -53,14 +59,18 @@ def chunks(prefixes: Sessions) -> Iterator[Sessions]:
         yield prefixes[start : start + CHUNK]
 
 
-def top(scores: Sparse, k: int) -> tuple[Ints, Floats]:
-    """The k best of every row, ties by item; -1 and 0 where there are fewer."""
+def top(scores: Sparse, k: int, allowed: Mask | None = None) -> tuple[Ints, Floats]:
+    """The k best of every row, ties by item; -1 and 0 where there are fewer. allowed: (items,)
+    which count."""
     n = scores.shape[0]
     items = np.full((n, k), -1, np.int64)
     values = np.zeros((n, k), np.float32)
     for row in range(n):
         span = slice(scores.indptr[row], scores.indptr[row + 1])
         found, score = scores.indices[span], scores.data[span]
+        if allowed is not None:
+            kept = allowed[found]
+            found, score = found[kept], score[kept]
         if score.size > k:
             floor = np.partition(score, score.size - k)[score.size - k]
             kept = np.flatnonzero(score >= floor)

@@ -19,6 +19,7 @@ from tandem.recommend.baskets import Baskets, Sparse
 from tandem.recommend.sessions import Ints
 
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 PEOPLE_AT_ONCE = 256  # bounds memory: people × items scores
 BEHIND = np.float32(1e-6)  # weight of what sells now, beside anything a recommender knows
 
@@ -36,10 +37,13 @@ class BasketRecommender(ABC):
     def scores(self, histories: Baskets, now: float) -> Floats:
         """(people, items); larger is better."""
 
-    def recommend(self, histories: Baskets, now: float, k: int) -> Ints:
-        """(people, k) items, best first."""
+    def recommend(
+        self, histories: Baskets, now: float, k: int, allowed: Mask | None = None
+    ) -> Ints:
+        """(people, k) items, best first, -1 where there are fewer. allowed: (items,) which may be
+        recommended (in stock, say); all, without it."""
         parts = [
-            best(self.scores(histories.of(some), now), k)
+            best(self.scores(histories.of(some), now), k, allowed)
             for some in np.array_split(
                 np.arange(histories.people), max(1, -(-histories.people // PEOPLE_AT_ONCE))
             )
@@ -47,13 +51,18 @@ class BasketRecommender(ABC):
         return np.concatenate(parts)
 
 
-def best(scores: Floats, k: int) -> Ints:
-    """(n, k) places of the k largest of every row, ties by place."""
+def best(scores: Floats, k: int, allowed: Mask | None = None) -> Ints:
+    """(n, k) places of the k largest of every row, ties by place. allowed: (places,) which count;
+    -1 where there are fewer."""
     k = min(k, scores.shape[1])
+    if allowed is not None:
+        scores = np.where(allowed, scores, -np.inf)
     chosen = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     chosen.sort(axis=1)
-    order = np.argsort(-np.take_along_axis(scores, chosen, 1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, 1).astype(np.int64)
+    values = np.take_along_axis(scores, chosen, 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    places = np.take_along_axis(chosen, order, 1).astype(np.int64)
+    return np.where(np.isneginf(np.take_along_axis(values, order, 1)), -1, places)
 
 
 def ahead(own: Floats, selling: Floats) -> Floats:

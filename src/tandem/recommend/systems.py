@@ -19,6 +19,7 @@ from tandem.recommend.next_basket import (
     PersonalFrequency,
     SellingNow,
 )
+from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.stacking import Stacked
 
 Made = TypeVar("Made")
@@ -29,7 +30,12 @@ SYSTEMS: dict[str, Callable[[], Recommender]] = {
     "transitions": Transitions,
     "session-knn": SessionKNN,
     "stacked": Stacked,
+    "sasrec": SelfAttention,
+    "gsasrec": partial(SelfAttention, name="gsasrec", loss="gbce"),
 }
+
+NETWORKS = ("sasrec", "gsasrec")
+"""Learn by gradient: minutes, and torch. Compared when they are named, and on the leaderboard."""
 
 BASKET_SYSTEMS: dict[str, Callable[[], BasketRecommender]] = {
     "popularity": SellingNow,
