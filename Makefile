@@ -26,7 +26,7 @@ lint: setup ## style, types and import rules
 	$(BIN)/lint-imports
 
 test: lint ## lint, then the whole test suite with coverage
-	bash tests/with_browser.sh $(BIN)/pytest -n 2 --cov --cov-report=term
+	bash tests/with_browser.sh bash tests/with_spark.sh $(BIN)/pytest -n 2 --cov --cov-report=term
 
 bench: setup ## benchmarks at 10k, 100k and 1M products; results go to benchmarks/results/
 	-$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements/bench.txt

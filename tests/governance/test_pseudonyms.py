@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from tandem.governance.pseudonyms import (
     KeyRing,
     Pseudonyms,
     key_folder,
+    keyed_digest,
     open_ring,
     retire,
     rotate,
@@ -155,3 +157,9 @@ def test_the_environment_of_the_process_is_what_counts_by_default(layout, monkey
     monkeypatch.setenv(VARIABLE, str(tmp_path / "elsewhere"))
     open_ring(layout)
     assert os.listdir(tmp_path / "elsewhere")  # noqa: PTH208 - names only
+
+
+@given(st.binary(min_size=1, max_size=64), st.lists(st.binary(max_size=200), max_size=4))
+def test_a_key_taken_in_once_gives_the_hmac_of_every_message(key, messages):
+    digest = keyed_digest(key)
+    assert [digest(m) for m in messages] == [hmac.digest(key, m, "sha256") for m in messages]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.insights.tables import CHAIN_PAUSE, SESSION_PAUSE, Tables
+from tandem.insights.jobs import CHAIN_PAUSE, SESSION_PAUSE
+from tandem.insights.tables import Tables
 from tandem.simulate.shoppers import SCHEMA
 
 SECOND = 1_000_000

@@ -23,6 +23,12 @@ EventsOption = Annotated[
     list[Path] | None,
     typer.Option("--events", help="Parquet files of stored events; default: the workspace's own."),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", help="Where batch jobs run: duckdb or spark; default: as tandem.toml says."
+    ),
+]
 _SIMULATED = "[black on yellow] SIMULATED [/] These shoppers and sales are not real."
 
 
@@ -35,19 +41,20 @@ def report(
     report_file: Annotated[
         Path | None, typer.Option("--out", help="Also write the report as Markdown, to this file.")
     ] = None,
+    engine: EngineOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Rank the failures of search by what they cost, from what shoppers did.
 
     Examples: `tandem insights -w shop` · `tandem insights -w shop --json` ·
-    `tandem insights -w shop --out insights.md`
+    `tandem insights -w shop --out insights.md` · `tandem insights -w shop --engine spark`
     """
     if context.invoked_subcommand is not None:
         return
     from tandem.flows.insights import report_insights
     from tandem.storage.layout import Layout
 
-    found = report_insights(Layout.open(workspace), events or ())
+    found = report_insights(Layout.open(workspace), events or (), engine=engine)
     document = found.to_json()
     if report_file is not None:
         from tandem.reports.insights import markdown_page
@@ -129,6 +136,7 @@ def try_command(
     finding: Annotated[str, typer.Argument(help="Id of a finding.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     events: EventsOption = None,
+    engine: EngineOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Try the fix of a finding offline, on judgments and on what shoppers chose.
@@ -138,7 +146,7 @@ def try_command(
     from tandem.flows.insights import try_fix
     from tandem.storage.layout import Layout
 
-    trial = try_fix(Layout.open(workspace), finding, events or ())
+    trial = try_fix(Layout.open(workspace), finding, events or (), engine=engine)
     if json_:
         print_json(trial.to_json())
         return

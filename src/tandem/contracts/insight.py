@@ -1,8 +1,9 @@
-"""Why a search fails: the one list of causes that insight looks for and the simulator plants."""
+"""Why a search fails: the one list of causes that insight looks for and the simulator plants;
+and where its batch jobs run."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Cause = Literal[
     "vocabulary_gap",
@@ -18,3 +19,6 @@ Cause = Literal[
     "device",
     "missing_synonym",
 ]
+
+EngineName = Literal["duckdb", "spark"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)

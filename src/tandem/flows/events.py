@@ -20,7 +20,7 @@ from tandem.governance.admission import Admission, Refusal
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.ingest.event_mapping import EventMapping, EventRows, find_event_mapping
-from tandem.ingest.events import parse_record
+from tandem.ingest.events import parse_records
 from tandem.ingest.kafka import KafkaTopic
 from tandem.ingest.problem import Problem, Rejected
 from tandem.ingest.readers import BadRow, Row, RowFile
@@ -64,8 +64,7 @@ class EventIntake:
         received = datetime.now(UTC)
         outcomes: list[EventOutcome | None] = [None] * len(records)
         parsed: list[tuple[int, QueryRecord | EventRecord]] = []
-        for index, values in enumerate(records):
-            record = parse_record(values)
+        for index, record in enumerate(parse_records(records)):
             if isinstance(record, Problem):
                 outcomes[index] = _refused(record)
             else:

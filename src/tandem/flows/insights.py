@@ -28,6 +28,7 @@ from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.insights.clicks import cascade, ctr_by_position, position_bias
 from tandem.insights.drift import Drift, drift
+from tandem.insights.engines import engine_named
 from tandem.insights.evidence import (
     categories_wanted,
     held_out_order,
@@ -163,12 +164,17 @@ def simulate_shop(
 
 
 def report_insights(
-    layout: Layout, events: Sequence[Path] = (), *, actor: str | None = None
+    layout: Layout,
+    events: Sequence[Path] = (),
+    *,
+    engine: str | None = None,
+    actor: str | None = None,
 ) -> InsightReport:
     """Look for failures in the stored events of a workspace, or in Parquet files of `AdmittedEvent`
-    rows; the report is kept in the workspace. actor: who asks, for the audit log; by default the
+    rows; the report is kept in the workspace. engine: where the batch jobs run, `duckdb` or
+    `spark`; by default as `tandem.toml` says. actor: who asks, for the audit log; by default the
     user of the system. NotFound where there are no events."""
-    with _tables(layout, events, actor) as tables:
+    with _tables(layout, events, engine, actor) as tables:
         report = _report(layout, tables)
     write_json_atomic(layout.reports / REPORT, report.to_json())
     return report
@@ -191,10 +197,16 @@ def kept_report(layout: Layout) -> dict[str, Any]:
 
 
 def try_fix(
-    layout: Layout, finding_id: str, events: Sequence[Path] = (), *, actor: str | None = None
+    layout: Layout,
+    finding_id: str,
+    events: Sequence[Path] = (),
+    *,
+    engine: str | None = None,
+    actor: str | None = None,
 ) -> Trial:
-    """Try the fix of one finding offline. NotFound for an id that the events do not give."""
-    with _tables(layout, events, actor) as tables:
+    """Try the fix of one finding offline. engine, actor: as for `report_insights`. NotFound for an
+    id that the events do not give."""
+    with _tables(layout, events, engine, actor) as tables:
         report = _report(layout, tables)
         found = [f for f in report.found.findings if f.id == finding_id]
         if not found:
@@ -222,30 +234,40 @@ class InsightDesk:
 
 
 @contextmanager
-def _tables(layout: Layout, events: Sequence[Path], actor: str | None) -> Iterator[Tables]:
+def _tables(
+    layout: Layout, events: Sequence[Path], engine: str | None, actor: str | None
+) -> Iterator[Tables]:
     """Tables over what may be read for analytics; the reading is recorded in the audit log."""
-    with tempfile.TemporaryDirectory() as spill, Tables(spill=Path(spill)) as tables:
-        for file in events:
-            if not file.is_file():
-                raise InvalidInput("no such file", file=str(file), remedy="check the name")
-        reader = EventReader(layout, Purpose.ANALYTICS, actor=actor or os_actor())
-        if events:
-            tables.files(events, "given")
-            reader.view(tables.db, "given", "allowed")
+    for file in events:
+        if not file.is_file():
+            raise InvalidInput("no such file", file=str(file), remedy="check the name")
+    settings = layout.settings()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        runs_on = engine_named(engine or settings.engine, folder, settings.spark)
+        with Tables(spill=folder, engine=runs_on) as tables:
+            yield _filled(tables, layout, events, actor)
+
+
+def _filled(tables: Tables, layout: Layout, events: Sequence[Path], actor: str | None) -> Tables:
+    reader = EventReader(layout, Purpose.ANALYTICS, actor=actor or os_actor())
+    if events:
+        tables.files(events, "named")
+        reader.view(tables.db, "named", "allowed")
+        tables.build("allowed")
+    else:
+        with reader.reading() as allowed:
+            if not allowed.stored:
+                raise NotFound(
+                    f"no events in {layout.root}",
+                    remedy="send some (POST /v1/events), or name files with --events",
+                )
+            allowed.view(tables.db, "allowed")
             tables.build("allowed")
-        else:
-            with reader.reading() as allowed:
-                if not allowed.stored:
-                    raise NotFound(
-                        f"no events in {layout.root}",
-                        remedy="send some (POST /v1/events), or name files with --events",
-                    )
-                allowed.view(tables.db, "allowed")
-                tables.build("allowed")
-        if layout.catalog.live() is not None:
-            products = [p for batch in read_products(layout) for p in batch]
-            tables.catalogue(product_table(products))
-        yield tables
+    if layout.catalog.live() is not None:
+        products = [p for batch in read_products(layout) for p in batch]
+        tables.catalogue(product_table(products))
+    return tables
 
 
 def _report(layout: Layout, tables: Tables) -> InsightReport:

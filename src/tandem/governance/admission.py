@@ -36,6 +36,7 @@ ONE_AT_A_TIME = frozenset({QUERY_ACTION, "click", "add_to_cart", "remove_from_ca
 MOST_A_MINUTE = 120
 MOST_CLIENTS = 50_000
 
+_NONE: tuple[str, ...] = ()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # The earliest time that a shop's log can hold; what lies before is a broken clock or a 0.
@@ -83,6 +84,8 @@ class Admission:
     ) -> None:
         self._pseudonyms = pseudonyms
         self._ledger = ledger if pseudonyms.rotated else None
+        # Who was not known under an earlier key has nothing to be carried.
+        self._person = pseudonyms.of if self._ledger is None else self._carry
         self._carried: OrderedDict[str, None] = OrderedDict()
         self._oldest = None if oldest is None else oldest // _MICROSECOND
         self._rates = _Rates()
@@ -102,21 +105,22 @@ class Admission:
         now = microseconds(received)
         offset = 0 if sent is None else now - microseconds(sent)
         shift = offset if abs(offset) > SKEW else 0
+        earliest = EARLIEST if self._oldest is None else max(EARLIEST, now - self._oldest)
+        newest = now + FUTURE
         done = Admitted()
-        latest: dict[str, int] = {}
         for index, record in records:
-            happened = microseconds(record.timestamp) + shift
-            refusal = self._refusal(index, happened, now)
-            if refusal is not None:
-                done.refusals.append(refusal)
-                done.counts[refusal.code] += 1
+            happened = (record.timestamp - _EPOCH) // _MICROSECOND + shift
+            if earliest <= happened <= newest:
+                done.rows.append(self._row(record, happened, now, shift))
                 continue
-            row = self._row(record, happened, now, shift)
-            done.rows.append(row)
-            self._count(done.counts, row, latest)
+            refusal = self._refusal(index, happened, now)
+            done.refusals.append(refusal)
+            done.counts[refusal.code] += 1
+        _count(done)
         return done
 
-    def _refusal(self, index: int, happened: int, now: int) -> Refusal | None:
+    def _refusal(self, index: int, happened: int, now: int) -> Refusal:
+        """Why a time that is out of bounds is."""
         if happened > now + FUTURE:
             return Refusal(
                 index,
@@ -134,62 +138,66 @@ class Admission:
                 f"lies more than {days} days back",
                 "import history from a file: tandem import events",
             )
-        if happened < EARLIEST:
-            return Refusal(
-                index, "too_old", "timestamp", "lies before 1980", "check the unit of the time"
-            )
-        return None
+        return Refusal(
+            index, "too_old", "timestamp", "lies before 1980", "check the unit of the time"
+        )
 
     def _row(
         self, record: QueryRecord | EventRecord, happened: int, now: int, shift: int
     ) -> AdmittedEvent:
         of = self._person
-        query = record if isinstance(record, QueryRecord) else None
-        event = record if isinstance(record, EventRecord) else None
-        action = QUERY_ACTION if event is None else event.action_name
         client = of("client", record.client_id)
-        text, masked = (None, ()) if record.user_query is None else mask(record.user_query)
-        amount = None if event is None else event.amount
-        watch = None if event is None else event.watch
-        shown: tuple[str, ...] = ()
-        if query is not None:
-            shown = query.object_ids
-        elif watch is not None:
-            shown = watch.product_ids
+        session, user, order = record.session_id, record.user_id, None
+        text, masked = (None, _NONE) if record.user_query is None else mask(record.user_query)
+        object_id = position = quantity = amount = currency = total = latency_ms = None
+        content = creator_id = seconds = duration = None
+        shown = filters = _NONE
+        if isinstance(record, QueryRecord):
+            action = QUERY_ACTION
+            shown, filters = record.object_ids, record.filters
+            total, latency_ms = record.total, record.latency_ms
+        else:
+            action, object_id = record.action_name, record.object_id
+            position, quantity = record.position, record.quantity
+            order = record.order_id
+            if (money := record.amount) is not None:
+                amount, currency = format(money.amount, "f"), money.currency
+            if (watch := record.watch) is not None:
+                content, creator_id = watch.content, watch.creator_id
+                seconds, duration = watch.seconds, watch.duration
+                shown = watch.product_ids
         return {
             "event_key": self._pseudonyms.event_key(record.event_id),
             "action_name": action,
             "timestamp": happened,
             "received": now,
             "client": client,
-            "session": None if record.session_id is None else of("session", record.session_id),
-            "user": None if record.user_id is None else of("user", record.user_id),
+            "session": None if session is None else of("session", session),
+            "user": None if user is None else of("user", user),
             "query_id": record.query_id,
             "user_query": text,
             "masked": masked,
             "language": record.language,
-            "object_id": None if event is None else event.object_id,
-            "position": None if event is None else event.position,
-            "quantity": None if event is None else event.quantity,
-            "amount": None if amount is None else format(amount.amount, "f"),
-            "currency": None if amount is None else amount.currency,
-            "order": None
-            if event is None or event.order_id is None
-            else of("order", event.order_id),
-            "total": None if query is None else query.total,
+            "object_id": object_id,
+            "position": position,
+            "quantity": quantity,
+            "amount": amount,
+            "currency": currency,
+            "order": None if order is None else of("order", order),
+            "total": total,
             "object_ids": shown,
-            "content": None if watch is None else watch.content,
-            "creator_id": None if watch is None else watch.creator_id,
-            "seconds": None if watch is None else watch.seconds,
-            "duration": None if watch is None else watch.duration,
+            "content": content,
+            "creator_id": creator_id,
+            "seconds": seconds,
+            "duration": duration,
             "device": record.device,
-            "filters": () if query is None else query.filters,
-            "latency_ms": None if query is None else query.latency_ms,
+            "filters": filters,
+            "latency_ms": latency_ms,
             "traffic": self._traffic(record, action, client, happened),
             "clock": "shifted" if shift else "kept",
         }
 
-    def _person(self, domain: str, identifier: str) -> Pseudonym:
+    def _carry(self, domain: str, identifier: str) -> Pseudonym:
         """A pseudonym; what its person decided under an earlier key goes on for it."""
         new = self._pseudonyms.of(domain, identifier)
         if self._ledger is not None and domain in ("client", "user") and new not in self._carried:
@@ -212,8 +220,11 @@ class Admission:
             return "bot_agent"
         return "bot_rate" if too_fast else "shopper"
 
-    @staticmethod
-    def _count(counts: Counter[str], row: AdmittedEvent, latest: dict[str, int]) -> None:
+
+def _count(done: Admitted) -> None:
+    """What the rules did to the rows that were admitted together."""
+    counts, latest = done.counts, dict[str, int]()
+    for row in done.rows:
         happened, client = row["timestamp"], row["client"]
         if row["clock"] == "shifted":
             counts["shifted"] += 1

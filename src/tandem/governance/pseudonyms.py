@@ -9,6 +9,7 @@ for requests of data subjects until it is retired.
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import json
 import os
@@ -114,6 +115,7 @@ class Pseudonyms:
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
         self._of = _remembered(ring.current, ring.keys[ring.current])
+        self._event_digest = keyed_digest(ring.event_key)
 
     def of(self, domain: str, identifier: str) -> Pseudonym:
         """The pseudonym of an identifier. `domain` (`client`, `session`, …) keeps the same text
@@ -133,7 +135,7 @@ class Pseudonyms:
 
     def event_key(self, event_id: str) -> str:
         """32 hex digits for an event id; they stay the same when keys are rotated."""
-        return hmac.digest(self._ring.event_key, event_id.encode(), "sha256").hex()[:32]
+        return self._event_digest(event_id.encode()).hex()[:32]
 
 
 def open_ring(layout: Layout, environment: Mapping[str, str] = os.environ) -> KeyRing:
@@ -207,6 +209,22 @@ def _save(layout: Layout, ring: KeyRing, environment: Mapping[str, str]) -> KeyR
     write_atomic(path, ring.to_json())  # a new file of mkstemp is 0600, and stays so
     fsync_directory(path.parent)
     return ring
+
+
+def keyed_digest(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA256 under a key of at most 64 bytes, for many messages: both pads are hashed once
+    (RFC 2104, section 4). `hmac.digest`, which it equals, hashes them with each message, in twice
+    the time."""
+    block = key.ljust(hashlib.sha256().block_size, b"\0")
+    inner, outer = (hashlib.sha256(bytes(b ^ pad for b in block)) for pad in (0x36, 0x5C))
+
+    def digest(message: bytes) -> bytes:
+        within, around = inner.copy(), outer.copy()
+        within.update(message)
+        around.update(within.digest())
+        return around.digest()
+
+    return digest
 
 
 def _pseudonym(name: str, key: bytes, domain: str, identifier: str) -> Pseudonym:

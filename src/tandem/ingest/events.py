@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,9 +11,20 @@ from tandem.contracts.events import EventRecord, QueryRecord, Record
 from tandem.ingest.problem import Problem
 
 _RECORD: TypeAdapter[QueryRecord | EventRecord] = TypeAdapter(Record)
+_RECORDS: TypeAdapter[list[QueryRecord | EventRecord]] = TypeAdapter(list[Record])
 _SHAPE = Problem(
     "contract", None, "not a JSON object", "send each record as an object; see docs/events.md"
 )
+
+
+def parse_records(batch: Sequence[Any]) -> list[QueryRecord | EventRecord | Problem]:
+    """`parse_record` of each: all of them at once, one by one only where something is wrong."""
+    if all(type(values) is dict and "kind" in values for values in batch):
+        try:
+            return list(_RECORDS.validate_python(batch))
+        except ValidationError:
+            pass
+    return [parse_record(values) for values in batch]
 
 
 def parse_record(values: Any) -> QueryRecord | EventRecord | Problem:

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.insights.jobs import PLACES
 from tandem.insights.tables import Tables
 
 Floats = NDArray[np.float64]
-PLACES = 10
 _WEIGHT = 3.0  # impressions that a pair's attraction is drawn to the mean with, against noise
 _TOLERANCE = 1e-4
 _MOST_ROUNDS = 200
@@ -49,46 +49,35 @@ def ctr_by_position(tables: Tables, places: int = PLACES) -> list[dict[str, floa
     """Impressions, clicks and click-through rate by place. A place nobody was shown is left out:
     no rate is not rate 0."""
     return tables.rows(
-        """SELECT position, count(*) AS impressions, count(*) FILTER (clicked) AS clicks,
-                  avg(clicked::INT) AS ctr
-           FROM shown WHERE position <= $places GROUP BY position ORDER BY position""",
+        """SELECT position, impressions, clicks, clicks / impressions AS ctr
+           FROM places WHERE position <= $places ORDER BY position""",
         {"places": places},
     )
 
 
-def position_bias(tables: Tables, places: int = PLACES) -> PositionBias:
-    """Fit the PBM on everything shown at the first `places`.
+def position_bias(tables: Tables) -> PositionBias:
+    """Fit the PBM on everything shown at the first `PLACES`.
 
-    DuckDB sums up impressions and clicks by (query text, product, place); EM runs on the sums.
+    EM runs on impressions and clicks by (query text, product, place), which a batch job sums up.
     Pairs that were shown at one place only tell nothing about examination and are left out.
     """
     found = tables.db.execute(
-        """
-        WITH pairs AS (
-            SELECT hash(text, language) AS asked, product, position,
-                   count(*) AS n, count(*) FILTER (clicked) AS c
-            FROM shown JOIN searches USING (query_id)
-            WHERE position <= ? GROUP BY ALL
-        ), telling AS (
-            SELECT asked, product, row_number() OVER () - 1 AS pair
-            FROM pairs GROUP BY asked, product
-            HAVING count(*) > 1
-        )
-        SELECT pair, position - 1 AS place, n, c FROM pairs JOIN telling USING (asked, product)
-        """,
-        [places],
+        "SELECT hash(text, language, product) AS pair, position - 1 AS place, n, c FROM pairs"
     ).fetchnumpy()
-    shown = np.zeros(places, dtype=np.int64)
-    for row in ctr_by_position(tables, places):
+    shown = np.zeros(PLACES, dtype=np.int64)
+    for row in ctr_by_position(tables):
         shown[int(row["position"]) - 1] = row["impressions"]
-    place = np.asarray(found["place"], dtype=np.int64)
-    pair = np.asarray(found["pair"], dtype=np.int64)
-    n = np.asarray(found["n"], dtype=np.float64)
-    c = np.asarray(found["c"], dtype=np.float64)
+    named, place = np.asarray(found["pair"]), np.asarray(found["place"], dtype=np.int64)
+    # In one order, whichever the rows come in: sums of floats depend on it.
+    order = np.lexsort((place, named))
+    _, pair = np.unique(named[order], return_inverse=True)
+    place = place[order]
+    n = np.asarray(found["n"], dtype=np.float64)[order]
+    c = np.asarray(found["c"], dtype=np.float64)[order]
     if not place.size:
-        return PositionBias(np.full(places, np.nan), shown, 0)
-    examination = 1.0 / np.sqrt(np.arange(1, places + 1))
-    by_place = np.bincount(place, weights=n, minlength=places)
+        return PositionBias(np.full(PLACES, np.nan), shown, 0)
+    examination = 1.0 / np.sqrt(np.arange(1, PLACES + 1))
+    by_place = np.bincount(place, weights=n, minlength=PLACES)
     by_pair = np.bincount(pair, weights=n)
     attraction = np.full(by_pair.size, 0.2)
     rounds, moved = 0, 1.0
@@ -101,7 +90,7 @@ def position_bias(tables: Tables, places: int = PLACES) -> PositionBias:
         attraction = np.bincount(pair, weights=liked, minlength=by_pair.size)
         mean = c.sum() / np.maximum((n * examination[place]).sum(), 1e-12)
         attraction = (attraction + _WEIGHT * min(mean, 0.9)) / (by_pair + _WEIGHT)
-        fresh = np.bincount(place, weights=looked, minlength=places) / np.maximum(by_place, 1e-12)
+        fresh = np.bincount(place, weights=looked, minlength=PLACES) / np.maximum(by_place, 1e-12)
         fresh = fresh / max(float(fresh[0]), 1e-12) if by_place[0] else fresh
         fresh = np.minimum(fresh, 1.0)
         moved = float(np.abs(fresh - examination).max())

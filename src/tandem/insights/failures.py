@@ -29,9 +29,10 @@ from typing import Any
 import numpy as np
 
 from tandem.contracts.insight import Cause
-from tandem.insights.clicks import PLACES, position_bias
+from tandem.insights.clicks import position_bias
 from tandem.insights.evidence import quoted
 from tandem.insights.findings import Finding, Findings, Fix, Group, Interval
+from tandem.insights.jobs import PLACES
 from tandem.insights.statistics import (
     Z95,
     benjamini_hochberg,
@@ -52,6 +53,7 @@ DEAR = math.log(1.5)  # shown prices over the category's usual ones
 SLOW_MS = 1_500.0  # and four times the usual wait
 RANKED = 1.3  # attraction of the lower places over that of the top three, at least
 _ACCEPT = 0.01  # p-value from which a group counts as explained
+_MOST = 0.5 + 1e-9  # more than half, whichever way a sum of halves is rounded
 _FLOOR = 0.02  # a symptom's base rate is taken for no less
 # A second try helps if it succeeds this much as often as healthy needs: with another word, and
 # with the word left out, which also those try who are content with less.
@@ -98,7 +100,8 @@ class _Search:
                       (SELECT count(*) FROM sessions) AS sessions,
                       (SELECT min(started) FROM sessions) AS started,
                       (SELECT max(ended) FROM sessions) AS ended,
-                      (SELECT mode(currency) FROM visits WHERE action = 'purchase') AS currency"""
+                      (SELECT mode(currency ORDER BY currency) FROM visits
+                       WHERE action = 'purchase') AS currency"""
         )[0]
         if about["searches"]:
             self._healthy()
@@ -162,14 +165,14 @@ class _Search:
             WHERE category IS NOT NULL GROUP BY query_id, category;
 
             CREATE OR REPLACE TEMP TABLE chain_category AS
-            SELECT chain, arg_max(category, weight) AS category FROM (
+            SELECT chain, arg_max(category, (weight, category)) AS category FROM (
                 SELECT chain, category, sum(weight) AS weight
                 FROM engaged JOIN searches USING (query_id) GROUP BY chain, category
             ) GROUP BY chain;
 
             -- Of a text: of its own clicks where there are enough, else of the chains it is in.
             CREATE OR REPLACE TEMP TABLE text_category AS
-            SELECT text, arg_max(category, weight) AS category FROM (
+            SELECT text, arg_max(category, (weight, category)) AS category FROM (
                 SELECT text, category, sum(weight) AS weight FROM (
                     SELECT text, category, weight FROM engaged JOIN searches USING (query_id)
                     UNION ALL
@@ -201,8 +204,9 @@ class _Search:
                    coalesce(t.category, c.category) AS category,
                    results = 0 AS zero, results BETWEEN 1 AND {FEW - 1} AS few,
                    coalesce(latency_ms > slow_ms, FALSE) AS slow,
-                   coalesce(empty > 0.5, FALSE) AS empty, coalesce(dear > {DEAR}, FALSE) AS dear,
-                   coalesce(elsewhere > 0.5, FALSE) AS elsewhere,
+                   coalesce(empty > {_MOST}, FALSE) AS empty,
+                   coalesce(dear > {DEAR}, FALSE) AS dear,
+                   coalesce(elsewhere > {_MOST}, FALSE) AS elsewhere,
                    chain_carts > 0 AS success, chain_sales
             FROM searches s CROSS JOIN waits
             LEFT JOIN looked USING (query_id)
@@ -210,8 +214,8 @@ class _Search:
             LEFT JOIN chain_category c USING (chain);
 
             CREATE OR REPLACE TEMP TABLE chains AS
-            SELECT chain, any_value(client) AS client, any_value(language) AS language,
-                   any_value(device) AS device, any_value(success) AS success,
+            SELECT chain, arg_min(client, turn) AS client, arg_min(language, turn) AS language,
+                   arg_min(device, turn) AS device, any_value(success) AS success,
                    any_value(chain_sales) AS sales, arg_min(category, turn) AS category,
                    min(turn) AS turn,
                    NOT bool_or(zero OR few OR slow OR empty OR dear OR elsewhere) AS healthy
@@ -368,7 +372,7 @@ class _Search:
                        count(DISTINCT client) AS clients
                 FROM (SELECT *, unnest(filters) AS filter FROM open)
                 GROUP BY filter HAVING n >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS}
-                ORDER BY k DESC"""
+                ORDER BY k DESC, filter"""
         )
         without = self.tables.rows(
             "SELECT avg(zero::INT) AS rate FROM open WHERE len(filters) = 0"
@@ -401,7 +405,7 @@ class _Search:
         rows = self.tables.rows(
             f"""SELECT category, count(*) AS searches FROM open
                 WHERE zero AND list_contains(filters, {quoted(name)}) AND category IS NOT NULL
-                GROUP BY category ORDER BY searches DESC LIMIT 10"""
+                GROUP BY category ORDER BY searches DESC, category LIMIT 10"""
         )
         return {"categories": [r["category"] for r in rows]}
 
@@ -480,7 +484,7 @@ class _Search:
         now = self.tables.rows(
             f"""SELECT count(*) AS n, count(*) FILTER ({symptom}) AS k,
                        count(DISTINCT client) AS clients,
-                       mode(language) AS language FROM open WHERE {where}"""
+                       mode(language ORDER BY language) AS language FROM open WHERE {where}"""
         )[0]
         if now["n"] < MIN_SEARCHES or now["clients"] < MIN_CLIENTS:
             return
@@ -566,7 +570,8 @@ class _Search:
         for where, group, k, n in self._groups("elsewhere"):
             texts = self._texts(where)
             shown = self.tables.rows(
-                f"""SELECT mode(p.category) AS category FROM shown JOIN products p USING (product)
+                f"""SELECT mode(p.category ORDER BY p.category) AS category
+                    FROM shown JOIN products p USING (product)
                     WHERE position <= 5 AND p.category <> {quoted(group.category or "")}
                       AND query_id IN (SELECT query_id FROM open WHERE {where} AND elsewhere)"""
             )[0]["category"]
@@ -775,8 +780,8 @@ class _Search:
         out = []
         for column in ("category", "text"):
             rows = self.tables.rows(
-                f"""SELECT {column} AS value, mode(language) AS language,
-                           any_value(category) AS category, count(*) AS n,
+                f"""SELECT {column} AS value, mode(language ORDER BY language) AS language,
+                           min(category) AS category, count(*) AS n,
                            count(*) FILTER ({symptom}) AS k, count(DISTINCT client) AS clients
                     FROM open WHERE {column} IS NOT NULL GROUP BY 1
                     HAVING n >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS} AND k >= {AFFECTED} * n
@@ -953,7 +958,9 @@ class _Search:
 
     def _language(self, where: str) -> str | None:
         return _stated(
-            self.tables.rows(f"SELECT mode(language) AS l FROM open WHERE {where}")[0]["l"]
+            self.tables.rows(
+                f"SELECT mode(language ORDER BY language) AS l FROM open WHERE {where}"
+            )[0]["l"]
         )
 
 

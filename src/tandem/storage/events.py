@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
 from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
@@ -700,7 +701,8 @@ def _encoded(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import orjson
     import pyarrow as pa
 
-    text = orjson.dumps({name: [row[name] for row in rows] for name in schema().names})
+    columns = {name: list(map(itemgetter(name), rows)) for name in schema().names}
+    text = orjson.dumps(columns)
     packed_text: bytes = pa.Codec("zstd").compress(text, asbytes=True)
     return _SIZE.pack(len(text)) + packed_text
 

@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.contracts.insight import ENGINES
 from tandem.storage.atomic import write_atomic
 
 SETTINGS = "tandem.toml"
@@ -128,6 +129,8 @@ class Settings:
     dataset: str | None = None
     simulated: bool = False
     retention: Mapping[str, int] = field(default_factory=dict)
+    engine: str = "duckdb"
+    spark: Mapping[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_toml(self) -> str:
@@ -141,9 +144,14 @@ class Settings:
         if self.dataset:
             lines.append(f'dataset = "{self.dataset}"')
         lines.append(f"simulated = {'true' if self.simulated else 'false'}")
+        if self.engine != "duckdb":
+            lines.append(f'engine = "{self.engine}"  # where batch jobs over events run')
         if self.retention:
             lines += ["", "[retention]  # days that events are kept, by category"]
             lines += [f"{category} = {days}" for category, days in self.retention.items()]
+        if self.spark:
+            lines += ["", "[spark]  # properties of Spark"]
+            lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in self.spark.items()]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -154,7 +162,16 @@ class Settings:
             raise InvalidInput(
                 f"not valid TOML: {error}", file=str(path), remedy="correct the file by hand"
             ) from None
-        known = {"name", "currency", "encoder", "dataset", "simulated", "retention"}
+        known = {
+            "name",
+            "currency",
+            "encoder",
+            "dataset",
+            "simulated",
+            "retention",
+            "engine",
+            "spark",
+        }
         for key in values:
             if key not in known:
                 raise InvalidInput(
@@ -163,7 +180,8 @@ class Settings:
                     field=key,
                     remedy=f"use one of: {', '.join(sorted(known))}",
                 )
-        for key, kind in (("name", str), ("currency", str), ("encoder", str), ("simulated", bool)):
+        kinds = {"name": str, "currency": str, "encoder": str, "simulated": bool, "engine": str}
+        for key, kind in kinds.items():
             if key in values and not isinstance(values[key], kind):
                 raise InvalidInput(
                     f"must be a {kind.__name__}",
@@ -178,6 +196,21 @@ class Settings:
                 file=str(path),
                 field="retention",
                 remedy="write, say: [retention] and below it: searches = 395",
+            )
+        if values.get("engine", "duckdb") not in ENGINES:
+            raise InvalidInput(
+                f"there is no engine '{values['engine']}'",
+                file=str(path),
+                field="engine",
+                remedy=f"use one of: {', '.join(ENGINES)}",
+            )
+        spark = values.get("spark", {})
+        if not isinstance(spark, dict) or {type(v) for v in spark.values()} - {str}:
+            raise InvalidInput(
+                "must be a table of texts",
+                file=str(path),
+                field="spark",
+                remedy='write, say: [spark] and below it: "spark.master" = "local[4]"',
             )
         if values.get("encoder") == "none":
             values["encoder"] = None
