@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tandem.contracts.consent import Decision, Purpose
@@ -12,9 +13,11 @@ from tandem.contracts.privacy import (
     ErasureRequest,
     PersonRole,
     PersonStanding,
+    PrivacyBudget,
     PrivacyOverview,
     PurposeBasis,
     StoredCollection,
+    StoredField,
 )
 
 AT = "2026-03-01T12:00:00+00:00"
@@ -34,16 +37,31 @@ class SmallOffice:
         return PrivacyOverview(
             stored=(
                 StoredCollection(
-                    name="events", description="What shoppers did.", people=("customer",), fields=9
+                    name="events",
+                    description="What shoppers did.",
+                    people=("customer",),
+                    fields=(
+                        StoredField(name="client", categories=("user.unique_id.pseudonymous",)),
+                        StoredField(
+                            name="user_query", categories=("user.behavior.search_history",)
+                        ),
+                    ),
                 ),
             ),
             purposes=(PurposeBasis(purpose="search", basis="legitimate_interests"),),
             requests=tuple(self.erased.values()),
+            budgets=(
+                PrivacyBudget(tenant="Acme", reports=3, spent=1.0, total=4.0),
+                PrivacyBudget(tenant="Globex", reports=1, spent=0.0, total=4.0),
+            ),
             audit=AuditState(
                 ok=True, entries=len(self.acts), head="0" * 64, problems=(), last=last
             ),
             simulated=True,
         )
+
+    def data_map(self) -> dict[str, Any]:
+        return {"dataset": [{"fides_key": "small"}], "system": []}
 
     def person(self, identifier: str, role: PersonRole, actor: str) -> PersonStanding:
         self.acts.append((actor, "consent.show"))
@@ -65,6 +83,20 @@ class SmallOffice:
     def export(self, identifier: str, role: PersonRole, actor: str) -> dict[str, Any]:
         self.acts.append((actor, "rights.export"))
         return {"events": [], "pseudonyms": ["k1.pseudonym"]}
+
+    def correct(
+        self,
+        identifier: str,
+        role: PersonRole,
+        event: str,
+        changes: Mapping[str, str | None],
+        reason: str,
+        actor: str,
+    ) -> dict[str, Any]:
+        if event != "e1":
+            raise NotFound(f"no event '{event}' of this person", remedy="see the copy")
+        self.acts.append((actor, "rights.correct"))
+        return {"event_key": event, **changes}
 
     def erase(self, identifier: str, role: PersonRole, actor: str) -> ErasureRequest:
         self.acts.append((actor, "rights.erase"))

@@ -32,8 +32,9 @@ def client(office: SmallOffice) -> Iterator[TestClient]:
 
 def test_nothing_without_a_key(client: TestClient) -> None:
     assert client.get("/v1/privacy").status_code == 401
-    for path in ("person", "consent", "export", "erasures"):
+    for path in ("person", "consent", "export", "corrections", "erasures"):
         assert client.post(f"/v1/privacy/{path}", json=ANNA).status_code == 401
+    assert client.get("/v1/privacy/data-map").status_code == 401
 
 
 def test_a_person_is_looked_up_decides_is_copied_and_erased(
@@ -54,6 +55,25 @@ def test_a_person_is_looked_up_decides_is_copied_and_erased(
     overview = client.get("/v1/privacy", headers=KEY)
     assert overview.json()["requests"][0]["id"] == erased["id"]
     assert "anna" not in overview.text
+
+
+def test_an_event_is_corrected(client: TestClient, office: SmallOffice) -> None:
+    body = {**ANNA, "event": "e1", "changes": {"quantity": "1"}, "reason": "typo"}
+    after = client.post("/v1/privacy/corrections", json=body, headers=KEY)
+    assert after.json() == {"event_key": "e1", "quantity": "1"}
+    assert office.acts == [("key:admin", "rights.correct")]
+    other = client.post("/v1/privacy/corrections", json={**body, "event": "e2"}, headers=KEY)
+    assert other.status_code == 404
+    assert client.post(
+        "/v1/privacy/corrections", json={**body, "changes": {}}, headers=KEY
+    ).status_code in (400, 422)
+
+
+def test_the_data_map_and_the_budgets_are_told(client: TestClient) -> None:
+    assert client.get("/v1/privacy/data-map", headers=KEY).json()["dataset"]
+    overview = client.get("/v1/privacy", headers=KEY).json()
+    assert overview["budgets"][0] == {"tenant": "Acme", "reports": 3, "spent": 1.0, "total": 4.0}
+    assert overview["stored"][0]["fields"][0]["categories"] == ["user.unique_id.pseudonymous"]
 
 
 def test_a_server_without_an_office_says_so() -> None:

@@ -12,13 +12,30 @@ PersonRole = Literal["user", "client", "creator"]
 """What an identifier names: a signed-in person, a browser or app, or a creator."""
 
 
+class StoredField(Frozen):
+    """One field of a record. categories: what kind of data it is, in fideslang's words."""
+
+    name: str
+    categories: tuple[str, ...]
+
+
 class StoredCollection(Frozen):
-    """One kind of record that is kept about people. fields: how many of them are personal."""
+    """One kind of record that is kept about people."""
 
     name: str
     description: str
     people: tuple[str, ...]
-    fields: int
+    fields: tuple[StoredField, ...]
+
+
+class PrivacyBudget(Frozen):
+    """What left the house for one merchant or creator. reports: all that were released to them.
+    spent, total: privacy loss (epsilon) of the noisy ones, and how much there may be."""
+
+    tenant: str
+    reports: int
+    spent: float
+    total: float
 
 
 class PurposeBasis(Frozen):
@@ -58,6 +75,7 @@ class PrivacyOverview(Frozen):
     stored: tuple[StoredCollection, ...]
     purposes: tuple[PurposeBasis, ...]
     requests: tuple[ErasureRequest, ...] = Field(description="Newest first")
+    budgets: tuple[PrivacyBudget, ...]
     audit: AuditState
     simulated: bool = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +15,18 @@ from tandem.contracts.privacy import (
     ErasureRequest,
     PersonRole,
     PersonStanding,
+    PrivacyBudget,
     PrivacyOverview,
     PurposeBasis,
     StoredCollection,
+    StoredField,
 )
 from tandem.flows import rights
 from tandem.flows.consent import decide, standing, subjects_of
 from tandem.flows.governing import workspace_data_map
 from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
+from tandem.governance.release import Releases
 from tandem.storage.layout import Layout
 
 SHOWN = 30  # entries of the audit log
@@ -44,7 +48,10 @@ class PrivacyDesk:
                     name=c["name"],
                     description=c["description"],
                     people=tuple(c["data_subjects"]),
-                    fields=len(c["fields"]),
+                    fields=tuple(
+                        StoredField(name=f["name"], categories=tuple(f["data_categories"]))
+                        for f in c["fields"]
+                    ),
                 )
                 for c in dataset["collections"]
             ),
@@ -53,8 +60,22 @@ class PrivacyDesk:
                 for purpose, basis in ConsentLedger(layout).bases().items()
             ),
             requests=tuple(_request(e) for e in reversed(rights.erasures(layout))),
+            budgets=self._budgets(),
             audit=self._audit(),
             simulated=layout.settings().simulated,
+        )
+
+    def data_map(self) -> dict[str, Any]:
+        """The whole data map, a fideslang manifest."""
+        return workspace_data_map(self._layout)
+
+    def _budgets(self) -> tuple[PrivacyBudget, ...]:
+        releases = Releases(self._layout)
+        if not releases.file.exists():
+            return ()
+        return tuple(
+            PrivacyBudget(tenant=tenant, reports=reports, spent=spent, total=releases.budget)
+            for tenant, reports, spent in releases.spending()
         )
 
     def _audit(self) -> AuditState:
@@ -94,6 +115,19 @@ class PrivacyDesk:
     def export(self, identifier: str, role: PersonRole, actor: str) -> dict[str, Any]:
         """Everything that is stored about a person."""
         return rights.export(self._layout, self._subjects(identifier, role), actor=actor)
+
+    def correct(
+        self,
+        identifier: str,
+        role: PersonRole,
+        event: str,
+        changes: Mapping[str, str | None],
+        reason: str,
+        actor: str,
+    ) -> dict[str, Any]:
+        """Put one event of a person right; the event afterwards."""
+        subjects = self._subjects(identifier, role)
+        return rights.correct(self._layout, subjects, event, changes, reason=reason, actor=actor)
 
     def erase(self, identifier: str, role: PersonRole, actor: str) -> ErasureRequest:
         """Erase a person everywhere and certify it."""

@@ -37,7 +37,7 @@ def corrected(row: Mapping[str, Any], changes: Mapping[str, str | None]) -> dict
         "client_id": "-",
         "timestamp": datetime.fromtimestamp(row["timestamp"] / 1e6, UTC),
         "user_query": new["user_query"],
-        "query_id": row["query_id"],
+        "query_id": row["query_id"] or ("-" if query else None),  # not what is corrected
         "language": new["language"],
         "device": new["device"],
     }

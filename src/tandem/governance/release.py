@@ -183,6 +183,14 @@ class Releases:
         with self._transaction() as connection:
             return _spent(connection, tenant)
 
+    def spending(self) -> list[tuple[str, int, float]]:
+        """By tenant: reports that were released, and the privacy loss of the noisy ones."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "SELECT tenant, count(*), total(epsilon) FROM reports GROUP BY tenant"
+                " ORDER BY tenant"
+            ).fetchall()
+
     def forget(self, people: Sequence[str]) -> int:
         """Remove people from what is kept for rule 3; how many cells held them. Totals stay."""
         import numpy as np

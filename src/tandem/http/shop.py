@@ -154,6 +154,8 @@ class PrivacyOffice(Protocol):
 
     def overview(self) -> PrivacyOverview: ...
 
+    def data_map(self) -> dict[str, Any]: ...
+
     def person(self, identifier: str, role: PersonRole, actor: str) -> PersonStanding: ...
 
     def decide(
@@ -161,6 +163,16 @@ class PrivacyOffice(Protocol):
     ) -> PersonStanding: ...
 
     def export(self, identifier: str, role: PersonRole, actor: str) -> dict[str, Any]: ...
+
+    def correct(
+        self,
+        identifier: str,
+        role: PersonRole,
+        event: str,
+        changes: Mapping[str, str | None],
+        reason: str,
+        actor: str,
+    ) -> dict[str, Any]: ...
 
     def erase(self, identifier: str, role: PersonRole, actor: str) -> ErasureRequest: ...
 

@@ -29,9 +29,8 @@ $("open").addEventListener("submit", async (event) => {
 
 async function load() {
   const office = await call("GET", "/v1/privacy", { key });
-  $("stored").replaceChildren(...office.stored.map((c) => h("li", {},
-    h("b", { class: "capital" }, plain(c.name)), h("span", { class: "muted" }, c.description),
-    h("span", { class: "label" }, `${c.fields} fields about ${c.people.map(plain).join(", ") || "nobody"}`))));
+  $("stored").replaceChildren(...office.stored.map(collection));
+  $("budgets").replaceChildren(...(office.budgets.length ? office.budgets.map(budget) : [h("li", { class: "muted" }, "No report has been released yet.")]));
   $("bases").replaceChildren(...office.purposes.map((p) => h("li", {}, h("b", {}, PURPOSES[p.purpose] || p.purpose), h("span", { class: "muted" }, BASES[p.basis] || p.basis))));
   $("requests").replaceChildren(...(office.requests.length ? office.requests.map(request) : [h("li", { class: "muted" }, "Nobody has asked for it yet.")]));
   const audit = office.audit;
@@ -40,6 +39,29 @@ async function load() {
   $("audit").replaceChildren(...audit.last.map((e) => h("tr", {}, h("td", { class: "num" }, e.sequence), h("td", {}, when(e.at)), h("td", {}, e.actor), h("th", { scope: "row" }, e.action),
     h("td", {}, Object.entries(e.details).filter(([, v]) => v !== null && v !== false).map(([k, v]) => `${plain(k)} ${v}`).join(", ")))));
 }
+
+function collection(c) {
+  return h("li", {}, h("details", {},
+    h("summary", {}, h("b", { class: "capital" }, plain(c.name)), " ", h("span", { class: "label" }, `${c.fields.length} fields about ${c.people.map(plain).join(", ") || "nobody"}`)),
+    h("span", { class: "muted" }, c.description),
+    h("dl", { class: "fields" }, c.fields.flatMap((f) => [h("dt", {}, f.name), h("dd", {}, f.categories.map(category).join(", ") || "–")]))));
+}
+
+// fideslang's words from the general to the particular: user.behavior.search_history.
+const category = (name) => plain(name).split(".").filter((part) => part !== "user").join(" › ");
+
+function budget(b) {
+  return h("li", {}, h("div", { class: "row" }, h("b", {}, b.tenant), h("span", { class: "label" }, `${b.reports} ${b.reports === 1 ? "report" : "reports"}`)),
+    h("label", { class: "muted" }, `${b.spent.toFixed(1)} of ${b.total.toFixed(1)} spent `, h("meter", { min: 0, max: b.total, value: b.spent, high: b.total * 0.75, optimum: 0 })));
+}
+
+$("map").addEventListener("click", async () => {
+  try {
+    save("data-map.json", await call("GET", "/v1/privacy/data-map", { key }));
+  } catch (error) {
+    $("open-error").textContent = said(error);
+  }
+});
 
 function request(r) {
   return h("li", {}, h("div", { class: "row" }, h("b", {}, r.id), h("span", { class: `label ${r.finished ? "ok" : "ask"}` }, r.state)),
@@ -72,6 +94,7 @@ function show(person) {
         h("button", { class: "quiet", type: "button", onclick: () => decide(purpose, allowed ? "withdrawn" : "granted") }, allowed ? "Withdraw" : "Grant"))))),
     h("p", { class: "acts" },
       h("button", { class: "quiet", type: "button", onclick: copy }, "Copy of all their data"),
+      h("button", { class: "quiet", type: "button", onclick: () => { $("correct-form").reset(); $("correct-error").textContent = ""; $("correct").showModal(); } }, "Correct an event …"),
       h("button", { class: "quiet danger", type: "button", onclick: () => { $("sure").value = ""; $("erase-error").textContent = ""; $("erase").showModal(); } }, "Erase …")));
 }
 
@@ -95,6 +118,19 @@ function save(name, value) {
   link.click();
   URL.revokeObjectURL(link.href);
 }
+
+$("correct-cancel").addEventListener("click", () => $("correct").close());
+$("correct-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const changes = { [$("correct-field").value]: $("correct-value").value.trim() || null };
+  try {
+    await call("POST", "/v1/privacy/corrections", { body: { ...who(), event: $("correct-event").value.trim(), changes, reason: $("correct-reason").value.trim() }, key });
+    $("correct").close();
+    await load();
+  } catch (error) {
+    $("correct-error").textContent = said(error);
+  }
+});
 
 $("cancel").addEventListener("click", () => $("erase").close());
 $("erase-form").addEventListener("submit", async (event) => {

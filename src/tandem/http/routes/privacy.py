@@ -38,6 +38,14 @@ class DecisionBody(Person):
     decision: Decision
 
 
+class CorrectionBody(Person):
+    event: str = Field(description="`event_key`, as in the copy", max_length=64)
+    changes: dict[str, Annotated[str, Field(max_length=512)] | None] = Field(
+        description="New values by field; null: unknown", min_length=1, max_length=8
+    )
+    reason: str = Field(description="Why it is wrong, for the audit log", max_length=200)
+
+
 def _office(serving: Serving) -> PrivacyOffice:
     return offered(serving.services.privacy, "this server has no privacy office")
 
@@ -49,6 +57,17 @@ async def overview(request: Request, who: _Officer) -> Response:
     office = _office(serving)
     found, _ = await serving.run(serving.slow, office.overview)
     return json_response(found)
+
+
+@router.get(
+    "/data-map", response_model=dict[str, Any], responses=documented(401, 403, 404, 429, 503)
+)
+async def data_map(request: Request, who: _Officer) -> Response:
+    """The data map as a fideslang manifest, for the register of processing (Art. 30 GDPR)."""
+    serving = of(request)
+    office = _office(serving)
+    found, _ = await serving.run(serving.slow, office.data_map)
+    return Response(orjson.dumps(found), media_type="application/json")
 
 
 @router.post("/person", response_model=PersonStanding, responses=_PROBLEMS)
@@ -83,6 +102,20 @@ async def export(request: Request, body: Person, who: _Officer) -> Response:
         serving.slow, lambda: office.export(body.identifier, body.role, who.actor)
     )
     return Response(orjson.dumps(found, default=str), media_type="application/json")
+
+
+@router.post("/corrections", response_model=dict[str, Any], responses=_PROBLEMS)
+async def correct(request: Request, body: CorrectionBody, who: _Officer) -> Response:
+    """Put right what is stored wrongly of one event of a person; the event afterwards."""
+    serving = of(request)
+    office = _office(serving)
+    found, _ = await serving.run(
+        serving.slow,
+        lambda: office.correct(
+            body.identifier, body.role, body.event, body.changes, body.reason, who.actor
+        ),
+    )
+    return Response(orjson.dumps(found), media_type="application/json")
 
 
 @router.post("/erasures", response_model=ErasureRequest, responses=_PROBLEMS)
