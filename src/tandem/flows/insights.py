@@ -24,6 +24,7 @@ from tandem.flows.import_ import create_workspace
 from tandem.flows.index import build_index
 from tandem.flows.search import answer
 from tandem.flows.view import View
+from tandem.flows.watch import watched
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.insights.clicks import cascade, ctr_by_position, position_bias
@@ -287,8 +288,13 @@ def _report(layout: Layout, tables: Tables) -> InsightReport:
             "examination": _numbers(bias.examination),
             "continuation": _numbers(onward.continuation),
         },
-        drift=drift(tables),
+        drift=_with_the_rest(drift(tables), layout),
     )
+
+
+def _with_the_rest(found: Drift, layout: Layout) -> Drift:
+    """Drift of what is in no event, after that of the events."""
+    return replace(found, alerts=(*found.alerts, *watched(layout)))
 
 
 def _numbers(values: Any) -> list[float | None]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tandem.insights.statistics import Z95, benjamini_hochberg
+from tandem.insights.statistics import Z95, benjamini_hochberg, psi_terms
 from tandem.insights.tables import FEW, TOLD, Tables
 
 DAY = 86_400_000_000  # µs
@@ -47,9 +47,11 @@ MIXES = {"query": "text", "language": "language", "device": "device"}
 class Alert:
     """Something that changed. kind `rate`: of `name`, mean over days before and now, difference
     with its 95 % interval. kind `mix`: `before` and `now` are None, `value` is the PSI. kind
-    `query`: one text's share of all searches. reasons: what contributes most, in words."""
+    `query`: one text's share of all searches. kind `catalogue` and `scores`: what ranking works
+    with, and what it gave; `value` is the PSI or the relative growth. reasons: what contributes
+    most, in words."""
 
-    kind: Literal["rate", "mix", "query"]
+    kind: Literal["rate", "mix", "query", "catalogue", "scores"]
     name: str
     says: str
     before: float | None
@@ -228,10 +230,9 @@ def _mix(tables: Tables, name: str, column: str, now: str) -> Alert | None:
     )
     if len(rows) < 2:
         return None
-    # Half a search each, so that what is new or gone has a logarithm.
-    k = np.array([r["k"] for r in rows]) + 0.5
-    j = np.array([r["j"] for r in rows]) + 0.5
-    terms = (k / k.sum() - j / j.sum()) * np.log((k / k.sum()) / (j / j.sum()))
+    k = np.array([r["k"] for r in rows])
+    j = np.array([r["j"] for r in rows])
+    terms = psi_terms(j, k)
     psi = float(terms.sum())
     if psi <= UNSTABLE:
         return None

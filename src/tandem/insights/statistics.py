@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,20 @@ def less_often(k: int, n: int, expected: float, expected_n: float, spread: float
     pooled = min(max((k + expected * expected_n) / (n + expected_n), 1e-6), 1 - 1e-6)
     deviation = math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / expected_n) + spread**2)
     return float(norm.sf((expected - k / n) / deviation))
+
+
+def psi(before: NDArray[Any], now: NDArray[Any]) -> float:
+    """Population stability index of two counts over the same values: the symmetrised
+    Kullback-Leibler divergence of their shares; half a case more each, so that what is new or gone
+    has a logarithm."""
+    return float(psi_terms(before, now).sum())
+
+
+def psi_terms(before: NDArray[Any], now: NDArray[Any]) -> NDArray[np.float64]:
+    """What each value adds to `psi`."""
+    j, k = before + 0.5, now + 0.5
+    shares = k / k.sum(), j / j.sum()
+    return np.asarray((shares[0] - shares[1]) * np.log(shares[0] / shares[1]), np.float64)
 
 
 def spread_between(successes: NDArray[np.float64], n: NDArray[np.float64]) -> float:

@@ -63,6 +63,14 @@ class ServedLog:
                     return served
         return None
 
+    def entries(self) -> Iterator[Served]:
+        """All lines, day by day, oldest day first."""
+        for file in sorted(self._folder.glob("*.jsonl")):
+            with file.open("rb") as lines:
+                for line in lines:
+                    if (served := _parsed(line)) is not None:
+                        yield served
+
     def sweep(self, today: date) -> list[str]:
         """Delete days older than `KEPT_DAYS`; their names."""
         oldest = (today - timedelta(days=KEPT_DAYS)).isoformat()

@@ -91,7 +91,7 @@ function alerts() {
     h("p", { class: "muted" }, `Since ${day(report.drift.now_from)}, beside the days before.`),
     h("ul", { class: "alerts" }, found.slice(0, 12).map((a) =>
       h("li", { class: a.worse === null ? "" : a.worse ? "worse" : "better" },
-        icon(a.kind === "mix" ? SHIFT : a.value > 0 ? UP : DOWN),
+        icon(["rate", "query"].includes(a.kind) || a.name === "products" ? (a.value > 0 ? UP : DOWN) : SHIFT),
         h("div", {}, h("span", { dir: "auto" }, told(a)),
           a.reasons.length ? h("small", { dir: "auto" }, `Most of it: ${a.reasons.join("; ")}`) : null)))));
 }
