@@ -16,7 +16,7 @@ from tandem.recommend.files import CLICKS, read_clicks, read_pairs
 from tandem.recommend.models import ItemKNN, Popularity, SessionKNN, Transitions, top
 from tandem.recommend.sessions import Pairs, Sessions, pairs_of
 from tandem.recommend.stacking import Sources, Stacked, examples
-from tandem.recommend.systems import NETWORKS, SYSTEMS, system
+from tandem.recommend.systems import NETWORKS, ON_REQUEST, SYSTEMS, system
 
 ITEMS = 60
 
@@ -185,8 +185,8 @@ def test_the_command_prints_the_agreed_shape(folder, tmp_path, capsys, monkeypat
     monkeypatch.setattr(sys, "argv", [*arguments, "--test", str(file), "--data", str(folder)])
     main()
     result = json.loads(capsys.readouterr().out)
-    assert set(result["systems"]) == set(SYSTEMS) - set(NETWORKS)
-    assert set(result["left_out"]) == set(NETWORKS)
+    assert set(result["systems"]) == set(SYSTEMS) - set(ON_REQUEST)
+    assert set(result["left_out"]) == set(SYSTEMS) & set(ON_REQUEST)
     for row in result["systems"].values():
         assert {"P@20", "MRR@20", "train_s", "p99_ms"} <= set(row)
         assert 0 <= row["MRR@20"] <= row["P@20"] <= 100

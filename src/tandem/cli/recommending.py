@@ -111,7 +111,7 @@ def _next_baskets(
     from tandem.flows.next_basket import MEASURES, evaluate_next_basket
 
     with progress_bars(quiet=json_) as bars:
-        result = evaluate_next_basket(dataset, test, data, systems, bars).to_json()
+        result = evaluate_next_basket(dataset, test, data, systems, bars, weights).to_json()
     if json_:
         print_json(result)
         return
@@ -120,7 +120,16 @@ def _next_baskets(
     for title in (*(f"{m} %" for m in MEASURES), "warm", "cold", "learns in", "p99"):
         accuracy.add_column(title, justify="right")
     beside.add_column("recommender", no_wrap=True)
-    for title in ("repeats %", "new %", "coverage", "novelty", "diversity", "not had", "gini"):
+    for title in (
+        "repeats %",
+        "new %",
+        "coverage",
+        "novelty",
+        "diversity",
+        "not had",
+        "gini",
+        "makers",
+    ):
         beside.add_column(title, justify="right")
     first = MEASURES[0]
     for name, m in result["systems"].items():
@@ -140,15 +149,27 @@ def _next_baskets(
             *(_percent(m[f"{first}_of_{kind}"]) for kind in ("repeats", "new")),
             *(f"{m[k]:.2f}" for k in ("coverage", "novelty_bits", "diversity", "new_to_person")),
             f"{m['concentration']:.2f}",
+            "–"
+            if (makers := m["exposure"]["merchant"]) is None
+            else f"{makers['concentration']:.2f}",
         )
     out.print(accuracy)
     out.print(beside)
+    for name, m in result["systems"].items():
+        if (cold := m["cold_items"]) is not None:
+            low, high = cold[f"{first}_interval"]
+            out.print(
+                f"{name} finds {cold[first]:.1f}% [dim]{low:.1f}–{high:.1f}[/] of the items that "
+                f"nobody had bought before among these {cold['items']:,}; drawing lots "
+                f"{cold['by_lot']:.1f}%."
+            )
     for name, remedy in result["left_out"].items():
         out.print(f"[dim]{name} is left out: {escape(remedy)}[/]")
     out.print(
         f"[dim]{result['people']:,} people ({result['people_cold']:,} cold), "
         f"{result['items']:,} items, {escape(result['protocol'])}; 95% intervals. Warm, cold, "
-        f"repeats and new: {first} of those people and items.[/]"
+        f"repeats and new: {first} of those people and items. Makers: Gini index of the places "
+        "that each gets.[/]"
     )
 
 

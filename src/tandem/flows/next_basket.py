@@ -3,29 +3,31 @@
 Everything before a day is known; every known person's first basket from that day on is to be
 foretold, over all items. Measures per person: Recall@20, NDCG@20 (Järvelin & Kekäläinen 2002,
 binary gains) and HR@20, whether any of the 20 was bought; their means with 95% intervals (BCa
-bootstrap over people). Beside accuracy: coverage, novelty, diversity and how much is new to the
-person.
+bootstrap over people). Beside accuracy: coverage, novelty, diversity, how much is new to the
+person, and how makers share the places; apart, items that nobody had bought before.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.contracts.errors import InvalidInput, MissingExtra
+from tandem.contracts.errors import InvalidInput, MissingExtra, NotFound
 from tandem.experiments.inference import bootstrap_intervals
-from tandem.flows.recommend import CUTOFF, Progress, dataset_file
+from tandem.flows.recommend import CUTOFF, Progress, chosen, dataset_file, fit
 from tandem.recommend.baskets import Baskets, NextBaskets, next_baskets
-from tandem.recommend.next_basket import BasketRecommender
+from tandem.recommend.goods import GOODS, UNKNOWN, Goods, read_goods
+from tandem.recommend.next_basket import BasketRecommender, Floats
 from tandem.recommend.sessions import Ints
 from tandem.recommend.systems import basket_recommenders, basket_system
 from tandem.recommend.transactions import LAYOUTS, read_baskets
+from tandem.retrieval.encoders import DEFAULT_ENCODER, load_encoder
 
 HELD_DAYS = 28.0
 BASELINE = "personal-frequency"
@@ -53,13 +55,56 @@ class Beyond:
 
 
 @dataclass(frozen=True)
+class Exposure:
+    """How makers share the places of all lists; merchants, where the data names them.
+
+    makers: those of the items known. coverage: share of them in any list. largest: share of places
+    of the one shown most. concentration: Gini index of places, concentration_of_sales: of lines
+    sold, to compare with. shifted: share of places that would have to change hands for makers to be
+    shown as they sell (total variation).
+    """
+
+    makers: int
+    coverage: float
+    largest: float
+    concentration: float
+    concentration_of_sales: float
+    shifted: float
+
+
+@dataclass(frozen=True)
+class ColdItems:
+    """Items that nobody had bought before, among themselves: (people,) Recall@20 of those who
+    bought some of them and had bought before, and what drawing lots would find."""
+
+    per_person: NDArray[np.float64]
+    items: int
+
+    def to_json(self) -> dict[str, Any]:
+        found = bootstrap_intervals(self.per_person[:, None], (0.0, 1.0), resamples=RESAMPLES)
+        return {
+            "people": len(self.per_person),
+            "items": self.items,
+            f"Recall@{CUTOFF}": round(100 * float(found.mean[0]), 2),
+            f"Recall@{CUTOFF}_interval": [
+                round(100 * float(found.low[0]), 2),
+                round(100 * float(found.high[0]), 2),
+            ],
+            "by_lot": round(100 * min(1.0, CUTOFF / self.items), 2),
+        }
+
+
+@dataclass(frozen=True)
 class BasketsMeasured:
-    """One recommender. per_person: (people, 3) of `MEASURES`, 0 … 1."""
+    """One recommender. per_person: (people, 3) of `MEASURES`, 0 … 1. exposure: None where makers
+    are unknown. cold_items: None for those who do not read what items say of themselves."""
 
     per_person: NDArray[np.float64]
     of_repeats: NDArray[np.float64]
     of_new: NDArray[np.float64]
     beyond: Beyond
+    exposure: Exposure | None
+    cold_items: ColdItems | None
     train_s: float
     p99_ms: float
 
@@ -110,6 +155,9 @@ class NextBasketComparison:
             "diversity": m.beyond.diversity,
             "new_to_person": m.beyond.new,
             "concentration": m.beyond.concentration,
+            # No data set here says which creator led to a purchase.
+            "exposure": {"merchant": m.exposure and asdict(m.exposure), "creator": None},
+            "cold_items": m.cold_items and m.cold_items.to_json(),
         }
         base = self.systems.get(BASELINE)
         if base is not None and base is not m:
@@ -146,17 +194,22 @@ def evaluate_next_basket(
     data: Path | None = None,
     systems: Sequence[str] = (),
     progress: Progress = lambda *_: None,
+    weights: Path | None = None,
 ) -> NextBasketComparison:
     """Learn from what was bought before a day, recommend to everybody who came back.
 
     test: a file of the same layout with what was bought afterwards; without it, the last 28 days
-    are kept back. Without `systems`, all that can be had are compared.
+    are kept back. Without `systems`, all are compared that can be had and that need not be named.
+    weights: folder of trained networks, as in `evaluate_next_item`. Texts and makers are those of
+    the data set, of items first sold after the split as well: a shop knows its goods before it
+    sells them.
     """
     if dataset not in LAYOUTS:
         raise InvalidInput(
             f"no baskets in '{dataset}'", field="dataset", remedy=f"use: {', '.join(LAYOUTS)}"
         )
-    models = {name: basket_system(name) for name in systems or basket_recommenders()}
+    named, left_out = chosen(systems, basket_recommenders())
+    models = {name: basket_system(name) for name in named}
     layout = LAYOUTS[dataset]
     shop, now = read_baskets(dataset_file(dataset, layout.file, data), layout, test)
     protocol = f"what was bought afterwards, {test.name}" if test is not None else ""
@@ -171,12 +224,18 @@ def evaluate_next_basket(
     histories = asked.histories
     bought = histories.table()
     bought.data[:] = 1
-    measured, left_out, trained, evaluated = {}, {}, 0.0, 0.0
+    goods = _goods(dataset, data, test, shop.ids)
+    content = None
+    if goods is not None and any(model.reads_content for model in models.values()):
+        content = text_vectors(goods.texts)
+    measured, trained, evaluated = {}, 0.0, 0.0
     for done, (name, model) in enumerate(models.items()):
         progress("recommenders", done, len(models))
         started = time.perf_counter()
         try:
-            model.fit(asked.known, now)
+            if content is not None:
+                model.describe(content)
+            fit(model, (asked.known, now), weights)
         except MissingExtra as missing:
             if systems:
                 raise
@@ -192,6 +251,8 @@ def evaluate_next_basket(
             of_repeats,
             of_new,
             _beyond(items, asked.known, bought),
+            _exposure(items, asked.known, goods),
+            _cold_items(model, asked, histories, now) if content is not None else None,
             round(fitted - started, 1),
             round(_p99(model, histories, now), 2),
         )
@@ -207,6 +268,70 @@ def evaluate_next_basket(
         round(trained, 1),
         round(evaluated, 1),
     )
+
+
+def _goods(dataset: str, data: Path | None, test: Path | None, ids: Any) -> Goods | None:
+    """What is known of the items; None where there is no file of it."""
+    layout = GOODS[dataset]
+    try:
+        paths = [dataset_file(dataset, layout.file, data)]
+    except NotFound:
+        return None
+    if test is not None and layout.file == LAYOUTS[dataset].file:
+        paths.append(test)
+    return read_goods(paths, layout, ids)
+
+
+def text_vectors(texts: Sequence[str]) -> Floats | None:
+    """(items, d) by the default encoder, rows of 0 without a text; None where there is none."""
+    distinct = sorted({text for text in texts if text})
+    encoder = load_encoder(DEFAULT_ENCODER)
+    if not distinct or encoder is None:
+        return None
+    place = {text: at for at, text in enumerate(distinct)}
+    vectors = np.zeros((len(distinct) + 1, encoder.dimension), np.float32)
+    vectors[:-1] = encoder.encode(distinct)
+    return vectors[[place.get(text, len(distinct)) for text in texts]]
+
+
+def _exposure(items: Ints, known: Baskets, goods: Goods | None) -> Exposure | None:
+    if goods is None or (goods.maker == UNKNOWN).all():
+        return None
+    sold = known.contents.counts()
+    makers = np.unique(goods.maker[(sold > 0) & (goods.maker != UNKNOWN)])
+    shown = goods.maker[items[items >= 0]]
+    places = np.bincount(shown[shown != UNKNOWN], minlength=goods.maker.max() + 1)[makers]
+    has_maker = goods.maker != UNKNOWN
+    lines = np.bincount(goods.maker[has_maker], sold[has_maker])[makers]
+    share, of_sales = places / max(1, places.sum()), lines / max(1, lines.sum())
+    return Exposure(
+        makers=int(makers.size),
+        coverage=round(float((places > 0).mean()), 4),
+        largest=round(float(share.max()), 4),
+        concentration=round(gini(places), 4),
+        concentration_of_sales=round(gini(lines.astype(np.int64)), 4),
+        shifted=round(float(np.abs(share - of_sales).sum() / 2), 4),
+    )
+
+
+def _cold_items(
+    model: BasketRecommender, asked: NextBaskets, histories: Baskets, now: float
+) -> ColdItems | None:
+    """How well items that nobody had bought are found among themselves."""
+    if not model.reads_content:
+        return None
+    cold = asked.known.contents.counts() == 0
+    wanted = cold[asked.targets.items]
+    number = np.bincount(asked.targets.owner[wanted], minlength=len(asked.targets))
+    rows = np.flatnonzero((number > 0) & (histories.table().getnnz(1) > 0))
+    if rows.size < 2:
+        return None
+    items = model.recommend(histories.of(rows), now, CUTOFF, cold)
+    found = [
+        np.isin(asked.targets[row : row + 1].items, line).sum()
+        for row, line in zip(rows.tolist(), items, strict=True)
+    ]
+    return ColdItems(np.array(found) / number[rows], int(cold.sum()))
 
 
 def _accuracy(

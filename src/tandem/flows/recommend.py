@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.recommend.files import CLICKS, Clicks, read_clicks, read_pairs
 from tandem.recommend.models import Recommender
-from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
-from tandem.recommend.systems import NETWORKS, recommenders, system
+from tandem.recommend.systems import ON_REQUEST, recommenders, system
 from tandem.recommend.transactions import LAYOUTS
-from tandem.recommend.weights import load_manifest
+from tandem.recommend.weights import Network, load_manifest
 from tandem.storage.atomic import new_directory
 
 DATASETS = ("diginetica", *LAYOUTS)
@@ -127,13 +126,12 @@ def evaluate_next_item(
     """Learn from the data set's clicks and recommend for every pair of `test`.
 
     Without `test`, the last sessions of the data are kept back and predicted from the ones before.
-    Without `systems`, all but the networks are compared. A recommender sees beginnings only, never
-    what came next. weights: folder of trained networks; those that learned from the same sessions
-    are read from it, which needs no torch, and others are written to it.
+    Without `systems`, all but those `ON_REQUEST` are compared. A recommender sees beginnings only,
+    never what came next. weights: folder of trained networks; those that learned from the same
+    sessions are read from it, which needs no torch, and others are written to it.
     """
-    named = systems or [name for name in recommenders() if name not in NETWORKS]
+    named, left_out = chosen(systems, recommenders())
     models = {name: system(name) for name in named}
-    left_out = {} if systems else dict.fromkeys(NETWORKS, "takes minutes; name it with --systems")
     clicks = read_clicks(clicks_file(dataset, data))
     if test is None:
         lesson, pairs, protocol = _kept_back(clicks)
@@ -145,7 +143,7 @@ def evaluate_next_item(
     for done, (name, model) in enumerate(models.items()):
         progress("recommenders", done, len(models))
         started = time.perf_counter()
-        _fit(model, lesson, weights)
+        fit(model, (lesson,), weights)
         fitted = time.perf_counter()
         items, _ = model.recommend(pairs.prefixes, CUTOFF)
         ended = time.perf_counter()
@@ -166,22 +164,32 @@ def evaluate_next_item(
     )
 
 
-def _fit(model: Recommender, lesson: Sessions, weights: Path | None) -> None:
+def chosen(systems: Sequence[str], every: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """Who takes part: those named, else all that nobody has to ask for, and who is left out and
+    why."""
+    if systems:
+        return list(systems), {}
+    left_out = {name: ON_REQUEST[name] for name in every if name in ON_REQUEST}
+    return [name for name in every if name not in left_out], left_out
+
+
+def fit(model: Any, lesson: tuple[Any, ...], weights: Path | None) -> None:
     """Learn, or read the weights of a network that has learned from the very same."""
-    if weights is None or not isinstance(model, SelfAttention):
-        model.fit(lesson)
+    trained = isinstance(model, Network)
+    if weights is None or not trained:
+        model.fit(*lesson)
         return
     folder = weights / model.name
     if folder.is_dir():
-        if load_manifest(folder).data_fingerprint != model.fingerprint(lesson):
+        if load_manifest(folder).data_fingerprint != model.fingerprint(*lesson):
             raise InvalidInput(
-                "these weights learned from other sessions or with other parameters",
+                "these weights learned from something else or with other parameters",
                 file=str(folder),
                 remedy="name another folder, or remove this one to train again",
             )
         model.load(folder)
         return
-    model.fit(lesson)
+    model.fit(*lesson)
     with new_directory(folder) as scratch:
         model.save(scratch)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,16 @@ BEHIND = np.float32(1e-6)  # weight of what sells now, beside anything a recomme
 
 
 class BasketRecommender(ABC):
-    """Learns from baskets, recommends what a person buys next."""
+    """Learns from baskets, recommends what a person buys next. reads_content: whether it makes use
+    of what `describe` tells."""
 
     name: str
+    reads_content: ClassVar[bool] = False
+    content: Floats | None = None
+
+    def describe(self, content: Floats) -> None:
+        """Told, before `fit`: (items, d) vectors of the items' texts, rows of 0 without a text."""
+        self.content = content
 
     @abstractmethod
     def fit(self, baskets: Baskets, now: float) -> None:

@@ -10,27 +10,15 @@ follows what, and negatives are drawn once for a batch.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.contracts.errors import InvalidInput
 from tandem.recommend.models import Floats, Recommender, Sparse
 from tandem.recommend.sessions import Ints, Sessions
-from tandem.recommend.weights import (
-    Arrays,
-    NetworkManifest,
-    fingerprint,
-    load_manifest,
-    load_weights,
-    save_weights,
-)
+from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of, unit
 
 LISTED = 200  # candidates of a session; enough for a list after filters
 EPSILON = 1e-5  # of the layer norm, as torch has it
@@ -38,7 +26,7 @@ MASKED = np.float32(-1e9)
 
 
 @dataclass
-class SelfAttention(Recommender):
+class SelfAttention(Recommender, Network):
     """A transformer that reads a session and says what comes next.
 
     loss: `softmax` over the target and sampled negatives, or `gbce`, the generalised binary
@@ -55,7 +43,7 @@ class SelfAttention(Recommender):
     dropout: float = 0.2
     negatives: int = 512
     batch: int = 512
-    epochs: int = 4
+    epochs: int = 12
     least_steps: int = 300
     rate: float = 2e-3
     sharpness: float = 14.0
@@ -66,20 +54,10 @@ class SelfAttention(Recommender):
     def fit(self, sessions: Sessions) -> None:
         from tandem.recommend.sequence_training import trained
 
-        arrays, losses, version = trained(self, sessions)
-        self._use(
-            arrays,
-            NetworkManifest(
-                kind=self.name,
-                parameters=self._parameters(),
-                data_fingerprint=self.fingerprint(sessions),
-                examples=int(sessions.items.size - len(sessions)),
-                items=sessions.size,
-                seed=self.seed,
-                losses=losses,
-                trained_with=f"torch {version}",
-                trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            ),
+        arrays, losses = trained(self, sessions)
+        examples = int(sessions.items.size - len(sessions))
+        self.use(
+            arrays, manifest_of(self, self.fingerprint(sessions), examples, sessions.size, losses)
         )
 
     def scores(self, prefixes: Sessions) -> Sparse:
@@ -141,31 +119,9 @@ class SelfAttention(Recommender):
 
     def fingerprint(self, sessions: Sessions) -> str:
         """Of what it learns from and how: weights belong to one of these."""
-        settings = json.dumps(self._parameters(), sort_keys=True).encode()
-        return fingerprint(
-            sessions.starts,
-            sessions.items,
-            np.array([sessions.size]),
-            np.frombuffer(hashlib.sha256(settings).digest(), np.uint8),
-        )
+        return self.digest(sessions.starts, sessions.items, np.array([sessions.size]))
 
-    def save(self, directory: Path) -> None:
-        """Write weights and manifest into a folder that is there."""
-        save_weights(directory, {**self.arrays, "known": self._is_known}, self.manifest)
-
-    def load(self, directory: Path) -> None:
-        """Read what `save` wrote; torch is not needed. InvalidInput where it does not fit."""
-        manifest = load_manifest(directory)
-        if (manifest.kind, manifest.parameters) != (self.name, self._parameters()):
-            raise InvalidInput(
-                f"weights of a '{manifest.kind}' with other parameters",
-                file=str(directory),
-                remedy="remove the folder and train again",
-            )
-        self._use(load_weights(directory, self.shapes(manifest.items)), manifest)
-
-    def shapes(self, items: int) -> dict[str, tuple[int, ...]]:
-        """What the weights are called, and their shapes."""
+    def shapes(self, items: int, width: int = 0) -> dict[str, tuple[int, ...]]:
         d = self.dimensions
         found: dict[str, tuple[int, ...]] = {"items": (items, d), "known": (items,)}
         for block in range(self.blocks):
@@ -179,22 +135,12 @@ class SelfAttention(Recommender):
             found |= {b + "outer.weight": (d, 2 * d), b + "outer.bias": (d,)}
         return {**found, "last.weight": (d,), "last.bias": (d,)}
 
-    def _parameters(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k != "name"}
-
-    def _use(self, arrays: Arrays, manifest: NetworkManifest) -> None:
-        self.manifest = manifest
-        self._is_known = arrays["known"].astype(bool)
-        self.arrays = {k: v for k, v in arrays.items() if k != "known"}
+    def use(self, arrays: Arrays, manifest: NetworkManifest) -> None:
+        self.arrays, self.manifest = arrays, manifest
+        self._is_known = arrays["known"]
         self._known = np.flatnonzero(self._is_known)
         self._vectors = unit(self.arrays["items"])
         self._known_vectors = np.ascontiguousarray(self._vectors[self._known])
-
-
-def unit(vectors: Floats) -> Floats:
-    """Vectors made 1 long."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
 def _normed(x: Floats, weight: Floats, bias: Floats) -> Floats:

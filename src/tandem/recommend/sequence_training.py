@@ -21,9 +21,9 @@ OVERSAMPLED = 16
 START, NOISE = 0.5, 0.02  # length of item vectors at the start, and what is random of it
 
 
-def trained(model: SelfAttention, sessions: Sessions) -> tuple[Arrays, list[float], str]:
-    """Weights by name, the mean loss of every epoch, and torch's version. MissingExtra without
-    torch. The same sessions and seed give the same weights on the same machine."""
+def trained(model: SelfAttention, sessions: Sessions) -> tuple[Arrays, list[float]]:
+    """Weights by name, and the mean loss of every epoch. MissingExtra without torch. The same
+    sessions and seed give the same weights on the same machine."""
     torch = require_torch()
     known = sessions.counts() > 0
     rng = np.random.default_rng(model.seed)
@@ -32,7 +32,7 @@ def trained(model: SelfAttention, sessions: Sessions) -> tuple[Arrays, list[floa
         network = _network(torch, model, start_vectors(sessions, model.dimensions, rng))
         losses = _learned(torch, model, network, sessions, np.flatnonzero(known), rng)
     arrays = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
-    return {**arrays, "known": known}, losses, str(torch.__version__)
+    return {**arrays, "known": known}, losses
 
 
 def start_vectors(sessions: Sessions, dimensions: int, rng: np.random.Generator) -> Floats:
@@ -129,8 +129,8 @@ def _learned(
     network.train()
     for _ in range(epochs):
         spent = []
-        for rows in _batches(usable, lengths, model.batch, rng):
-            clicks, held = _filled(sessions, rows, lengths[rows])
+        for rows in batches(usable, lengths, model.batch, rng):
+            clicks, held = filled(sessions, rows, lengths[rows])
             after = torch.from_numpy(held[:, 1:])
             targets = torch.from_numpy(clicks[:, 1:])[after]
             weight = torch.from_numpy(np.repeat(worth[rows], lengths[rows] - 1))
@@ -165,7 +165,7 @@ def _power(calibration: float, sampled: float) -> float:
     return float(sampled * (calibration * (1 - 1 / sampled) + 1 / sampled))
 
 
-def _batches(usable: Ints, lengths: Ints, batch: int, rng: np.random.Generator) -> Iterator[Ints]:
+def batches(usable: Ints, lengths: Ints, batch: int, rng: np.random.Generator) -> Iterator[Ints]:
     """Sessions of like length together, so that little is filled up; batches by lot."""
     order = usable[np.lexsort((rng.random(usable.size), lengths[usable]))]
     starts = np.arange(0, order.size, batch)
@@ -173,7 +173,7 @@ def _batches(usable: Ints, lengths: Ints, batch: int, rng: np.random.Generator) 
         yield order[start : start + batch]
 
 
-def _filled(sessions: Sessions, rows: Ints, lengths: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+def filled(sessions: Sessions, rows: Ints, lengths: Ints) -> tuple[Ints, NDArray[np.bool_]]:
     """The last `lengths` clicks of some sessions, filled up at the end, and which are held."""
     places = np.arange(int(lengths.max()))
     held = places < lengths[:, None]

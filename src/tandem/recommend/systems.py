@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from tandem.contracts.errors import InvalidInput
 from tandem.recommend.blending import Blended
+from tandem.recommend.content import ContentBased
 from tandem.recommend.models import ItemKNN, Popularity, Recommender, SessionKNN, Transitions
 from tandem.recommend.next_basket import (
     BasketItemKNN,
@@ -19,8 +20,10 @@ from tandem.recommend.next_basket import (
     PersonalFrequency,
     SellingNow,
 )
+from tandem.recommend.semantic import SemanticIds
 from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.stacking import Stacked
+from tandem.recommend.two_tower import TwoTower
 
 Made = TypeVar("Made")
 
@@ -30,21 +33,30 @@ SYSTEMS: dict[str, Callable[[], Recommender]] = {
     "transitions": Transitions,
     "session-knn": SessionKNN,
     "stacked": Stacked,
+    "vs-knn": partial(SessionKNN, name="vs-knn", rarity=0.0, length=0.5, nearness=0.0, before=1.0),
+    "stan": partial(SessionKNN, name="stan", rarity=0.0, popularity=0.0),
     "sasrec": SelfAttention,
     "gsasrec": partial(SelfAttention, name="gsasrec", loss="gbce"),
+    "semantic-ids": SemanticIds,
 }
 
-NETWORKS = ("sasrec", "gsasrec")
-"""Learn by gradient: minutes, and torch. Compared when they are named, and on the leaderboard."""
+NETWORKS = ("sasrec", "gsasrec", "semantic-ids", "two-tower")
+ON_REQUEST: dict[str, str] = {
+    **dict.fromkeys(NETWORKS, "learns for minutes, with torch; name it with --systems"),
+    **dict.fromkeys(("vs-knn", "stan"), "a variant of session-knn; name it with --systems"),
+}
+"""Who is compared only when named, and on the leaderboard; and why."""
 
 BASKET_SYSTEMS: dict[str, Callable[[], BasketRecommender]] = {
     "popularity": SellingNow,
     "personal-frequency": PersonalFrequency,
     "item-knn": BasketItemKNN,
     "user-knn": PeopleKNN,
+    "content": ContentBased,
     "ease": Ease,
     "ials": ImplicitALS,
     "blended": Blended,
+    "two-tower": TwoTower,
 }
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,8 @@ Arrays = dict[str, NDArray[Any]]
 @dataclass(frozen=True)
 class NetworkManifest:
     """What a network learned from. kind: which recommender. data_fingerprint: of what it was given
-    to learn from. losses: mean of every epoch. parameters: those of the recommender."""
+    to learn from. losses: mean of every epoch. parameters: those of the recommender. width: of the
+    text vectors that it was told, 0 without any."""
 
     kind: str
     parameters: dict[str, Any]
@@ -30,17 +34,86 @@ class NetworkManifest:
     items: int
     seed: int
     losses: list[float] = field(default_factory=list)
+    width: int = 0
     trained_with: str = ""
     trained_at: str = ""
 
 
-def fingerprint(*arrays: NDArray[Any]) -> str:
-    """A digest of arrays: their types, shapes and values."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
+class Network(ABC):
+    """What recommenders with trained weights have in common: a dataclass of parameters whose
+    weights are kept in a folder and read again without torch."""
+
+    name: str
+    seed: int
+    arrays: Arrays
+    manifest: NetworkManifest
+
+    @abstractmethod
+    def shapes(self, items: int, width: int = 0) -> dict[str, tuple[int, ...]]:
+        """What the weights are called, and their shapes."""
+
+    @abstractmethod
+    def use(self, arrays: Arrays, manifest: NetworkManifest) -> None:
+        """Answer with these weights from now on."""
+
+    def parameters(self) -> dict[str, Any]:
+        """What it was made with, but for its name."""
+        return {k: v for k, v in asdict(self).items() if k != "name"}  # type: ignore[call-overload]
+
+    def digest(self, *lesson: NDArray[Any]) -> str:
+        """Of the parameters and of what is learned from: weights belong to one of these."""
+        digest = hashlib.sha256(json.dumps(self.parameters(), sort_keys=True).encode())
+        for array in lesson:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()[:32]
+
+    def save(self, directory: Path) -> None:
+        """Write weights and manifest into a folder that is there."""
+        save_weights(directory, self.arrays, self.manifest)
+
+    def load(self, directory: Path) -> None:
+        """Read what `save` wrote; torch is not needed. InvalidInput where it does not fit."""
+        manifest = load_manifest(directory)
+        if (manifest.kind, manifest.parameters) != (self.name, self.parameters()):
+            raise InvalidInput(
+                f"weights of a '{manifest.kind}' with other parameters",
+                file=str(directory),
+                remedy="remove the folder and train again",
+            )
+        shapes = self.shapes(manifest.items, manifest.width)
+        self.use(load_weights(directory, shapes), manifest)
+
+
+def manifest_of(
+    model: Network, data: str, examples: int, items: int, losses: list[float], width: int = 0
+) -> NetworkManifest:
+    """The manifest of what torch has just trained. data: the fingerprint of what it was given."""
+    return NetworkManifest(
+        kind=model.name,
+        parameters=model.parameters(),
+        data_fingerprint=data,
+        examples=examples,
+        items=items,
+        seed=model.seed,
+        losses=losses,
+        width=width,
+        trained_with=_torch(),
+        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _torch() -> str:
+    try:
+        return f"torch {metadata.version('torch')}"
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """Vectors made 1 long; one of zeros stays so."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
 
 
 def save_weights(directory: Path, arrays: Arrays, manifest: NetworkManifest) -> None:
