@@ -29,6 +29,7 @@ def loop_command(
     from tandem.contracts.errors import InvalidInput
     from tandem.flows.loop import run_loop
     from tandem.reports.experiment import report
+    from tandem.reports.formats import rendered
     from tandem.simulate.market import FIXES
     from tandem.storage.atomic import write_atomic, write_json_atomic
 
@@ -41,7 +42,9 @@ def loop_command(
         for loop in found:
             write_json_atomic(to / f"{loop.fix}.json", loop.to_json())
             if loop.analysis is not None:
-                write_atomic(to / f"{loop.fix}.html", report(loop.analysis).page().html().encode())
+                made = report(loop.analysis)
+                for ending in (".html", ".md", ".eml"):
+                    write_atomic(to / f"{loop.fix}{ending}", rendered(made, ending))
     right = all(loop.right for loop in found)
     if json_:
         print_json(

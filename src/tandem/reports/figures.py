@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Unit = Literal["count", "share", "money", "number", "milliseconds"]
+Unit = Literal["count", "share", "money", "score", "number", "milliseconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class Figure:
                 return f"{value:{sign},.{digits}f} {self.currency or ''}".rstrip()
             case "milliseconds":
                 return f"{value:{sign},.0f} ms"
+            case "score":
+                return f"{value:{sign}.3f}"
             case "number":
                 return f"{value:{sign},.0f}" if abs(value) >= 1_000 else f"{value:{sign}.3g}"
 

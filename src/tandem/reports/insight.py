@@ -167,7 +167,7 @@ def _charts(
     if priced:
         charts.append(cost_chart(priced, figures, "in that time"))
     days = [d for d in document["drift"].get("days", ()) if d.get("zero_results") is not None]
-    if len(days) > 1:
+    if len(days) > 1 and any(d["zero_results"] for d in days):
         charts.append(
             DayChart(
                 "Share of searches that found nothing, by day.",

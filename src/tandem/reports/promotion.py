@@ -54,7 +54,7 @@ def report(
         title="Is the new search model better?",
         simulated=simulated,
         verdict=verdict,
-        answer=_answer(verdict, figures),
+        answer=_answer(verdict, rivals, figures),
         tried=(
             f"A model learned to order search results. {_judge(simulated)} had said which products "
             f"fit {figures['queries']} searches. We asked it about searches that it had not "
@@ -145,23 +145,31 @@ def _figures(
             if d["mean"] is not None:
                 ends = sorted((turn * d["low"], turn * d["high"]))
                 figures[f"gain over {rival}"] = Figure(
-                    turn * d["mean"], "number", ends[0], ends[1], True
+                    turn * d["mean"], "score", ends[0], ends[1], True
                 )
     return figures
 
 
 def _score(e: Mapping[str, Any]) -> Figure:
-    return Figure(e["mean"], "number", e["low"], e["high"])
+    return Figure(e["mean"], "score", e["low"], e["high"])
 
 
-def _answer(verdict: str, figures: Mapping[str, Figure]) -> str:
-    score = f"Its score is {figures['score']}, where 1 is perfect."
-    return {
-        "live": f"This model is live. {score}",
-        "candidate": f"This model waits for a decision. {score}",
-        "refused": f"This model was not let through. {score}",
-        "retired": f"This model is out of use. {score}",
-    }.get(verdict, f"This model is in the stage “{verdict}”. {score}")
+def _answer(verdict: str, rivals: Sequence[str], figures: Mapping[str, Figure]) -> str:
+    stage = {
+        "live": "This model is live.",
+        "candidate": "This model waits for a decision.",
+        "refused": "This model was not let through.",
+        "retired": "This model is out of use.",
+    }.get(verdict, f"This model is in the stage “{verdict}”.")
+    gains = _gains(rivals, figures)
+    if not gains:
+        return f"{stage} Its score is {figures['score']}, where 1 is perfect."
+    rival, gain = gains[0]
+    than = f"than {SYSTEMS.get(rival, rival)}"
+    if not gain.clear:
+        return f"{stage} It is not shown to order results better {than}."
+    better = "better" if (gain.value or 0) > 0 else "worse"
+    return f"{stage} It orders results {better} {than}."
 
 
 def _beside(rivals: Sequence[str], figures: Mapping[str, Figure]) -> list[str]:
