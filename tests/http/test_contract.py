@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
 from small_insights import SmallInsights
+from small_lab import SmallLab
 from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
@@ -43,6 +44,7 @@ _app = create_app(
     Services(
         registry=SmallRegistry(),
         insights=SmallInsights(),
+        lab=SmallLab(),
         privacy=SmallOffice(),
         seller=SmallSeller(),
         collaborations=Collaborations(

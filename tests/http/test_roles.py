@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_insights import SmallInsights
+from small_lab import SmallLab
 from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
@@ -49,6 +50,7 @@ class House:
                 Services(
                     registry=SmallRegistry(),
                     insights=SmallInsights(),
+                    lab=SmallLab(),
                     privacy=SmallOffice(),
                     seller=SmallSeller(),
                 ),
@@ -69,6 +71,8 @@ OPENS = {
     ("PUT", "/v1/products"): {Role.ADMIN, Role.MERCHANT},
     ("GET", "/v1/insights"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/insights/try"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("GET", "/v1/lab/experiments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("GET", "/v1/lab/monitor"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/privacy"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     ("POST", "/v1/privacy/erasures"): {Role.ADMIN, Role.PRIVACY_OFFICER},

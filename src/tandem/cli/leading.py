@@ -32,14 +32,18 @@ def leaderboard_command(
 ) -> None:
     """Compare all methods: quality with intervals, time, memory and cost.
 
-    Methods of installed packages take part (entry points). Examples:
+    Methods of installed packages take part (entry points). That of a workspace is kept in it, and
+    the lab shows it. Examples:
     `tandem leaderboard --dataset retail` · `tandem leaderboard -w shop --json`
     """
-    from tandem.flows.leaderboard import leaderboard
+    from tandem.flows.leaderboard import keep_leaderboard, leaderboard
+    from tandem.storage.layout import Layout
 
     named = tuple(dict.fromkeys(s.strip() for s in (systems or "").split(",") if s.strip()))
     with progress_bars(quiet=json_) as bars:
         board = leaderboard(dataset, workspace, named, test, data, bars)
+    if workspace is not None:
+        keep_leaderboard(Layout.open(workspace), board)
     if json_:
         print_json(board.to_json())
         return

@@ -29,6 +29,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     """Serve a workspace with all that belongs to it until interrupted."""
     from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.insights import InsightDesk
+    from tandem.flows.lab import LabDesk
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.seller_desk import SellerDesk
@@ -50,6 +51,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
             services=Services(
                 registry=ModelRegistry(layout),
                 insights=InsightDesk(layout),
+                lab=LabDesk(layout),
                 privacy=PrivacyDesk(layout),
                 collaborations=Collaborations(desk, OrderNames(layout)),
                 seller=SellerDesk(shop),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,11 @@ from tandem.flows.recommend import CUTOFF, DATASETS, Progress, evaluate_next_ite
 from tandem.flows.workspace import open_workspace
 from tandem.recommend.systems import basket_recommenders, recommenders
 from tandem.recommend.transactions import LAYOUTS
+from tandem.storage.atomic import write_json_atomic
+from tandem.storage.layout import Layout
 
 RANKERS = "tandem.rankers"
+KEPT = "leaderboard.json"  # in reports/
 RANKER_MEASURES = ("nDCG@10", "R@100")
 CLICK_MEASURES = (f"P@{CUTOFF}", f"MRR@{CUTOFF}")
 CHIEF = {"next_click": f"MRR@{CUTOFF}", "next_basket": f"NDCG@{CUTOFF}", "ranking": "nDCG@10"}
@@ -127,6 +131,12 @@ def leaderboard(
         found.append(_alone(work, name, *place))
     progress("methods", len(chosen), len(chosen))
     return _board(dataset or str(workspace), task, found)
+
+
+def keep_leaderboard(layout: Layout, board: Leaderboard) -> None:
+    """Keep it in the workspace, instead of the one before."""
+    made = {"made": datetime.now(UTC).isoformat()}
+    write_json_atomic(layout.reports / KEPT, board.to_json() | made)
 
 
 def _board(dataset: str, task: str, found: Sequence[dict[str, Any]]) -> Leaderboard:

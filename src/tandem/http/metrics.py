@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from tandem.contracts.search import SearchResponse
+from tandem.http.schemas import MonitorResponse, RouteLoad
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+_SEARCH = "/v1/search"
+_BUSIEST = 20
 
 
 class Metrics:
@@ -21,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self._born = time.monotonic()
         ProcessCollector(registry=registry)
         self._requests = Counter(
             "tandem_http_requests",
@@ -107,3 +116,63 @@ class Metrics:
             str(status.get("index_generation") or ""), str(status.get("model_generation") or "")
         ).set(1)
         return generate_latest(self._registry)
+
+    def monitor(self) -> MonitorResponse:
+        """What this process has done since it started."""
+        requests: dict[str, int] = defaultdict(int)
+        errors: dict[str, int] = defaultdict(int)
+        for sample in _samples(self._requests, "tandem_http_requests_total"):
+            route = sample.labels["route"]
+            requests[route] += int(sample.value)
+            if sample.labels["status"].startswith("5"):
+                errors[route] += int(sample.value)
+        buckets: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for sample in _samples(self._seconds, "tandem_http_request_seconds_bucket"):
+            buckets[sample.labels["route"]].append((float(sample.labels["le"]), sample.value))
+        routes = [
+            RouteLoad(
+                route=route,
+                requests=n,
+                errors=errors[route],
+                p50_ms=_quantile(buckets[route], 0.5),
+                p95_ms=_quantile(buckets[route], 0.95),
+            )
+            for route, n in sorted(requests.items(), key=lambda item: -item[1])
+        ]
+        return MonitorResponse(
+            seconds=round(time.monotonic() - self._born, 1),
+            requests=sum(requests.values()),
+            errors=sum(errors.values()),
+            refused=_total(self._refused, "tandem_refused_requests_total"),
+            in_flight=_total(self._in_flight, "tandem_http_requests_in_flight"),
+            searches=_total(self._searches, "tandem_searches_total"),
+            without_results=_total(self._empty, "tandem_searches_without_results_total"),
+            search=next((r for r in routes if r.route == _SEARCH), None),
+            routes=routes[:_BUSIEST],
+        )
+
+
+def _samples(collector: Collector, name: str) -> list[Sample]:
+    return [s for metric in collector.collect() for s in metric.samples if s.name == name]
+
+
+def _total(collector: Collector, name: str) -> int:
+    return int(sum(s.value for s in _samples(collector, name)))
+
+
+def _quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | None:
+    """Milliseconds within which `share` of all requests were answered, straight between the ends
+    of the bucket that it falls into; at most the end of the last finite one.
+
+    buckets: (end in seconds, how many took no longer), ascending. None without any.
+    """
+    if not buckets or not buckets[-1][1]:
+        return None
+    wanted, start, below = share * buckets[-1][1], 0.0, 0.0
+    for end, within in buckets:
+        if within >= wanted and within > below:
+            if end == float("inf"):
+                break
+            return round(1000 * (start + (end - start) * (wanted - below) / (within - below)), 2)
+        start, below = (start if end == float("inf") else end), within
+    return round(1000 * start, 2)

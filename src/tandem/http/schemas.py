@@ -510,6 +510,60 @@ class ModelsResponse(Message):
     models: tuple[RegisteredModel, ...]
 
 
+class BoardResponse(Message):
+    """Answer of `GET /v1/lab/board`. `source` in it says whether it is of `tandem leaderboard` or
+    of the live model's evaluation; null where there is neither."""
+
+    board: dict[str, Any]
+
+
+class QuerySetsResponse(Message):
+    """Answer of `GET /v1/lab/query-sets`: judgment lists with their sizes."""
+
+    query_sets: list[dict[str, Any]]
+
+
+class ExperimentsResponse(Message):
+    """Answer of `GET /v1/lab/experiments`: analyses as `tandem experiment analyse --json` has
+    them, newest first."""
+
+    experiments: list[dict[str, Any]]
+
+
+class ReportsResponse(Message):
+    """Answer of `GET /v1/lab/reports`: reports by name with the endings of their files."""
+
+    reports: list[dict[str, Any]]
+
+
+class RouteLoad(Message):
+    """Requests to one route. Times are read from a histogram, so they are as fine as its buckets;
+    null before the first request. errors: answers of 500 and above."""
+
+    route: str
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class MonitorResponse(Message):
+    """Answer of `GET /v1/lab/monitor`: sums since this process started `seconds` ago.
+
+    `refused`: turned away to protect the server. `search`: the route of searches.
+    """
+
+    seconds: float
+    requests: int
+    errors: int
+    refused: int
+    in_flight: int
+    searches: int
+    without_results: int
+    search: RouteLoad | None
+    routes: list[RouteLoad] = Field(description="The busiest twenty")
+
+
 class PromoteBody(Message):
     """Body of `POST /v1/models/{generation}/promote`."""
 

@@ -9,7 +9,7 @@ from tandem.collaboration.desk import Desk
 from tandem.contracts.errors import NotFound
 from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
-from tandem.http.shop import InsightOffice, PrivacyOffice, Registry, SellerOffice
+from tandem.http.shop import InsightOffice, LabOffice, PrivacyOffice, Registry, SellerOffice
 
 T = TypeVar("T")
 
@@ -26,13 +26,15 @@ class Collaborations:
 class Services:
     """Parts of a server that a shop can be served without; None: its routes answer 404.
 
-    registry: the model registry. insights: reports on where search fails. privacy: the privacy
+    registry: the model registry. insights: reports on where search fails.
+    lab: experiments, leaderboard and kept reports. privacy: the privacy
     office. collaborations: where merchants and creators act. seller: merchants' indicators.
     asked: what shoppers type, with counts, for the studio's texts.
     """
 
     registry: Registry | None = None
     insights: InsightOffice | None = None
+    lab: LabOffice | None = None
     privacy: PrivacyOffice | None = None
     collaborations: Collaborations | None = None
     seller: SellerOffice | None = None

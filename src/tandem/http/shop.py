@@ -148,6 +148,24 @@ class SellerOffice(Protocol):
     def set_target(self, target: Target) -> Target: ...
 
 
+class LabOffice(Protocol):
+    """What the lab shows of a workspace, as JSON. `tandem.flows.lab.LabDesk` is one."""
+
+    def board(self) -> Mapping[str, Any]:
+        """The last leaderboard, or the live model's record."""
+        ...
+
+    def query_sets(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def experiments(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def reports(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def report(self, name: str, ending: str) -> bytes:
+        """One file of a kept report, by name and `.html`, `.pdf`, …; NotFound for any other."""
+        ...
+
+
 class PrivacyOffice(Protocol):
     """What is kept about people, and their requests. actor: who acts, for the audit log.
     `tandem.flows.privacy.PrivacyDesk` is one."""

@@ -1,0 +1,92 @@
+"""What the lab page shows of a workspace: leaderboard, query sets, experiments, reports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from tandem.flows.experiment import kept_analyses
+from tandem.flows.leaderboard import KEPT
+from tandem.flows.registry import EVALUATION
+from tandem.flows.reporting import kept_file, kept_reports
+from tandem.storage.judgments import judgment_names, load_judgments
+from tandem.storage.layout import Layout
+
+
+class LabDesk:
+    """The lab of one workspace, as the server asks for it. It reads and changes nothing."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def board(self) -> dict[str, Any]:
+        """The last `tandem leaderboard -w`; before the first, the cross-validated record of the
+        live model. `source` says which; None where there is neither."""
+        file = self._layout.reports / KEPT
+        if file.is_file():
+            return {"source": "leaderboard", **json.loads(file.read_bytes())}
+        live = self._layout.models.live()
+        if live is None:
+            return {"source": None, "entries": []}
+        record = self._layout.models.path(live) / EVALUATION
+        evaluation = json.loads(record.read_bytes())
+        systems = evaluation["systems"]
+        chief = next(iter(next(iter(systems.values()))))
+        return {
+            "source": "evaluation",
+            "dataset": evaluation["judgments"]["name"],
+            "task": "ranking",
+            "chief": chief,
+            "simulated": self._layout.settings().simulated,
+            "protocol": f"{evaluation['queries']:,} judged queries, {evaluation['protocol']}",
+            "made": datetime.fromtimestamp(record.stat().st_mtime, UTC).isoformat(),
+            "entries": [
+                {
+                    "system": name,
+                    "measures": {
+                        measure: {"value": e["mean"], "low": e["low"], "high": e["high"]}
+                        for measure, e in measures.items()
+                        if e["mean"] is not None
+                    },
+                    "notes": [],
+                }
+                for name, measures in sorted(
+                    systems.items(), key=lambda item: -(item[1][chief]["mean"] or 0.0)
+                )
+            ],
+        }
+
+    def query_sets(self) -> list[dict[str, Any]]:
+        """Each judgment list: its queries, pairs, pairs by relevance, and the queries that have no
+        product of relevance 2 or 3, which measure little."""
+        found = []
+        for name in judgment_names(self._layout):
+            judged = load_judgments(self._layout, name).by_query
+            pairs = [r for products in judged.values() for r in products.values()]
+            found.append(
+                {
+                    "name": name,
+                    "queries": len(judged),
+                    "pairs": len(pairs),
+                    "by_relevance": {str(r): pairs.count(r) for r in (3, 2, 1, 0)},
+                    "without_good": sum(
+                        max(products.values(), default=0) < 2 for products in judged.values()
+                    ),
+                    "examples": list(judged)[:5],
+                }
+            )
+        return found
+
+    def experiments(self) -> list[dict[str, Any]]:
+        """Kept analyses, newest first, as `tandem experiment analyse --json` prints them."""
+        return list(kept_analyses(self._layout))
+
+    def reports(self) -> list[dict[str, Any]]:
+        """Kept reports, newest first."""
+        return [{**asdict(k), "made": k.made.isoformat()} for k in kept_reports(self._layout)]
+
+    def report(self, name: str, ending: str) -> bytes:
+        """One file of a kept report; NotFound for any other."""
+        return kept_file(self._layout, name, ending)
