@@ -25,6 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import orjson
 from rich.console import Console
 
 from tandem.flows.events import EventIntake, import_events
@@ -119,24 +120,24 @@ def journal(layout: Layout, events: int, threads: int = 4) -> Measured:
 
 
 def intake(layout: Layout, events: int, threads: int = 4) -> Measured:
-    """JSON objects checked, admitted by governance and stored, as the route does: one process."""
-    parts = batches(events)
+    """JSON read, checked, admitted by governance and stored, as the route does: one process."""
+    parts = [orjson.dumps(batch) for batch in batches(events)]
     taker = EventIntake(layout)
     with Measured() as measured, ThreadPoolExecutor(threads) as pool:
-        for outcomes in pool.map(taker.take, parts):
+        for outcomes in pool.map(lambda part: taker.take(orjson.loads(part)), parts):
             assert all(outcome.status == "accepted" for outcome in outcomes)
     taker.close()
     return measured
 
 
 def _one_of_several(root: Path, events: int, first: int, orders: Connection) -> None:
-    parts = batches(events, first=first)
+    parts = [orjson.dumps(batch) for batch in batches(events, first=first)]
     taker = EventIntake(Layout.open(root))
     orders.send("ready")
     orders.recv()
     before = time.process_time()
     for part in parts:
-        assert all(outcome.status == "accepted" for outcome in taker.take(part))
+        assert all(outcome.status == "accepted" for outcome in taker.take(orjson.loads(part)))
     orders.send(time.process_time() - before)
     taker.close()
 
@@ -167,8 +168,8 @@ def processes(layout: Layout, events: int, count: int = 2) -> Measured:
     return measured
 
 
-def over_http(layout: Layout, events: int, senders: int = 4) -> Measured:
-    """`POST /v1/events` of a real server in this process; the senders' work is in the figure."""
+def _server(layout: Layout) -> Any:
+    """A real server of a small made-up shop that takes events into a workspace."""
     import sys
 
     import uvicorn
@@ -181,25 +182,70 @@ def over_http(layout: Layout, events: int, senders: int = 4) -> Measured:
 
     shop = SmallShop()
     shop.intake = EventIntake(layout)
-    server = uvicorn.Server(configuration(shop, "127.0.0.1", 0, ServerSettings(refresh_seconds=0)))
+    return uvicorn.Server(configuration(shop, "127.0.0.1", 0, ServerSettings(refresh_seconds=0)))
+
+
+def _running(server: Any) -> tuple[threading.Thread, str]:
+    """Start a server in a thread: that thread, and the address that takes events."""
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1/events"
-    bodies = [json.dumps({"records": batch}).encode() for batch in batches(events)]
+    port = server.servers[0].sockets[0].getsockname()[1]
+    return thread, f"http://127.0.0.1:{port}/v1/events"
 
-    def send(body: bytes) -> int:
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(address, body, headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return int(json.loads(answer.read())["accepted"])
 
+def _send(address: str, body: bytes) -> int:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(address, body, headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return int(orjson.loads(answer.read())["accepted"])
+
+
+def over_http(layout: Layout, events: int, senders: int = 4) -> Measured:
+    """`POST /v1/events` of a real server in this process; the senders' work is in the figure."""
+    server = _server(layout)
+    thread, address = _running(server)
+    bodies = [orjson.dumps({"records": batch}) for batch in batches(events)]
     with Measured() as measured, ThreadPoolExecutor(senders) as pool:
-        assert sum(pool.map(send, bodies)) == events
+        assert sum(pool.map(lambda body: _send(address, body), bodies)) == events
     server.should_exit = True
     thread.join()
-    shop.intake.close()
+    return measured
+
+
+def _one_server(root: Path, orders: Connection) -> None:
+    server = _server(Layout.open(root))
+    thread, address = _running(server)
+    before = time.process_time()
+    orders.send(address)
+    orders.recv()
+    orders.send(time.process_time() - before)
+    server.should_exit = True
+    thread.join()
+
+
+def servers(layout: Layout, events: int, count: int = 2, senders: int = 4) -> Measured:
+    """`POST /v1/events` of several server processes on one journal; the senders, in this process,
+    count on the clock and not as CPU time."""
+    open_ring(layout)
+    context = multiprocessing.get_context("spawn")
+    ends = []
+    for _ in range(count):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_one_server, args=(layout.root, theirs))
+        process.start()
+        ends.append((ours, process))
+    addresses = [ours.recv() for ours, _ in ends]
+    bodies = [orjson.dumps({"records": batch}) for batch in batches(events)]
+    with Measured() as measured, ThreadPoolExecutor(senders) as pool:
+        to = [addresses[number % count] for number in range(len(bodies))]
+        assert sum(pool.map(_send, to, bodies)) == events
+    for ours, _ in ends:
+        ours.send("stop")
+    measured.cpu = sum(ours.recv() for ours, _ in ends)
+    for _, process in ends:
+        process.join()
     return measured
 
 
@@ -216,9 +262,10 @@ def file(layout: Layout, events: int) -> Measured:
 
 WAYS: dict[str, tuple[Callable[[Layout, int], Measured], str]] = {
     "journal": (journal, "admitted rows into the journal, 4 threads"),
-    "intake": (intake, "JSON objects checked, admitted and stored; 1 process, 4 threads"),
+    "intake": (intake, "JSON read, checked, admitted and stored; 1 process, 4 threads"),
     "processes": (processes, "the same; 2 processes on one journal"),
     "http": (over_http, "`POST /v1/events`, 4 senders, client and server in one process"),
+    "servers": (servers, "the same; 2 server processes on one journal, the client apart"),
     "import": (file, "`tandem import events` of NDJSON, 1 process"),
 }
 

@@ -96,6 +96,19 @@ def test_a_batch_sent_again_changes_nothing(client: TestClient, shop: SmallShop)
     assert stored(shop) == before
 
 
+def test_two_servers_take_events_into_one_journal(shop: SmallShop) -> None:
+    """As two processes do: each has its own memory of what it has seen."""
+    other = SmallShop()
+    with TestClient(create_app(shop)) as one, TestClient(create_app(other)) as two:
+        one.post("/v1/events", json={"records": [event(1), event(2)]})
+        other.intake, other.layout = EventIntake(shop.layout), shop.layout
+        batch = {"records": [event(2), event(3)]}
+        first, again = (client.post("/v1/events", json=batch).json() for client in (two, one))
+    assert [r["status"] for r in first["results"]] == ["duplicate", "accepted"]
+    assert [r["status"] for r in again["results"]] == ["duplicate", "duplicate"]
+    assert len(stored(shop)) == 3
+
+
 def test_a_clock_that_is_off_is_corrected_by_sent_at(client: TestClient, shop: SmallShop) -> None:
     ahead = datetime.now(UTC) + timedelta(hours=3)
     body = {"sent_at": ahead.isoformat(), "records": [event(1, timestamp=ahead.isoformat())]}

@@ -18,6 +18,8 @@ from tandem.contracts.errors import InvalidInput, MissingExtra
 from tandem.flows.insights import report_insights
 from tandem.insights.engines import DuckDBEngine, SparkEngine, engine_named
 from tandem.insights.jobs import CHAIN_PAUSE, JOBS, SESSION_PAUSE
+from tandem.insights.symptoms import SYMPTOMS
+from tandem.insights.tables import product_table
 from tandem.simulate.shoppers import SCHEMA, WAYS, simulated_shopping
 from tandem.storage.catalog import CatalogWriter
 from tandem.storage.layout import Layout, Settings
@@ -135,11 +137,26 @@ def every_letter() -> pa.Table:
 CASED = ("Lu", "Ll", "Lt", "Lm")
 
 
-def given(events: pa.Table) -> duckdb.DuckDBPyConnection:
+def given(log: str) -> duckdb.DuckDBPyConnection:
+    """What the jobs read: a log, the catalogue, and how far shoppers look."""
+    shop = simulated_shopping(250, seed=11, products=300)
+    events = {
+        "simulated": lambda: pa.concat_tables([shop.events, odd_events(), every_letter()]),
+        "empty": SCHEMA.empty_table,
+    }[log]()
+    odd = [("a", "Home > lamp", 9.0, 0), ("b", "Home > lamp", None, None), ("h", None, 3.0, 2)]
+    products = product_table(list(shop.products)).to_pylist() + [
+        {"product": p, "category": c, "price": price, "stock": s} for p, c, price, s in odd
+    ]
     db = duckdb.connect()
     db.execute("SET memory_limit='500MB'; SET threads=1")
-    db.register("events", events)
-    db.execute("CREATE TEMP VIEW given AS SELECT * FROM events")
+    for name, table in (
+        ("given", events),
+        ("products", pa.Table.from_pylist(products, schema=product_table([]).schema)),
+        ("looks", pa.table({"position": range(1, 11), "look": [1 / k for k in range(1, 11)]})),
+    ):
+        db.register("it", table)
+        db.execute(f"CREATE TABLE {name} AS FROM it")
     return db
 
 
@@ -147,25 +164,20 @@ def rows(db: duckdb.DuckDBPyConnection, table: str) -> list[tuple[Any, ...]]:
     return sorted(db.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr)
 
 
-LOGS = {
-    "simulated": lambda: pa.concat_tables(
-        [simulated_shopping(250, seed=11, products=300).events, odd_events(), every_letter()]
-    ),
-    "empty": SCHEMA.empty_table,
-}
-
-
 @spark
-@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("log", ["simulated", "empty"])
 def test_every_job_gives_the_same_rows_on_both_engines(log, on_spark, monkeypatch):
     monkeypatch.setattr("tandem.insights.engines.PASSING", ())  # every table is kept
-    with given(LOGS[log]()) as duck, given(LOGS[log]()) as other:
-        DuckDBEngine().run(duck, JOBS)
-        on_spark.run(other, JOBS)
-        for job in JOBS:
+    with given(log) as duck, given(log) as other:
+        for jobs in (JOBS, SYMPTOMS):
+            DuckDBEngine().run(duck, jobs)
+            on_spark.run(other, jobs)
+        for job in (*JOBS, *SYMPTOMS):
             ours, theirs = rows(duck, job.__name__), rows(other, job.__name__)
             assert ours == theirs, job.__name__
-            assert bool(ours) == (log != "empty"), f"{job.__name__} is compared on no rows"
+            # Usual prices are of the catalogue, and with no wait there is a bound for one.
+            some = log != "empty" or job.__name__ in ("usual", "waits")
+            assert bool(ours) == some, f"{job.__name__} is compared on {len(ours)} rows"
 
 
 @spark

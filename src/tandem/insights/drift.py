@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tandem.insights.jobs import FEW
 from tandem.insights.statistics import Z95, benjamini_hochberg, psi_terms
-from tandem.insights.tables import FEW, TOLD, Tables
+from tandem.insights.tables import TOLD, Tables
 
 DAY = 86_400_000_000  # µs
 RECENT = 7

@@ -89,13 +89,14 @@ class SparkEngine:
 
     def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         self._folder = folder
+        self._made: set[str] = set()
         self._session = spark_session(tuple(sorted((properties or {}).items())))
 
     def run(self, db: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> None:
         spark = self._session
         spark.sql(_SPARK_NUMBER)
-        made = {job.__name__ for job in jobs}
-        for name in sorted({name for job in jobs for name in inputs(job)} - made):
+        self._made |= {job.__name__ for job in jobs}
+        for name in sorted({name for job in jobs for name in inputs(job)} - self._made):
             columns = ", ".join(f'"{column}"' for column in COLUMNS[name])
             folder = self._emptied(name)
             db.execute(

@@ -13,8 +13,9 @@ import numpy as np
 
 from tandem.contracts.judgment import Judgment, JudgmentList
 from tandem.insights.findings import Group, Interval
+from tandem.insights.jobs import FEW
 from tandem.insights.statistics import Z95
-from tandem.insights.tables import FEW, LONG_DWELL, Tables
+from tandem.insights.tables import LONG_DWELL, Tables
 
 MOST_TEXTS = 200
 _WEIGHT = 3.0  # impressions that an attraction is drawn to the mean with

@@ -21,7 +21,7 @@ group's own. To find nothing at all is a failure by itself, also where shoppers 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -32,7 +32,7 @@ from tandem.contracts.insight import Cause
 from tandem.insights.clicks import position_bias
 from tandem.insights.evidence import quoted
 from tandem.insights.findings import Finding, Findings, Fix, Group, Interval
-from tandem.insights.jobs import PLACES
+from tandem.insights.jobs import FEW, PLACES
 from tandem.insights.statistics import (
     Z95,
     benjamini_hochberg,
@@ -41,7 +41,8 @@ from tandem.insights.statistics import (
     spread_between,
     wilson,
 )
-from tandem.insights.tables import FEW, TOLD, Tables
+from tandem.insights.symptoms import SYMPTOMS
+from tandem.insights.tables import TOLD, Tables
 
 MIN_SEARCHES = 40
 MIN_CLIENTS = 15
@@ -49,11 +50,8 @@ FALSE_DISCOVERIES = 0.05
 AFFECTED = 0.5  # share of a group's searches with the symptom, at least
 DEFICIT = 0.85  # success over expected success, at most
 BROAD = 0.7  # share of the categories in which a broken language or device does worse, at least
-DEAR = math.log(1.5)  # shown prices over the category's usual ones
-SLOW_MS = 1_500.0  # and four times the usual wait
 RANKED = 1.3  # attraction of the lower places over that of the top three, at least
 _ACCEPT = 0.01  # p-value from which a group counts as explained
-_MOST = 0.5 + 1e-9  # more than half, whichever way a sum of halves is rounded
 _FLOOR = 0.02  # a symptom's base rate is taken for no less
 # A second try helps if it succeeds this much as often as healthy needs: with another word, and
 # with the word left out, which also those try who are content with less.
@@ -141,87 +139,20 @@ class _Search:
         if not look.any():
             look = 1.0 / np.arange(1, PLACES + 1)
         self.look = look
-        db.execute("CREATE OR REPLACE TEMP TABLE looks (position BIGINT, look DOUBLE)")
+        db.execute("CREATE OR REPLACE TABLE looks (position BIGINT, look DOUBLE)")
         db.executemany(
             "INSERT INTO looks VALUES (?, ?)", [[k + 1, float(v)] for k, v in enumerate(look)]
         )
+        self.tables.run(SYMPTOMS)
         db.execute(f"""
             -- What may be told one by one: a text that few have typed may say who they are.
             CREATE OR REPLACE TEMP TABLE told AS
             SELECT text FROM searches GROUP BY text HAVING count(DISTINCT client) >= {TOLD};
 
-            CREATE OR REPLACE TEMP TABLE usual AS
-            SELECT category, median(price) AS price FROM products
-            WHERE category IS NOT NULL AND price > 0 GROUP BY category;
-
-            -- What people engaged with says what they wanted: a cart weighs five clicks.
-            CREATE OR REPLACE TEMP TABLE engaged AS
-            SELECT query_id, category, sum(weight) AS weight FROM (
-                SELECT query_id, product, 1 AS weight FROM shown WHERE clicked
-                UNION ALL
-                SELECT query_id, product, 5 FROM visits
-                WHERE action IN ('add_to_cart', 'purchase') AND query_id IS NOT NULL
-            ) JOIN products USING (product)
-            WHERE category IS NOT NULL GROUP BY query_id, category;
-
-            CREATE OR REPLACE TEMP TABLE chain_category AS
-            SELECT chain, arg_max(category, (weight, category)) AS category FROM (
-                SELECT chain, category, sum(weight) AS weight
-                FROM engaged JOIN searches USING (query_id) GROUP BY chain, category
-            ) GROUP BY chain;
-
-            -- Of a text: of its own clicks where there are enough, else of the chains it is in.
-            CREATE OR REPLACE TEMP TABLE text_category AS
-            SELECT text, arg_max(category, (weight, category)) AS category FROM (
-                SELECT text, category, sum(weight) AS weight FROM (
-                    SELECT text, category, weight FROM engaged JOIN searches USING (query_id)
-                    UNION ALL
-                    SELECT text, category, 1 FROM searches JOIN chain_category USING (chain)
-                ) GROUP BY text, category
-            ) GROUP BY text;
-
-            CREATE OR REPLACE TEMP TABLE looked AS
-            SELECT query_id,
-                   sum(look * (stock = 0)::INT) FILTER (stock IS NOT NULL)
-                       / sum(look) FILTER (stock IS NOT NULL) AS empty,
-                   sum(look * ln(p.price / u.price)) FILTER (p.price > 0)
-                       / sum(look) FILTER (p.price > 0) AS dear,
-                   sum(look * (p.category <> t.category)::INT) FILTER (p.category IS NOT NULL)
-                       / sum(look) FILTER (p.category IS NOT NULL) AS elsewhere
-            FROM shown JOIN looks USING (position) JOIN searches s USING (query_id)
-            JOIN products p USING (product) LEFT JOIN usual u ON u.category = p.category
-            LEFT JOIN text_category t ON t.text = s.text
-            GROUP BY query_id;
-
-            CREATE OR REPLACE TEMP TABLE waits AS
-            SELECT greatest({SLOW_MS}, 4 * coalesce(median(latency_ms), 0)) AS slow_ms
-            FROM searches;
-
-            CREATE OR REPLACE TEMP TABLE facts AS
-            SELECT s.query_id, chain, client, session_id, started, s.text, turn, results, clicks,
-                   carts, purchases, first_click, next_text, next_results, recovered,
-                   filters, coalesce(language, '?') AS language, coalesce(device, '?') AS device,
-                   coalesce(t.category, c.category) AS category,
-                   results = 0 AS zero, results BETWEEN 1 AND {FEW - 1} AS few,
-                   coalesce(latency_ms > slow_ms, FALSE) AS slow,
-                   coalesce(empty > {_MOST}, FALSE) AS empty,
-                   coalesce(dear > {DEAR}, FALSE) AS dear,
-                   coalesce(elsewhere > {_MOST}, FALSE) AS elsewhere,
-                   chain_carts > 0 AS success, chain_sales
-            FROM searches s CROSS JOIN waits
-            LEFT JOIN looked USING (query_id)
-            LEFT JOIN text_category t ON t.text = s.text
-            LEFT JOIN chain_category c USING (chain);
-
-            CREATE OR REPLACE TEMP TABLE chains AS
-            SELECT chain, arg_min(client, turn) AS client, arg_min(language, turn) AS language,
-                   arg_min(device, turn) AS device, any_value(success) AS success,
-                   any_value(chain_sales) AS sales, arg_min(category, turn) AS category,
-                   min(turn) AS turn,
-                   NOT bool_or(zero OR few OR slow OR empty OR dear OR elsewhere) AS healthy
-            FROM facts GROUP BY chain;
-
-            CREATE OR REPLACE TEMP TABLE open AS SELECT * FROM facts;
+            -- What is not explained so far, with its need; by text, since most is asked of texts.
+            CREATE OR REPLACE TEMP TABLE open AS
+            SELECT f.*, c.sales, c.category AS need FROM facts f JOIN chains c USING (chain)
+            ORDER BY f.text;
 
             CREATE OR REPLACE TEMP TABLE known AS
             SELECT word FROM (
@@ -680,9 +611,10 @@ class _Search:
         split = 3
         for column in ("category", "text"):
             rows = self.tables.rows(
+                # Whatever shows anything shows a first place: searches and clients of that one.
                 f"""SELECT {column} AS value, position, count(*) AS n,
                            count(*) FILTER (clicked) AS c,
-                           count(DISTINCT query_id) AS searches, count(DISTINCT client) AS clients
+                           count(DISTINCT client) FILTER (position = 1) AS clients
                     FROM shown JOIN open USING (query_id)
                     WHERE position <= {PLACES} AND {column} IS NOT NULL
                     GROUP BY ALL ORDER BY ALL"""
@@ -691,7 +623,7 @@ class _Search:
             for r in rows:
                 groups.setdefault(r["value"], []).append(r)
             for value, places in groups.items():
-                searches = max(r["searches"] for r in places)
+                searches = max(r["n"] for r in places)
                 clients = max(r["clients"] for r in places)
                 if searches < MIN_SEARCHES or clients < MIN_CLIENTS or len(places) <= split:
                     continue
@@ -741,10 +673,7 @@ class _Search:
     def _better_order(self, where: str, looks: Any, attraction: Any) -> Interval | None:
         """Sales that the same products in the order of their attraction would have brought: clicks,
         and sales with them, in proportion. Interval: clicks by place are Poisson, 400 draws."""
-        sales = self.tables.rows(
-            f"""SELECT sum(sales) AS s FROM chains
-                WHERE chain IN (SELECT chain FROM open WHERE {where})"""
-        )[0]["s"]
+        sales = self.tables.rows(f"SELECT sum(sales) AS s FROM {_needs(where)}")[0]["s"]
         if not sales:
             return None
         rng = np.random.default_rng(7)
@@ -775,9 +704,9 @@ class _Search:
 
     # --- Comparing ----------------------------------------------------------------------------
 
-    def _groups(self, symptom: str) -> list[tuple[str, Group, int, int]]:
-        """Categories, then single queries, with the symptom: (condition, group, with it, of)."""
-        out = []
+    def _groups(self, symptom: str) -> Iterator[tuple[str, Group, int, int]]:
+        """Categories, then single queries, with the symptom: (condition, group, with it, of). The
+        queries are looked up when the categories are done: what these explain is gone by then."""
         for column in ("category", "text"):
             rows = self.tables.rows(
                 f"""SELECT {column} AS value, mode(language ORDER BY language) AS language,
@@ -790,8 +719,7 @@ class _Search:
             for r in rows:
                 text = r["value"] if column == "text" else None
                 group = Group(text=text, category=r["category"], language=_stated(r["language"]))
-                out.append((f"{column} = {quoted(r['value'])}", group, r["k"], r["n"]))
-        return out
+                yield f"{column} = {quoted(r['value'])}", group, r["k"], r["n"]
 
     def _compare(
         self,
@@ -842,16 +770,14 @@ class _Search:
 
     def _met(self, where: str) -> dict[str, Any]:
         return self.tables.rows(
-            f"""SELECT count(*) AS n, count(*) FILTER (success) AS k FROM chains
-                WHERE chain IN (SELECT chain FROM open WHERE {where})"""
+            f"SELECT count(*) AS n, count(*) FILTER (success) AS k FROM {_needs(where)}"
         )[0]
 
     def _expected(self, where: str) -> tuple[float, float, float]:
         """P(success) of healthy needs like these: of the same categories where most of those are
         healthy, else of the shop; how many needs that rests on; the share of the latter."""
         rows = self.tables.rows(
-            f"""SELECT category, count(*) AS n FROM chains
-                WHERE chain IN (SELECT chain FROM open WHERE {where}) GROUP BY category"""
+            f"SELECT category, count(*) AS n FROM {_needs(where)} GROUP BY category"
         )
         total = rate = rests = foreign = 0.0
         for r in rows:
@@ -875,8 +801,7 @@ class _Search:
             f"""SELECT count(*) AS n, sum(coalesce(u.price, $price)) AS prices,
                        sum(sales) AS sales, var_samp(sales) AS var,
                        avg(coalesce(u.price, $price)) AS price
-                FROM chains LEFT JOIN usual u USING (category)
-                WHERE chain IN (SELECT chain FROM open WHERE {where})""".replace(
+                FROM {_needs(where)} LEFT JOIN usual u USING (category)""".replace(
                 "$price", repr(float(sold["price"]))
             )
         )[0]
@@ -962,6 +887,14 @@ class _Search:
                 f"SELECT mode(language ORDER BY language) AS l FROM open WHERE {where}"
             )[0]["l"]
         )
+
+
+def _needs(where: str) -> str:
+    """The needs, one row each, behind searches that are not explained: SQL for a table."""
+    return (
+        "(SELECT DISTINCT chain, success, sales, need AS category FROM open "
+        f"WHERE {where}) AS needs"
+    )
 
 
 def _stated(value: str | None) -> str | None:

@@ -23,6 +23,8 @@ SESSION_PAUSE = 30 * 60 * 1_000_000  # µs
 CHAIN_PAUSE = 3 * 60 * 1_000_000  # µs from the last action of a search to the next search
 DAY = 86_400_000_000  # µs
 PARTS = 1_000_000  # of a unit of money
+PLACES = 10  # of a list, that are counted
+FEW = 5  # results below which a search has few
 _TIE = 12  # signs of an event's key that tell simultaneous searches apart
 _SPREAD = 2_654_435_769  # odd: parts of one whole get ids that differ in many bits
 
@@ -58,6 +60,43 @@ def _number(text: str) -> int:  # type: ignore[empty-body]
     """The first 60 bits of the text's MD5 as a whole number."""
 
 
+COLUMNS: dict[str, ibis.Schema] = {"given": STORED}
+"""Columns of every table, by its name."""
+
+
+def inputs(job: Job) -> tuple[str, ...]:
+    """The tables that a job reads."""
+    return tuple(inspect.signature(job).parameters)
+
+
+def expression(job: Job) -> ir.Table:
+    """A job over tables that are named as its parameters."""
+    return job(*(ibis.table(COLUMNS[name], name=name) for name in inputs(job)))
+
+
+def job(function: Job) -> Job:
+    """Declare a job: its columns are known from here on."""
+    COLUMNS[function.__name__] = expression(function).schema()
+    return function
+
+
+def folded(text: ir.StringValue) -> ir.StringValue:
+    """Lower case and single spaces. Σ is σ in any place of a word, İ is i."""
+    lower = text.replace("İ", "i").replace("Σ", "σ").lower()
+    return lower.re_replace("[ \t\n\r\f\x0b]+", " ").strip()
+
+
+def _parts(amount: ir.StringValue) -> ir.IntegerValue:
+    """Decimal text in whole millionths; null for what is no number."""
+    return (amount.try_cast("decimal(18, 6)") * PARTS).cast("int64")
+
+
+def _part(whole: ir.IntegerValue, number: ir.IntegerValue) -> ir.IntegerValue:
+    """The id of one numbered part of what has an id."""
+    return whole ^ (number * _SPREAD)
+
+
+@job
 def visits(given: ir.Table) -> ir.Table:
     """Events of shoppers with the session that they fall in. A session is what the sender names as
     one or, without a name, what one client does without a pause of `SESSION_PAUSE` (Catledge &
@@ -98,6 +137,7 @@ def visits(given: ir.Table) -> ir.Table:
     return named.union(unnamed).drop("session")
 
 
+@job
 def sessions(visits: ir.Table) -> ir.Table:
     """One row per session; of several clients under one name, the first in the alphabet."""
     return visits.group_by("session_id").agg(
@@ -108,6 +148,7 @@ def sessions(visits: ir.Table) -> ir.Table:
     )
 
 
+@job
 def asked(visits: ir.Table) -> ir.Table:
     """Searches as they were asked; one that came again under its query id counts once, the first
     time."""
@@ -132,6 +173,7 @@ def asked(visits: ir.Table) -> ir.Table:
     )
 
 
+@job
 def acted(visits: ir.Table) -> ir.Table:
     """What came of a search: one row per query id that an action names.
 
@@ -160,6 +202,7 @@ def acted(visits: ir.Table) -> ir.Table:
     )
 
 
+@job
 def chained(asked: ir.Table, acted: ir.Table) -> ir.Table:
     """Searches with what came of them and the chain that they are a turn of."""
     found = asked.drop("object_ids").left_join(acted, "query_id").drop("query_id_right")
@@ -179,6 +222,7 @@ def chained(asked: ir.Table, acted: ir.Table) -> ir.Table:
     return found.mutate(chain=chain).drop("opens")
 
 
+@job
 def turned(chained: ir.Table) -> ir.Table:
     """Searches beside the other turns of their chain."""
     turns = {"group_by": chained.chain, "order_by": [chained.started, chained.query_id]}
@@ -201,6 +245,7 @@ def turned(chained: ir.Table) -> ir.Table:
     ).drop("sold", "chain_sold", "last")
 
 
+@job
 def shown(asked: ir.Table, visits: ir.Table) -> ir.Table:
     """One row per product shown by a search; `position` from 1."""
     places = ibis.range(0, asked.object_ids.length())
@@ -213,6 +258,7 @@ def shown(asked: ir.Table, visits: ir.Table) -> ir.Table:
     return found.select("query_id", "position", "product", clicked=found.clicked.fill_null(False))
 
 
+@job
 def searches(turned: ir.Table, shown: ir.Table, visits: ir.Table) -> ir.Table:
     """Everything known of a search. Good abandonment: nothing was clicked, but a product of the
     list was put into the cart or bought later in the session."""
@@ -227,6 +273,7 @@ def searches(turned: ir.Table, shown: ir.Table, visits: ir.Table) -> ir.Table:
     return found.mutate(good_abandoned=found.good.fill_null(False)).drop("good")
 
 
+@job
 def places(shown: ir.Table) -> ir.Table:
     """Impressions and clicks by place."""
     return shown.group_by("position").agg(
@@ -234,6 +281,7 @@ def places(shown: ir.Table) -> ir.Table:
     )
 
 
+@job
 def pairs(shown: ir.Table, searches: ir.Table) -> ir.Table:
     """Impressions `n` and clicks `c` of a query text's product by place, for the position model:
     of pairs only that were shown at two places or more."""
@@ -247,6 +295,7 @@ def pairs(shown: ir.Table, searches: ir.Table) -> ir.Table:
     return counted.filter(counted["at"] > 1).drop("at")
 
 
+@job
 def funnels(searches: ir.Table) -> ir.Table:
     """How far searches got, by day (UTC, days since 1970), language and device: searches, those
     that were clicked in, carted from and bought from, and sales (major units)."""
@@ -265,7 +314,6 @@ def funnels(searches: ir.Table) -> ir.Table:
     return counted.mutate(sales=counted.sold / float(PARTS)).drop("sold")
 
 
-PLACES = 10
 JOBS: tuple[Job, ...] = (
     visits,
     sessions,
@@ -279,38 +327,5 @@ JOBS: tuple[Job, ...] = (
     pairs,
     funnels,
 )
-PASSING = ("asked", "acted", "chained", "turned")
+PASSING = ("asked", "acted", "chained", "turned", "looked", "waits")
 """Tables that only later jobs read."""
-
-COLUMNS: dict[str, ibis.Schema] = {"given": STORED}
-"""Columns of every table, by its name."""
-
-
-def inputs(job: Job) -> tuple[str, ...]:
-    """The tables that a job reads."""
-    return tuple(inspect.signature(job).parameters)
-
-
-def expression(job: Job) -> ir.Table:
-    """A job over tables that are named as its parameters."""
-    return job(*(ibis.table(COLUMNS[name], name=name) for name in inputs(job)))
-
-
-def folded(text: ir.StringValue) -> ir.StringValue:
-    """Lower case and single spaces. Σ is σ in any place of a word, İ is i."""
-    lower = text.replace("İ", "i").replace("Σ", "σ").lower()
-    return lower.re_replace("[ \t\n\r\f\x0b]+", " ").strip()
-
-
-def _parts(amount: ir.StringValue) -> ir.IntegerValue:
-    """Decimal text in whole millionths; null for what is no number."""
-    return (amount.try_cast("decimal(18, 6)") * PARTS).cast("int64")
-
-
-def _part(whole: ir.IntegerValue, number: ir.IntegerValue) -> ir.IntegerValue:
-    """The id of one numbered part of what has an id."""
-    return whole ^ (number * _SPREAD)
-
-
-for _job in JOBS:
-    COLUMNS[_job.__name__] = expression(_job).schema()

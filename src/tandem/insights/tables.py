@@ -36,7 +36,6 @@ from tandem.insights.jobs import JOBS, Job
 
 LONG_DWELL = 30.0  # seconds on a product that count as interest (Fox et al., TOIS 2005)
 TOLD = 5  # clients who typed a text, from which it is told one by one
-FEW = 5  # results below which a search has few
 
 SEARCHES = """
 query_id, session_id, client, language, device, filters, total, latency_ms; started, ended (µs)
@@ -94,6 +93,10 @@ class Tables:
     def build(self, source: str, jobs: Sequence[Job] = JOBS) -> None:
         """Run the jobs over a table or view of this connection with events in it."""
         self.db.execute(f'CREATE OR REPLACE TEMP VIEW given AS SELECT * FROM "{source}"')
+        self.run(jobs)
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        """Run jobs whose tables are there already."""
         self._engine.run(self.db, jobs)
 
     def catalogue(self, products: pa.Table) -> None:
@@ -128,8 +131,8 @@ def product_table(products: list[Product]) -> pa.Table:
     """What the insight jobs read of a catalogue. `category` is the whole path joined by ' > '."""
     return pa.table(
         {
-            "product": [p.id for p in products],
-            "title": [p.title for p in products],
+            "product": pa.array([p.id for p in products], pa.string()),
+            "title": pa.array([p.title for p in products], pa.string()),
             "brand": pa.array([p.brand for p in products], pa.string()),
             "category": pa.array([" > ".join(p.category) or None for p in products], pa.string()),
             "price": pa.array(
