@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,9 @@ def test_failures_are_found_in_stored_events_and_the_report_is_kept(broken_shop,
     assert kept["findings"] == json.loads(json.dumps(document["findings"]))
     assert 0 < document["health"]["zero_results"] < 0.2
     assert document["position"]["examination"][0] == 1.0
+    steps = ("searches", "clicked", "carted", "bought")
+    assert sum(f["searches"] for f in document["funnels"]) == document["searches"]
+    assert all(a[x] >= a[y] for a in document["funnels"] for x, y in pairwise(steps))
 
 
 def test_no_pseudonym_of_a_person_is_in_the_report(broken_shop, report):

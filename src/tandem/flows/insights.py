@@ -32,6 +32,7 @@ from tandem.insights.drift import Drift, drift
 from tandem.insights.engines import engine_named
 from tandem.insights.evidence import (
     categories_wanted,
+    funnels_over_all,
     held_out_order,
     judgments_from_logs,
     overview,
@@ -61,14 +62,15 @@ Verdict = Literal["helps", "no difference seen", "harms", "cannot be tried offli
 
 @dataclass(frozen=True)
 class InsightReport:
-    """What `tandem insights` says. `health`: shares over all searches; `position`: click-through
-    and examination by place."""
+    """What `tandem insights` says. `health`: shares over all searches; `funnels`: how far they get,
+    by language and device; `position`: click-through and examination by place."""
 
     workspace: str
     simulated: bool
     made: datetime
     found: Findings
     health: dict[str, Any]
+    funnels: list[dict[str, Any]]
     position: dict[str, Any]
     drift: Drift
 
@@ -85,6 +87,7 @@ class InsightReport:
             "false_discovery_rate": FALSE_DISCOVERIES,
             "currency": found.currency,
             "health": self.health,
+            "funnels": self.funnels,
             "position": self.position,
             "drift": self.drift.to_json(),
             "findings": [
@@ -283,6 +286,7 @@ def _report(layout: Layout, tables: Tables) -> InsightReport:
         made=datetime.now(UTC),
         found=found,
         health=overview(tables),
+        funnels=funnels_over_all(tables),
         position={
             "click_through": ctr_by_position(tables),
             "examination": _numbers(bias.examination),

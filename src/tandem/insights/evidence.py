@@ -142,6 +142,17 @@ def held_out_order(tables: Tables, group: Group) -> HeldOut | None:
     return HeldOut(float(before.mean()), Interval(gain, gain - half, gain + half), before.size)
 
 
+def funnels_over_all(tables: Tables) -> list[dict[str, Any]]:
+    """How far searches get, by language and device (None: not said), the most frequent first."""
+    return tables.rows(
+        """SELECT language, device, sum(searches)::BIGINT AS searches,
+                  sum(without_results)::BIGINT AS without_results, sum(clicked)::BIGINT AS clicked,
+                  sum(carted)::BIGINT AS carted, sum(bought)::BIGINT AS bought, sum(sales) AS sales
+           FROM funnels GROUP BY language, device
+           ORDER BY searches DESC, language, device"""
+    )
+
+
 def overview(tables: Tables) -> dict[str, Any]:
     """How search is doing over all: shares of searches, None without any."""
     return tables.rows(
