@@ -26,7 +26,17 @@ def test_every_field_of_every_stored_record_is_annotated():
 
 # Vocabularies that no store keeps records of: requests, answers and reports on their way.
 NOT_STORED = frozenset(
-    {"brief", "candidates", "disclosure", "errors", "insight", "listing", "privacy", "recommend"}
+    {
+        "brief",
+        "candidates",
+        "disclosure",
+        "errors",
+        "insight",
+        "listing",
+        "matching",
+        "privacy",
+        "recommend",
+    }
     | {"run", "search", "search_performance"}
 )
 

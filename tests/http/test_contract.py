@@ -13,6 +13,7 @@ from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
 from small_insights import SmallInsights
 from small_lab import SmallLab
+from small_matching import SmallMatching
 from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
@@ -47,6 +48,7 @@ _app = create_app(
         lab=SmallLab(),
         privacy=SmallOffice(),
         seller=SmallSeller(),
+        matching=SmallMatching(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),

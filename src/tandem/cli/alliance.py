@@ -57,3 +57,34 @@ def simulate_command(
         f"{report.events:,} events of {report.viewers:,} viewers, over {report.products:,} "
         "products."
     )
+
+
+@alliance_app.command("evaluate")
+def evaluate_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    seed: Annotated[int, typer.Option(help="Same market, same seed: same figures.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Hold matching against the truth of a simulated alliance: choices, intervals, cold start.
+
+    Example: `tandem alliance evaluate -w shop --json`
+    """
+    from rich.table import Table
+
+    from tandem.flows.match_truth import SYSTEMS, evaluate_on_truth
+    from tandem.storage.layout import Layout
+
+    with progress_bars(quiet=json_) as bars:
+        report = evaluate_on_truth(Layout.open(workspace), seed=seed, progress=bars)
+    if json_:
+        print_json(report.to_json())
+        return
+    out.print("[black on yellow] SIMULATED [/] These creators, videos and sales are not real.")
+    table = Table("share of the best ten's GMV", *SYSTEMS, box=None)
+    for task, systems in report.value.items():
+        cells = [f"{s.mean:.3f} [dim]{s.low:.3f}–{s.high:.3f}[/]" for s in systems.values()]
+        table.add_row(f"{task} ({report.queries[task]})", *cells)
+    out.print(table)
+    for group, found in report.coverage.items():
+        said = ", ".join(f"{name}: {share:.3f}" for name, share in found.items())
+        out.print(f"Inside the interval, {group}: {said}", highlight=False)

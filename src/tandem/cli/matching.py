@@ -7,19 +7,110 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from tandem.cli.console import JsonOption, out, print_json, progress_bars
+from tandem.cli.console import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    out,
+    print_json,
+    progress_bars,
+)
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.matching import Estimate, Expectation
 
 SHOWN = 20  # changes of a plan that are printed
 
-match_app = typer.Typer(no_args_is_help=True, help="Match brands and creators.")
+match_app = typer.Typer(no_args_is_help=True, help="Match creators, products and brands.")
 
 
 @match_app.callback()
 def match() -> None:
-    """Match brands and creators."""
+    """Match creators, products and brands."""
+
+
+@match_app.command("creators")
+def creators_command(
+    product: Annotated[str | None, typer.Option(help="Id of a product.")] = None,
+    merchant: Annotated[str | None, typer.Option(help="Instead: all products of one.")] = None,
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 10,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Print the creators who suit a product or a brand, with what to expect and why.
+
+    Examples: `tandem match creators --product SP-1 -w shop` ·
+    `tandem match creators --merchant Acme -w shop`
+    """
+    from tandem.contracts.matching import CreatorMatches
+    from tandem.flows.matching import find_matches
+    from tandem.storage.layout import Layout
+
+    found = find_matches(
+        Layout.open(workspace), product=product, merchant=merchant, creator=None, k=k
+    )
+    assert isinstance(found, CreatorMatches)
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _labelled(found.simulated)
+    table = Table("creator", "product", "clicks", "orders", "GMV", "because", box=None)
+    for match in found.matches:
+        table.add_row(
+            escape(match.creator.handle),
+            escape(match.product_id),
+            *_cells(match.one_piece),
+            escape(". ".join(match.reasons)),
+        )
+    out.print(table)
+
+
+@match_app.command("products")
+def products_command(
+    creator: Annotated[str, typer.Option(help="Id of a creator.")],
+    k: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 10,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Print the products that suit a creator, with expected earnings and why.
+
+    Example: `tandem match products --creator mia -w shop`
+    """
+    from tandem.contracts.matching import ProductMatches
+    from tandem.flows.matching import find_matches
+    from tandem.storage.layout import Layout
+
+    found = find_matches(Layout.open(workspace), product=None, merchant=None, creator=creator, k=k)
+    assert isinstance(found, ProductMatches)
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    _labelled(found.simulated)
+    table = Table("product", "merchant", "clicks", "orders", "GMV", "because", box=None)
+    for match in found.matches:
+        table.add_row(
+            escape(f"{match.product_id} {match.title[:40]}"),
+            escape(match.merchant or ""),
+            *_cells(match.one_piece),
+            escape(". ".join(match.reasons)),
+        )
+    out.print(table)
+
+
+def _labelled(simulated: bool) -> None:
+    if simulated:
+        out.print("[black on yellow] SIMULATED [/] These creators and videos are not real.")
+
+
+def _cells(one: Expectation) -> tuple[str, str, str]:
+    def cell(e: Estimate | None, digits: int) -> str:
+        if e is None:
+            return "no price"
+        return f"{e.expected:,.{digits}f} [dim]{e.low:,.0f}–{e.high:,.0f}[/]"
+
+    return cell(one.clicks, 0), cell(one.orders, 1), cell(one.gmv, 0)
 
 
 @match_app.command("evaluate")

@@ -30,6 +30,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.insights import InsightDesk
     from tandem.flows.lab import LabDesk
+    from tandem.flows.matching import MatchOffice
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.seller_desk import SellerDesk
@@ -55,6 +56,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 privacy=PrivacyDesk(layout),
                 collaborations=Collaborations(desk, OrderNames(layout)),
                 seller=SellerDesk(shop),
+                matching=MatchOffice(layout),
                 asked=tuple(load_query_log(layout)),
             ),
         )

@@ -98,6 +98,41 @@ def train_ranker_command(
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")
 
 
+def train_matcher_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+) -> None:
+    """Train a matcher of creators and products on content, measure it, and make it live.
+
+    It learns from figures of creators who agreed, and from what their viewers watched as far as
+    these agreed.
+
+    Example: `tandem train matcher -w shop`
+    """
+    from dataclasses import asdict
+
+    from tandem.flows.train_matcher import train_matcher
+    from tandem.storage.layout import Layout
+
+    with progress_bars(quiet=json_) as bars:
+        report = train_matcher(Layout.open(workspace), bars)
+    if json_:
+        print_json(asdict(report))
+        return
+    learned = report.manifest
+    if learned.simulated:
+        out.print("[black on yellow] SIMULATED [/] These creators and videos are not real.")
+    out.print(
+        f"Matcher [bold]{report.generation}[/] in {report.seconds:.1f} s: {learned.creators:,} "
+        f"creators, {learned.products:,} products, {learned.measured_showings:,} measured showings."
+    )
+    for name, who in (("known", "creators with history"), ("new", "creators without")):
+        found = learned.metrics[name]
+        out.print(
+            f"Out of fold, {who}: rank correlation of clicks {found['clicks']['spearman']:.2f}, of "
+            f"orders {found['orders']['spearman']:.2f} ({found['pairs']:,} showings)."
+        )
+
+
 def train_recommender_command(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     events: Annotated[

@@ -14,6 +14,7 @@ Kind = Literal[
     "recommenders",
     "catalog",
     "cross-encoders",
+    "matchers",
     "merchants",
     "creators",
     "content",

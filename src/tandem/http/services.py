@@ -9,7 +9,14 @@ from tandem.collaboration.desk import Desk
 from tandem.contracts.errors import NotFound
 from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
-from tandem.http.shop import InsightOffice, LabOffice, PrivacyOffice, Registry, SellerOffice
+from tandem.http.shop import (
+    InsightOffice,
+    LabOffice,
+    Matching,
+    PrivacyOffice,
+    Registry,
+    SellerOffice,
+)
 
 T = TypeVar("T")
 
@@ -29,7 +36,7 @@ class Services:
     registry: the model registry. insights: reports on where search fails.
     lab: experiments, leaderboard and kept reports. privacy: the privacy
     office. collaborations: where merchants and creators act. seller: merchants' indicators.
-    asked: what shoppers type, with counts, for the studio's texts.
+    matching: who suits whom. asked: what shoppers type, with counts, for the studio's texts.
     """
 
     registry: Registry | None = None
@@ -38,6 +45,7 @@ class Services:
     privacy: PrivacyOffice | None = None
     collaborations: Collaborations | None = None
     seller: SellerOffice | None = None
+    matching: Matching | None = None
     asked: tuple[QueryCount, ...] = ()
 
 

@@ -11,6 +11,7 @@ from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
+from tandem.contracts.matching import BrandMatches, CreatorMatches, ProductMatches
 from tandem.contracts.privacy import ErasureRequest, PersonRole, PersonStanding, PrivacyOverview
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import RecommendRequest, RecommendResponse, Visit, Visitor
@@ -32,6 +33,20 @@ class Visitors(Protocol):
     def known(self, client_id: str) -> Visitor: ...
 
     def forget(self, client_id: str) -> None: ...
+
+
+class Matching(Protocol):
+    """Who suits whom; NotFound for what is not there or may not be matched."""
+
+    def merchant_of(self, product_id: str) -> str | None: ...
+
+    def creators_for_product(self, product_id: str, k: int = 20) -> CreatorMatches: ...
+
+    def creators_for_brand(self, merchant: str, k: int = 20) -> CreatorMatches: ...
+
+    def products_for_creator(self, creator_id: str, k: int = 20) -> ProductMatches: ...
+
+    def brands_for_creator(self, creator_id: str, k: int = 20) -> BrandMatches: ...
 
 
 class Shop(Protocol):

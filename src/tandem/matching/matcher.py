@@ -1,0 +1,363 @@
+"""A trained matcher: creators for products, products for creators, with what to expect and why.
+
+Candidates come from one vector a creator, the linear stand-in of the model: similarity and log
+reach, weighted as they explain clicks. The model then says what each candidate is expected to
+bring, and the best come first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tandem.contracts.errors import InvalidInput
+from tandem.matching.evidence import (
+    Profiles,
+    Rates,
+    Showings,
+    creator_table,
+    usual_rates,
+    with_success,
+)
+from tandem.matching.expectation import ExpectationModel, Lessons
+from tandem.matching.nearest import Nearest
+from tandem.matching.pairs import (
+    FEATURES,
+    NUMBERS,
+    CreatorTable,
+    Floats,
+    Ints,
+    ProductTable,
+    pair_features,
+    unit,
+)
+
+Flags = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+FORMAT = 1
+MANIFEST = "manifest.json"
+CANDIDATES = 400
+FOLDS = 4
+FEWEST_SHOWINGS = 200
+HIDDEN_SHARE = 0.4
+"""Of creators whose history is hidden in a fold: how the model learns to do without one."""
+_OWN_EVIDENCE = 3.0
+"""Pieces of content that weigh as much as what a creator says of themselves."""
+_AT_ONCE = 65_536
+_TABLE_ROWS = ("profile", "shown", "audience", "viewed", "hashtags")
+_USUAL_DELIVERY = 0.8
+
+
+@dataclass(frozen=True)
+class MatcherManifest:
+    """Lineage of a trained matcher.
+
+    learned_from_events: whether what viewers did went into it. metrics: of out-of-fold predictions.
+    """
+
+    format: int
+    trained_at: str
+    encoder: str
+    products: int
+    creators: int
+    showings: int
+    measured_showings: int
+    simulated: bool
+    learned_from_events: bool
+    code_version: str
+    catalog_generation: str
+    creator_generation: str
+    content_generation: str
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Pairs, best first. Money is in major units of the shop's currency, NaN without a price.
+
+    score: what they are ranked by. *_low and *_high: the interval of `SHOWN_LEVEL`. features:
+    (n, F). new: creators without measured content.
+    """
+
+    creator: Ints
+    product: Ints
+    score: Doubles
+    clicks: Doubles
+    clicks_low: Doubles
+    clicks_high: Doubles
+    orders: Doubles
+    orders_low: Doubles
+    orders_high: Doubles
+    gmv: Doubles
+    features: Floats
+    new: Flags
+
+    def take(self, rows: Ints) -> Matched:
+        return Matched(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+class Matcher:
+    """Both sides and the model between them. creator_ids, product_ids: in table order."""
+
+    def __init__(
+        self,
+        creators: CreatorTable,
+        products: ProductTable,
+        model: ExpectationModel,
+        creator_ids: Sequence[str],
+        product_ids: Sequence[str],
+        weights: tuple[float, float],
+    ) -> None:
+        self.creators, self.products, self.model = creators, products, model
+        self.creator_ids, self.product_ids = tuple(creator_ids), tuple(product_ids)
+        self.creator_number = {c: i for i, c in enumerate(self.creator_ids)}
+        self.product_number = {p: i for i, p in enumerate(self.product_ids)}
+        self.weights = weights
+        reach = creators.numbers["reach"]
+        followers = creators.numbers["followers"]
+        filled = np.where(np.isfinite(reach), reach, followers)
+        usual = np.nanmedian(filled) if np.isfinite(filled).any() else 0.0
+        self._reach = np.where(np.isfinite(filled), filled, usual).astype(np.float32)
+        self._vectors = blended(creators)
+        near, size = weights
+        # One more dimension carries the reach, so that one inner product says both.
+        beside = (size * self._reach)[:, None].astype(np.float16)
+        self._creators_near = Nearest(np.hstack([np.float16(near) * self._vectors, beside]))
+        self._products_near = Nearest(products.vectors)
+
+    @classmethod
+    def fit(
+        cls,
+        profiles: Profiles,
+        products: ProductTable,
+        showings: Showings,
+        creator_ids: Sequence[str],
+        product_ids: Sequence[str],
+        *,
+        seed: int = 7,
+    ) -> tuple[Matcher, dict[str, Any]]:
+        """Learn from showings. InvalidInput where too few of them are measured."""
+        measured = showings.measured
+        if measured.sum() < FEWEST_SHOWINGS or not showings.orders[measured].sum() > 0:
+            raise InvalidInput(
+                f"{int(measured.sum())} showings of products with known clicks and orders are too "
+                "few to learn from",
+                field="content",
+                remedy=f"import content of creators who agreed, {FEWEST_SHOWINGS} showings or more,"
+                " with impressions, clicks and orders",
+            )
+        rates = usual_rates(showings)
+        lessons = _lessons(profiles, products, showings, rates, seed)
+        model, metrics = ExpectationModel.fit(lessons, seed)
+        whole = with_success(products, showings, rates)
+        creators = creator_table(profiles, whole, showings, rates)
+        weights = _stand_in(lessons)
+        return cls(creators, whole, model, creator_ids, product_ids, weights), metrics
+
+    # --- Matching -----------------------------------------------------------------------------
+
+    def creators_for(
+        self, product: int, k: int, *, barred: Flags | None = None, candidates: int = CANDIDATES
+    ) -> Matched:
+        """The `k` best creators for a product. barred: (C,) who may not be proposed."""
+        query = np.append(np.asarray(self.products.vectors[product], np.float32), 1.0)
+        found = self._creators_near(query, candidates, barred)
+        return self._ranked(found, np.full(len(found), product), k)
+
+    def products_for(
+        self, creator: int, k: int, *, barred: Flags | None = None, candidates: int = CANDIDATES
+    ) -> Matched:
+        """The `k` best products for a creator."""
+        found = self._products_near(self._vectors[creator], candidates, barred)
+        return self._ranked(np.full(len(found), creator), found, k)
+
+    def pairs(self, creator: Ints, product: Ints) -> Matched:
+        """What any pairs are expected to bring, in their order."""
+        features = pair_features(self.creators, self.products, creator, product)
+        new = ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
+        found = self.model.expected(features, new)
+        low, high = self.model.calibration.interval("clicks", found.clicks, new)
+        orders_low, orders_high = self.model.calibration.interval("orders", found.orders, new)
+        gmv = found.orders * self.products.price[product]
+        worth = np.where(np.isfinite(gmv), gmv, 0.0)
+        return Matched(
+            creator,
+            product,
+            worth * self.delivery(creator),
+            found.clicks,
+            low,
+            high,
+            found.orders,
+            orders_low,
+            orders_high,
+            gmv,
+            features,
+            new,
+        )
+
+    def delivery(self, creator: Ints) -> Doubles:
+        """(n,) how likely an agreed piece is to be live in time: the declared rates, multiplied;
+        what is usual where one is not known."""
+        post = self.creators.numbers["post_rate"][creator]
+        live = self.creators.numbers["fulfillment_percentage"][creator]
+        known = np.where(np.isfinite(post), post, _USUAL_DELIVERY)
+        found: Doubles = known * np.where(np.isfinite(live), live, 1.0)
+        return found
+
+    def _ranked(self, creator: Ints, product: Ints, k: int) -> Matched:
+        found = self.pairs(creator.astype(np.int64), product.astype(np.int64))
+        # Where nothing has a price, clicks decide.
+        order = np.lexsort((-found.clicks, -found.score))[:k]
+        return found.take(order)
+
+    # --- On disk ------------------------------------------------------------------------------
+
+    def save(self, folder: Path, manifest: MatcherManifest) -> None:
+        for name in _TABLE_ROWS:
+            np.save(folder / f"{name}.npy", np.asarray(getattr(self.creators, name), np.float16))
+        np.save(folder / "products.npy", np.asarray(self.products.vectors, np.float16))
+        c, p = self.creators, self.products
+        told: dict[str, Any] = {f"number_{name}": c.numbers[name] for name in NUMBERS}
+        told |= {name: getattr(c, name) for name in ("start", "product", "ctr", "ctor", "price")}
+        np.savez(folder / "creators.npz", **told)
+        sold: dict[str, Any] = {f.name: getattr(p, f.name) for f in fields(p)[1:]}
+        np.savez(folder / "products.npz", **sold)
+        ids = {
+            "creators": self.creator_ids,
+            "products": self.product_ids,
+            "weights": self.weights,
+        }
+        (folder / "ids.json").write_text(json.dumps(ids, ensure_ascii=False))
+        self.model.save(folder)
+        text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> tuple[Matcher, MatcherManifest]:
+        """Raises InvalidInput for what is no matcher of this version."""
+        try:
+            manifest = MatcherManifest(**json.loads((folder / MANIFEST).read_bytes()))
+            if manifest.format != FORMAT:
+                raise ValueError(f"format {manifest.format}, this version reads {FORMAT}")
+            ids = json.loads((folder / "ids.json").read_bytes())
+            rows = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in _TABLE_ROWS}
+            with np.load(folder / "creators.npz", allow_pickle=False) as c:
+                creators = CreatorTable(
+                    **rows,
+                    **{name: c[name] for name in ("start", "product", "ctr", "ctor", "price")},
+                    numbers={name: c[f"number_{name}"] for name in NUMBERS},
+                )
+            with np.load(folder / "products.npz", allow_pickle=False) as p:
+                products = ProductTable(
+                    np.load(folder / "products.npy", mmap_mode="r"), **{n: p[n] for n in p.files}
+                )
+            model = ExpectationModel.load(folder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(
+                f"not a trained matcher: {error}",
+                file=str(folder / MANIFEST),
+                remedy="train again: tandem train matcher",
+            ) from None
+        weights = (float(ids["weights"][0]), float(ids["weights"][1]))
+        return cls(creators, products, model, ids["creators"], ids["products"], weights), manifest
+
+
+def blended(creators: CreatorTable) -> NDArray[np.float16]:
+    """(C, d) unit rows: what creators showed, the more the more they showed, else what they say of
+    themselves, and a little of what their followers buy and viewed."""
+    pieces = np.expm1(creators.numbers["pieces"])
+    own = np.nan_to_num(pieces / (pieces + _OWN_EVIDENCE))
+    out = np.empty(creators.shown.shape, np.float16)
+    for start in range(0, len(out), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        mixed = own[rows, None] * np.asarray(creators.shown[rows], np.float32)
+        mixed += (1 - own[rows, None]) * np.asarray(creators.profile[rows], np.float32)
+        mixed += 0.2 * np.asarray(creators.viewed[rows], np.float32)
+        mixed += 0.1 * np.asarray(creators.audience[rows], np.float32)
+        out[rows] = unit(mixed)
+    return out
+
+
+def _lessons(
+    profiles: Profiles, products: ProductTable, showings: Showings, rates: Rates, seed: int
+) -> Lessons:
+    """Every measured showing with features from what is known without its fold, and for some
+    creators of a fold without any history at all."""
+    rng = np.random.default_rng(seed)
+    fold_of_piece = rng.integers(0, FOLDS, int(showings.piece.max(initial=0)) + 1)
+    fold = fold_of_piece[showings.piece]
+    count = len(profiles.profile)
+    parts: list[Lessons] = []
+    for held in range(FOLDS):
+        asked = showings.take((fold == held) & showings.measured)
+        others = showings.take(fold != held)
+        hidden = rng.random(count) < HIDDEN_SHARE
+        known = with_success(products, others, rates)
+        for new, past, rows in (
+            (False, others, np.ones(len(asked.creator), np.bool_)),
+            (True, others.take(~hidden[others.creator]), hidden[asked.creator]),
+        ):
+            shown = asked.take(rows)
+            seen = profiles if not new else _without_statistics(profiles, hidden)
+            table = creator_table(seen, known, past, rates)
+            order = np.argsort(shown.creator, kind="stable")
+            shown = shown.take(order)
+            features = pair_features(table, known, shown.creator, shown.product)
+            no_history = ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
+            parts.append(
+                Lessons(
+                    features,
+                    shown.impressions.astype(np.float64),
+                    shown.clicks.astype(np.float64),
+                    shown.orders.astype(np.float64),
+                    no_history,
+                    np.full(len(shown.creator), held),
+                )
+            )
+    return Lessons(
+        *(
+            np.concatenate([getattr(p, name) for p in parts])
+            for name in Lessons.__dataclass_fields__
+        )
+    )
+
+
+def _without_statistics(profiles: Profiles, hidden: Flags) -> Profiles:
+    """The profiles as they were before these creators had published anything."""
+    of_content = ("reach", "engagement_rate", "gpm", "post_rate", "fulfillment_percentage")
+    numbers = {
+        name: np.where(hidden, np.nan, values).astype(np.float32) if name in of_content else values
+        for name, values in profiles.numbers.items()
+    }
+    gone = hidden[:, None]
+    return Profiles(
+        profiles.profile,
+        profiles.audience,
+        np.where(gone, 0, profiles.viewed),
+        np.where(gone, 0, profiles.hashtags),
+        numbers,
+    )
+
+
+def _stand_in(lessons: Lessons) -> tuple[float, float]:
+    """Weights of similarity and log reach that explain log(1 + clicks) best (least squares)."""
+
+    def column(*names: str) -> Doubles:
+        found = np.full(len(lessons.new), np.nan)
+        for name in names:
+            values = lessons.features[:, FEATURES.index(name)]
+            found = np.where(np.isfinite(found), found, values)
+        filled: Doubles = np.nan_to_num(found, nan=float(np.nanmedian(found)))
+        return filled
+
+    near = column("shown_fit", "profile_fit")
+    size = column("reach", "followers")
+    x = np.column_stack([near, size, np.ones(len(near))])
+    found, *_ = np.linalg.lstsq(x, np.log1p(lessons.clicks), rcond=None)
+    return max(float(found[0]), 0.1), max(float(found[1]), 0.01)

@@ -1,0 +1,190 @@
+"""A matcher learned from a simulated market: what it chooses, expects, and forgets on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tandem.contracts.errors import InvalidInput
+from tandem.matching.evidence import Profiles, product_table, profile_numbers, showings_of
+from tandem.matching.evidence import usual_rates as rates_of
+from tandem.matching.expectation import ExpectationModel, Line
+from tandem.matching.matcher import FORMAT, Matcher, MatcherManifest
+from tandem.matching.nearest import Nearest
+from tandem.matching.pairs import FEATURES, pair_features, unit
+from tandem.matching.reasons import reasons
+from tandem.matching.words import WordVectors
+from tandem.simulate.catalogue import simulated_products
+from tandem.simulate.creators import simulated_market
+
+CREATORS, PIECES = 80, 1_600
+MANIFEST = MatcherManifest(
+    FORMAT, "2026-03-01", "words", 1, 1, 1, 1, True, False, "0", "g", "g", "g", {"known": {}}
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trees():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tandem.matching.expectation._ROUNDS", 40)
+        yield
+
+
+@pytest.fixture(scope="module")
+def market():
+    return simulated_market(list(simulated_products(500)), CREATORS, PIECES)
+
+
+@pytest.fixture(scope="module")
+def learned(market):
+    words = WordVectors()
+    vectors = words.encode([f"{p.title} {' '.join(p.category)}" for p in market.products])
+    profile = words.encode([" ".join(c.topics) for c in market.creators])
+    blank = np.zeros_like(profile)
+    profiles = Profiles(profile, blank, blank, blank, profile_numbers(market.creators))
+    creators = {c.id: i for i, c in enumerate(market.creators)}
+    products = {p.id: i for i, p in enumerate(market.products)}
+    shown = showings_of(market.content, creators, products, np.ones(CREATORS, np.bool_))
+    table = product_table(market.products, vectors, shown, rates_of(shown))
+    matcher, metrics = Matcher.fit(profiles, table, shown, list(creators), list(products))
+    return matcher, metrics, profiles, table, shown
+
+
+def truth_of(market, creator, product):
+    return np.nan_to_num(market.truth.expected(creator, product)[2])
+
+
+def test_its_choices_are_worth_much_more_than_chance(market, learned):
+    matcher = learned[0]
+    everybody = np.arange(CREATORS)
+    shares, chance = [], []
+    for product in range(0, 500, 10):
+        gmv = truth_of(market, everybody, np.full(CREATORS, product))
+        best = np.sort(gmv)[-10:].sum()
+        shares.append(gmv[matcher.creators_for(product, 10).creator].sum() / best)
+        chance.append(gmv.mean() * 10 / best)
+    assert np.mean(shares) > 2 * np.mean(chance)
+
+
+def test_expected_and_seen_agree_over_all_showings(learned):
+    matcher, _, _, _, shown = learned
+    order = np.argsort(shown.creator, kind="stable")
+    found = matcher.pairs(shown.creator[order], shown.product[order])
+    assert found.clicks.sum() == pytest.approx(shown.clicks.sum(), rel=0.15)
+    assert found.orders.sum() == pytest.approx(shown.orders.sum(), rel=0.3)
+    assert (found.clicks_low <= found.clicks_high).all()
+    assert ((found.orders_low >= 0) & (found.orders_high >= found.orders_low)).all()
+
+
+def test_fresh_outcomes_lie_in_the_intervals(market, learned):
+    matcher = learned[0]
+    rng = np.random.default_rng(3)
+    creator = np.sort(rng.integers(0, CREATORS, 4_000))
+    product = rng.integers(0, 500, 4_000)
+    _, clicks, orders = market.truth.draw(creator, product, rng)
+    found = matcher.pairs(creator, product)
+    for level in (0.8, 0.9):
+        for target, seen, expected in (
+            ("clicks", clicks, found.clicks),
+            ("orders", orders, found.orders),
+        ):
+            interval = matcher.model.calibration.interval
+            low, high = interval(target, expected, found.new, level)
+            assert ((seen >= low) & (seen <= high)).mean() > level - 0.06
+
+
+def test_creators_without_history_are_marked_and_estimated(market, learned):
+    matcher = learned[0]
+    active = {c.creator_id for c in market.content}
+    found = matcher.pairs(np.arange(CREATORS), np.zeros(CREATORS, np.int64))
+    new = np.array([c.id not in active for c in market.creators])
+    assert new.any()
+    assert (found.new == new).all()
+    assert np.isfinite(found.clicks).all()
+    assert reasons(found.features[new][0], True)[-1].startswith("New here")
+
+
+def test_features_do_not_depend_on_how_pairs_are_arranged(learned):
+    matcher = learned[0]
+    rng = np.random.default_rng(5)
+    creator, product = rng.integers(0, CREATORS, 300), rng.integers(0, 500, 300)
+    mixed = pair_features(matcher.creators, matcher.products, creator, product)
+    order = np.argsort(creator, kind="stable")
+    sorted_ = pair_features(matcher.creators, matcher.products, creator[order], product[order])
+    np.testing.assert_allclose(mixed[order], sorted_, rtol=1e-4, atol=1e-5)
+
+
+def test_whose_figures_may_not_be_used_have_no_measured_history(market):
+    creators = {c.id: i for i, c in enumerate(market.creators)}
+    products = {p.id: i for i, p in enumerate(market.products)}
+    agreed = np.arange(CREATORS) % 2 == 0
+    shown = showings_of(market.content, creators, products, agreed)
+    silent = ~agreed[shown.creator]
+    assert silent.any()
+    assert not shown.measured[silent].any()
+    for name in ("impressions", "clicks", "orders", "hook", "hold"):
+        assert np.isnan(getattr(shown, name)[silent]).all()
+
+
+def test_what_is_saved_says_the_same(tmp_path, learned):
+    matcher = learned[0]
+    matcher.save(tmp_path, MANIFEST)
+    again, manifest = Matcher.load(tmp_path)
+    assert manifest == MANIFEST
+    first, second = matcher.creators_for(3, 10), again.creators_for(3, 10)
+    assert first.creator.tolist() == second.creator.tolist()
+    np.testing.assert_allclose(first.clicks, second.clicks, rtol=0.05)  # vectors in half precision
+    (tmp_path / "ids.json").write_text("{")
+    with pytest.raises(InvalidInput, match="train again"):
+        Matcher.load(tmp_path)
+
+
+def test_who_is_barred_is_not_proposed(learned):
+    matcher = learned[0]
+    best = matcher.creators_for(3, 5).creator
+    barred = np.zeros(CREATORS, np.bool_)
+    barred[best] = True
+    assert not set(matcher.creators_for(3, 5, barred=barred).creator) & set(best)
+
+
+def test_too_little_to_learn_from_is_said(learned):
+    _, _, profiles, table, shown = learned
+    few = shown.take(np.arange(50))
+    with pytest.raises(InvalidInput, match="too few"):
+        Matcher.fit(profiles, table, few, ["c"] * CREATORS, ["p"] * 500)
+
+
+def test_many_rows_are_searched_by_an_inverted_file(monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = unit(rng.normal(size=(3_000, 16)))
+    exact = Nearest(rows)
+    monkeypatch.setattr("tandem.matching.nearest.EXACT", 100)
+    near = Nearest(rows)
+    barred = rng.random(3_000) < 0.5
+    found = near(rows[7], 20)
+    assert found[0] == 7
+    assert len(set(found) & set(exact(rows[7], 20))) >= 12
+    assert not barred[near(rows[7], 20, barred)].any()
+
+
+def test_a_line_finds_the_rate_it_was_drawn_from_and_keeps_falling_with_the_price():
+    rng = np.random.default_rng(2)
+    features = np.full((4_000, len(FEATURES)), np.nan, np.float32)
+    distance = rng.uniform(0, 2, 4_000)
+    features[:, FEATURES.index("price_distance")] = distance
+    features[:, FEATURES.index("shown_fit")] = rng.uniform(0, 1, 4_000)
+    clicks = rng.integers(5, 50, 4_000).astype(float)
+    orders = rng.binomial(clicks.astype(int), 0.2 * np.exp(-0.5 * distance**2)).astype(float)
+    line = Line.fit("ctor", features, orders, clicks)
+    at = np.full((3, len(FEATURES)), np.nan, np.float32)
+    at[:, FEATURES.index("price_distance")] = (0, 1, 5)
+    rate = np.exp(line(at))
+    assert rate[0] == pytest.approx(0.2, rel=0.1)
+    assert rate[1] == pytest.approx(0.2 * np.exp(-0.5), rel=0.1)
+    assert rate[2] < 0.001
+
+
+def test_an_expectation_model_of_no_pairs_expects_nothing(learned):
+    model: ExpectationModel = learned[0].model
+    found = model.expected(np.empty((0, len(FEATURES)), np.float32), np.empty(0, np.bool_))
+    assert len(found.clicks) == len(found.orders) == 0
