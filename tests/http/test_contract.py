@@ -11,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
+from small_campaigns import SmallCampaigns
 from small_insights import SmallInsights
 from small_lab import SmallLab
 from small_matching import SmallMatching
@@ -49,6 +50,7 @@ _app = create_app(
         privacy=SmallOffice(),
         seller=SmallSeller(),
         matching=SmallMatching(),
+        campaigns=SmallCampaigns(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),

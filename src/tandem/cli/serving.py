@@ -27,6 +27,7 @@ def serve_command(
 
 def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = True) -> None:
     """Serve a workspace with all that belongs to it until interrupted."""
+    from tandem.flows.campaigns import CampaignDesk
     from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.insights import InsightDesk
     from tandem.flows.lab import LabDesk
@@ -43,6 +44,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.storage.query_log import load_query_log
 
     layout = Layout.open(workspace)
+    office = MatchOffice(layout)
     with open_workspace(workspace) as shop, collaboration_desk(workspace) as desk:
         serve(
             shop,
@@ -56,7 +58,8 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 privacy=PrivacyDesk(layout),
                 collaborations=Collaborations(desk, OrderNames(layout)),
                 seller=SellerDesk(shop),
-                matching=MatchOffice(layout),
+                matching=office,
+                campaigns=CampaignDesk(layout, office),
                 asked=tuple(load_query_log(layout)),
             ),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,12 @@ class MatchOffice:
     def merchant_of(self, product_id: str) -> str | None:
         """Whose product it is; None for nobody's. NotFound for one that no matcher knows."""
         return _product(self._now(), product_id).merchant
+
+    def prices(self, product_ids: Sequence[str]) -> dict[str, Decimal]:
+        """Price of each product, 0 where none is known. NotFound for unknown ones."""
+        now = self._now()
+        found = {id_: _product(now, id_).price for id_ in product_ids}
+        return {id_: Decimal(0) if price is None else price.amount for id_, price in found.items()}
 
     def creators_for_product(self, product_id: str, k: int = 20) -> CreatorMatches:
         """The best creators for a product."""

@@ -34,6 +34,7 @@ from tandem.governance.release import Releases
 from tandem.governance.retention import periods
 from tandem.governance.traces import KEPT, Traces, look, rows_of, traces_of
 from tandem.storage.atomic import write_atomic, write_json_atomic
+from tandem.storage.campaigns import CampaignStore
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Generations, Layout
@@ -313,7 +314,7 @@ def _visitors(layout: Layout, request: Erasure) -> Erasure:
 
 
 def _creators(layout: Layout, request: Erasure) -> Erasure:
-    """A creator's profile and content, in every generation."""
+    """A creator's profile and content in every generation, and the plans they are in."""
     names = _traces(request).names
     if not names:
         return request
@@ -326,7 +327,8 @@ def _creators(layout: Layout, request: Erasure) -> Erasure:
             "content",
             lambda row: not (isinstance(row, Content) and row.creator_id in names),
         )
-    return _counted(request, creator_profiles=profiles, content=pieces)
+    planned = CampaignStore(layout).forget(names)
+    return _counted(request, creator_profiles=profiles, content=pieces, campaign_pieces=planned)
 
 
 def _reports(layout: Layout, request: Erasure) -> Erasure:

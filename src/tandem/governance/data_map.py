@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from tandem.contracts.campaign import Campaign
 from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Basis, ConsentRecord, Purpose
 from tandem.contracts.events import AdmittedEvent
@@ -252,6 +253,22 @@ COLLECTIONS: tuple[Collection, ...] = (
                 *("id", "kind", "language", "product_ids", "paid", "duration", "impressions"),
                 *("views", *WATCH_CURVE, "average_video_play", "likes", "comments", "shares"),
                 *("clicks", "simulated"),
+            ),
+        },
+    ),
+    Collection(
+        "campaigns",
+        Campaign,
+        "campaigns/",
+        "Merchants' campaigns: which creators are planned for which products",
+        ("supplier_vendor",),
+        (),
+        {
+            **_all("user.unique_id", "asked", "pieces"),
+            **_all(
+                OPERATIONS,
+                *("id", "created", "outlook", "cost", "gap", "exploration_cost"),
+                *("matcher_generation", "simulated"),
             ),
         },
     ),

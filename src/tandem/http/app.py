@@ -14,6 +14,7 @@ from tandem.http import problems
 from tandem.http.gate import Gate
 from tandem.http.limits import RateLimit
 from tandem.http.routes import (
+    campaigns,
     catalogue,
     collaborating,
     events,
@@ -74,6 +75,7 @@ def create_app(
         judging,
         catalogue,
         selling,
+        campaigns,
         insights,
         collaborating,
         matching,

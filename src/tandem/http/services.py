@@ -10,6 +10,7 @@ from tandem.contracts.errors import NotFound
 from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
 from tandem.http.shop import (
+    CampaignOffice,
     InsightOffice,
     LabOffice,
     Matching,
@@ -36,7 +37,8 @@ class Services:
     registry: the model registry. insights: reports on where search fails.
     lab: experiments, leaderboard and kept reports. privacy: the privacy
     office. collaborations: where merchants and creators act. seller: merchants' indicators.
-    matching: who suits whom. asked: what shoppers type, with counts, for the studio's texts.
+    matching: who suits whom. campaigns: merchants' campaigns. asked: what shoppers type, with
+    counts, for the studio's texts.
     """
 
     registry: Registry | None = None
@@ -46,6 +48,7 @@ class Services:
     collaborations: Collaborations | None = None
     seller: SellerOffice | None = None
     matching: Matching | None = None
+    campaigns: CampaignOffice | None = None
     asked: tuple[QueryCount, ...] = ()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from tandem.contracts.campaign import Campaign, CampaignView, NewCampaign
 from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import EventOutcome
 from tandem.contracts.judgment import JudgmentList
@@ -33,6 +34,18 @@ class Visitors(Protocol):
     def known(self, client_id: str) -> Visitor: ...
 
     def forget(self, client_id: str) -> None: ...
+
+
+class CampaignOffice(Protocol):
+    """Merchants' campaigns; NotFound for what is not there."""
+
+    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign: ...
+
+    def campaigns(self, merchant: str | None = None) -> list[Campaign]: ...
+
+    def follow(self, id_: str) -> CampaignView: ...
+
+    def report(self, id_: str) -> str: ...
 
 
 class Matching(Protocol):

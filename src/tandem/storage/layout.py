@@ -15,6 +15,7 @@
     encoders/<generation>/   one immutable fine-tuned encoder; tandem.toml names the one to use
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
+    campaigns/               merchants' campaigns with their plans
     registry/                decisions about models; what searches were answered with
     reports/                 evaluation and training reports
     retention/               proofs that old events were removed
@@ -328,6 +329,11 @@ class Layout:
     def targets(self) -> Path:
         """What merchants aim at, by month."""
         return self.root / "seller" / "targets.json"
+
+    @property
+    def campaigns(self) -> Path:
+        """Merchants' campaigns with their plans."""
+        return self.root / "campaigns"
 
     @property
     def reports(self) -> Path:

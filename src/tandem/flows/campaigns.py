@@ -1,0 +1,249 @@
+"""Campaigns of merchants: planned by the matcher and the allocation, followed, told on one page."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+
+from tandem.contracts.campaign import (
+    Campaign,
+    CampaignResults,
+    CampaignStatus,
+    CampaignView,
+    Goal,
+    NewCampaign,
+    Outlook,
+    PlannedPiece,
+)
+from tandem.contracts.errors import Forbidden, InvalidInput, NotFound
+from tandem.contracts.matching import CreatorMatch, Estimate
+from tandem.contracts.parties import Content
+from tandem.contracts.product import Money
+from tandem.flows.matching import MatchOffice
+from tandem.governance.audit import AuditLog, os_actor
+from tandem.matching.allocation.plan import allocate
+from tandem.matching.allocation.problem import Allocation
+from tandem.matching.allocation.replan import explore
+from tandem.reports.campaign import campaign_page
+from tandem.storage.campaigns import CampaignStore
+from tandem.storage.layout import Layout
+from tandem.storage.parties import read_content
+
+CANDIDATES = 60
+"""Creators looked at for each product."""
+PIECES_OF_A_CREATOR = 2
+USUAL_RATE = 1_000
+"""Basis points, for creators who state none: what they will ask is not known, and not nothing."""
+DRAWS = 4_000
+NORMAL_80 = 1.2816
+"""Ends of the middle 80% of a normal distribution, in standard deviations."""
+
+
+class CampaignDesk:
+    """Campaigns of one workspace. actor: who acts, for the audit log."""
+
+    def __init__(self, layout: Layout, office: MatchOffice) -> None:
+        self._layout = layout
+        self._office = office
+        self._store = CampaignStore(layout)
+
+    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
+        """Make a plan and keep it. Raises NotFound for unknown products, Forbidden for products of
+        another merchant, InvalidInput where the budget is in another currency or buys nothing."""
+        currency = self._layout.settings().currency
+        matches: list[CreatorMatch] = []
+        for product in asked.product_ids:
+            if self._office.merchant_of(product) != asked.merchant_id:
+                raise Forbidden(
+                    f"'{product}' is no product of {asked.merchant_id}",
+                    remedy="plan campaigns for your own products",
+                )
+            matches += self._office.creators_for_product(product, CANDIDATES).matches
+        named = {m.one_piece.currency for m in matches}
+        if named - {asked.budget.currency}:
+            raise InvalidInput(
+                f"the budget is in {asked.budget.currency}, prices are in {', '.join(named)}",
+                field="budget.currency",
+                remedy=f"state the budget in {', '.join(sorted(named)) or currency}",
+            )
+        if not matches:
+            raise NotFound("no creator can be proposed", remedy="try again when some have slots")
+        pieces, gap, price = _chosen(asked, matches, self._office.prices(asked.product_ids))
+        if not pieces:
+            raise InvalidInput(
+                "the budget pays for no piece of content",
+                field="budget",
+                remedy="raise it, or choose products whose samples cost less",
+            )
+        manifest = self._office.manifest
+        campaign = Campaign(
+            id=secrets.token_hex(8),
+            asked=asked,
+            created=datetime.now(UTC).replace(microsecond=0),
+            pieces=tuple(pieces),
+            outlook=outlook(pieces),
+            cost=Money(
+                amount=sum((p.cost.amount for p in pieces), Decimal(0)),
+                currency=asked.budget.currency,
+            ),
+            gap=min(max(gap, 0.0), 1.0),
+            exploration_cost=max(price, 0.0),
+            matcher_generation=self._layout.matchers.live() or "",
+            simulated=manifest.simulated,
+        )
+        AuditLog(self._layout).append(
+            actor or os_actor(), "campaign.plan", campaign=campaign.id, pieces=len(pieces)
+        )
+        self._store.put(campaign)
+        return campaign
+
+    def campaigns(self, merchant: str | None = None) -> list[Campaign]:
+        """Newest first; None: of all merchants."""
+        return self._store.all(merchant)
+
+    def follow(self, id_: str, *, today: date | None = None) -> CampaignView:
+        """A campaign and how it goes. Raises NotFound."""
+        campaign = self._store.get(id_)
+        now = today or datetime.now(UTC).date()
+        return CampaignView(
+            campaign=campaign, results=_results(campaign, read_content(self._layout), now)
+        )
+
+    def report(self, id_: str, *, today: date | None = None) -> str:
+        """The one page about it, as HTML. Raises NotFound."""
+        return campaign_page(self.follow(id_, today=today)).html()
+
+
+def _chosen(
+    asked: NewCampaign, matches: list[CreatorMatch], prices: dict[str, Decimal]
+) -> tuple[list[PlannedPiece], float, float]:
+    """Pieces of the plan, its gap to the bound, and what exploring is expected to cost it."""
+    creators = sorted({m.creator.id for m in matches})
+    number = {id_: i for i, id_ in enumerate(creators)}
+    product = {id_: i for i, id_ in enumerate(asked.product_ids)}
+    slots = {m.creator.id: m.creator.slots for m in matches}
+    costs = [_cost(m, prices[m.product_id], asked.budget.currency) for m in matches]
+    value = np.array([_goal(m, asked.goal) for m in matches])
+    problem = Allocation(
+        creator=np.array([number[m.creator.id] for m in matches]),
+        product=np.array([product[m.product_id] for m in matches]),
+        merchant=np.zeros(len(product), np.int64),
+        value=value,
+        cost=np.array([int((c.amount * 100).to_integral_value()) for c in costs]),
+        slots=np.array([_slots(slots[c]) for c in creators]),
+        budgets=np.array([int(asked.budget.amount * 100)]),
+        places=np.full(len(product), asked.creators_per_product),
+        exclusive=np.full(len(matches), -1),
+        risky=np.zeros(len(matches), np.bool_),
+        targets=np.zeros(1, np.int64),
+        small_creators=np.zeros(len(creators), np.bool_),
+        small_merchants=np.zeros(1, np.bool_),
+    )
+    spread = np.array([_spread(m, asked.goal) for m in matches])
+    found = explore(problem, spread, asked.exploration, solver="highs", seconds=60)
+    pieces = [
+        PlannedPiece(
+            creator_id=matches[e].creator.id,
+            product_id=matches[e].product_id,
+            one_piece=matches[e].one_piece,
+            cost=costs[e],
+            exploring=bool(found.explored[e]),
+            reasons=matches[e].reasons,
+        )
+        for e in np.flatnonzero(found.chosen).tolist()
+    ]
+    best = allocate(problem, solver="highs", seconds=60)
+    gap = (best.bound - found.objective) / best.bound if best.bound > 0 else 0.0
+    return pieces, gap, found.price
+
+
+def _slots(told: int | None) -> int:
+    return PIECES_OF_A_CREATOR if told is None else min(PIECES_OF_A_CREATOR, told)
+
+
+def _cost(match: CreatorMatch, sample: Decimal, currency: str) -> Money:
+    """Expected commission, and the product that is sent; rounded up to hundredths."""
+    rate = match.creator.commission_rate
+    gmv = match.one_piece.gmv.expected if match.one_piece.gmv else 0.0
+    commission = Decimal(repr(gmv)) * (USUAL_RATE if rate is None else rate) / 10_000
+    cents = int((100 * (commission + sample)).to_integral_value(rounding="ROUND_CEILING"))
+    return Money(amount=Decimal(cents) / 100, currency=currency)
+
+
+def _of(match: CreatorMatch, goal: Goal) -> Estimate | None:
+    found: Estimate | None = getattr(match.one_piece, goal)
+    return found
+
+
+def _goal(match: CreatorMatch, goal: Goal) -> float:
+    estimate = _of(match, goal)
+    return 0.0 if estimate is None else estimate.expected
+
+
+def _spread(match: CreatorMatch, goal: Goal) -> float:
+    estimate = _of(match, goal)
+    return 0.0 if estimate is None else (estimate.high - estimate.low) / (2 * NORMAL_80)
+
+
+def outlook(pieces: list[PlannedPiece], seed: int = 7) -> Outlook:
+    """The sum over pieces, with the middle 80% of sums of independent draws: log-normal with the
+    mean and the interval of each piece."""
+    rng = np.random.default_rng(seed)
+
+    def total(name: str) -> Estimate:
+        each = [e for p in pieces if (e := getattr(p.one_piece, name)) is not None]
+        if not each:
+            return Estimate(expected=0, low=0, high=0)
+        mean = np.array([e.expected for e in each])
+        ends = np.log1p([[e.low, e.high] for e in each])
+        sigma = (ends[:, 1] - ends[:, 0]) / (2 * NORMAL_80)
+        factor = np.exp(rng.normal(size=(DRAWS, len(each))) * sigma - sigma**2 / 2)
+        sums = factor @ mean
+        low, high = np.quantile(sums, [0.1, 0.9])
+        return Estimate(
+            expected=round(float(mean.sum()), 2),
+            low=round(float(low), 2),
+            high=round(float(high), 2),
+        )
+
+    return Outlook(clicks=total("clicks"), orders=total("orders"), gmv=total("gmv"))
+
+
+def _results(campaign: Campaign, content: list[Content], today: date) -> CampaignResults:
+    asked = campaign.asked
+    planned = {(p.creator_id, p.product_id) for p in campaign.pieces}
+    live = [
+        piece
+        for piece in content
+        if asked.starts <= piece.published.astimezone(UTC).date() <= asked.ends
+        and any((piece.creator_id, product) in planned for product in piece.product_ids)
+    ]
+    gmv = sum((piece.gmv.minimum_amount for piece in live if piece.gmv), Decimal(0))
+    clicks = sum(piece.clicks or 0 for piece in live)
+    orders = sum(piece.orders or 0 for piece in live)
+    expected: Estimate = getattr(campaign.outlook, asked.goal)
+    reached = {"clicks": clicks, "orders": orders, "gmv": float(gmv)}[asked.goal]
+    days = (asked.ends - asked.starts).days + 1
+    over = min(max((today - asked.starts + timedelta(days=1)).days, 0), days)
+    return CampaignResults(
+        id=campaign.id,
+        status=_status(campaign, today),
+        planned=len(campaign.pieces),
+        live=len(live),
+        creators=len({piece.creator_id for piece in live}),
+        clicks=clicks,
+        orders=orders,
+        gmv=Money(amount=gmv, currency=asked.budget.currency),
+        progress=over / days,
+        reached=reached / expected.expected if expected.expected else None,
+        simulated=campaign.simulated or any(piece.simulated for piece in live),
+    )
+
+
+def _status(campaign: Campaign, today: date) -> CampaignStatus:
+    if today < campaign.asked.starts:
+        return "planned"
+    return "running" if today <= campaign.asked.ends else "ended"

@@ -1,0 +1,51 @@
+"""Campaigns on disk: one JSON file each, written as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from tandem.contracts.campaign import Campaign
+from tandem.contracts.errors import NotFound
+from tandem.storage.atomic import write_atomic
+from tandem.storage.layout import Layout
+
+_ID = re.compile(r"[a-z0-9]{1,32}")
+
+
+class CampaignStore:
+    def __init__(self, layout: Layout) -> None:
+        self._folder = layout.campaigns
+
+    def put(self, campaign: Campaign) -> None:
+        write_atomic(
+            self._folder / f"{campaign.id}.json", campaign.model_dump_json(indent=2).encode()
+        )
+
+    def get(self, id_: str) -> Campaign:
+        """Raises NotFound."""
+        path = self._folder / f"{id_}.json"
+        if not _ID.fullmatch(id_) or not path.is_file():
+            raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
+        return Campaign.model_validate_json(path.read_bytes())
+
+    def all(self, merchant: str | None = None) -> list[Campaign]:
+        """Newest first; of one merchant or of all."""
+        found = [c for c in self._each() if merchant is None or c.asked.merchant_id == merchant]
+        return sorted(found, key=lambda c: (c.created, c.id), reverse=True)
+
+    def forget(self, creators: Collection[str]) -> int:
+        """Take creators out of every plan; how many pieces went. What they were expected to bring
+        stays in the totals."""
+        gone = 0
+        for campaign in self._each():
+            kept = tuple(p for p in campaign.pieces if p.creator_id not in creators)
+            if len(kept) < len(campaign.pieces):
+                gone += len(campaign.pieces) - len(kept)
+                self.put(campaign.model_copy(update={"pieces": kept}))
+        return gone
+
+    def _each(self) -> Iterator[Campaign]:
+        if self._folder.is_dir():
+            for path in sorted(self._folder.glob("*.json")):
+                yield Campaign.model_validate_json(path.read_bytes())

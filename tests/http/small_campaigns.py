@@ -1,0 +1,78 @@
+"""Campaigns in memory: every plan is the same piece by one creator."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from small_matching import MERCHANTS, ONE
+
+from tandem.contracts.campaign import (
+    Campaign,
+    CampaignResults,
+    CampaignView,
+    NewCampaign,
+    Outlook,
+    PlannedPiece,
+)
+from tandem.contracts.errors import Forbidden, NotFound
+from tandem.contracts.product import Money
+from tandem.reports.campaign import campaign_page
+
+
+class SmallCampaigns:
+    def __init__(self) -> None:
+        self.kept: dict[str, Campaign] = {}
+
+    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
+        for product in asked.product_ids:
+            if product not in MERCHANTS:
+                raise NotFound(f"no product '{product}'", remedy="search for it")
+            if MERCHANTS[product] != asked.merchant_id:
+                raise Forbidden("another's product", remedy="plan for your own")
+        piece = PlannedPiece(
+            creator_id="mia",
+            product_id=asked.product_ids[0],
+            one_piece=ONE,
+            cost=Money(amount="4.50", currency="EUR"),
+            exploring=False,
+            reasons=("Talks about this topic",),
+        )
+        campaign = Campaign(
+            id=f"c{len(self.kept)}",
+            asked=asked,
+            created=datetime(2026, 3, 1, tzinfo=UTC),
+            pieces=(piece,),
+            outlook=Outlook(clicks=ONE.clicks, orders=ONE.orders, gmv=ONE.gmv),
+            cost=piece.cost,
+            gap=0.0,
+            exploration_cost=0.0,
+            matcher_generation="g000001-20260301T000000",
+            simulated=False,
+        )
+        self.kept[campaign.id] = campaign
+        return campaign
+
+    def campaigns(self, merchant: str | None = None) -> list[Campaign]:
+        return [c for c in self.kept.values() if merchant in (None, c.asked.merchant_id)]
+
+    def follow(self, id_: str) -> CampaignView:
+        if id_ not in self.kept:
+            raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
+        campaign = self.kept[id_]
+        results = CampaignResults(
+            id=id_,
+            status="running",
+            planned=1,
+            live=0,
+            creators=0,
+            clicks=0,
+            orders=0,
+            gmv=Money(amount="0", currency="EUR"),
+            progress=0.5,
+            reached=0.0,
+            simulated=False,
+        )
+        return CampaignView(campaign=campaign, results=results)
+
+    def report(self, id_: str) -> str:
+        return campaign_page(self.follow(id_)).html()

@@ -1,0 +1,98 @@
+"""Campaigns over HTTP: planned for oneself, and another's does not exist."""
+
+from __future__ import annotations
+
+import pytest
+from small_campaigns import SmallCampaigns
+from small_shop import SmallShop
+from starlette.testclient import TestClient
+
+from tandem.governance.access import Role
+from tandem.governance.keys import KeyStore
+from tandem.http.app import create_app
+from tandem.http.keys import AdminKey
+from tandem.http.services import Services
+from tandem.http.settings import ServerSettings
+from tandem.storage.layout import Layout, Settings
+
+PATH = "/v1/seller/campaigns"
+BODY = {
+    "merchant_id": "Acme",
+    "name": "Spring",
+    "budget": {"amount": "500", "currency": "EUR"},
+    "starts": "2026-04-01",
+    "ends": "2026-04-30",
+    "product_ids": ["A-1"],
+}
+WHO = (
+    *((Role.MERCHANT, m) for m in ("Acme", "Borealis")),
+    *((role, None) for role in (Role.ADMIN, Role.ANALYST, Role.SHOPPER)),
+    (Role.CREATOR, "Acme"),
+)
+
+
+@pytest.fixture
+def served(tmp_path):
+    store = KeyStore(Layout.create(tmp_path / "shop", Settings()))
+    keys = {who: {"X-API-Key": store.create(who[0], tenant=who[1], name="test")[1]} for who in WHO}
+    settings = ServerSettings(
+        admin_key=AdminKey.of("k"), keys=store, refresh_seconds=0, rate_per_second=0
+    )
+    app = create_app(SmallShop(), settings, Services(campaigns=SmallCampaigns()))
+    with TestClient(app) as client:
+        yield client, keys
+
+
+@pytest.mark.parametrize("who", WHO, ids=str)
+def test_a_merchant_plans_for_itself_only(served, who):
+    client, keys = served
+    allowed = who in ((Role.MERCHANT, "Acme"), (Role.ADMIN, None))
+    response = client.post(PATH, json=BODY, headers=keys[who])
+    assert response.status_code == (200 if allowed else 403), response.text
+
+
+@pytest.mark.parametrize("who", WHO, ids=str)
+def test_anothers_campaign_answers_as_one_that_never_was(served, who):
+    client, keys = served
+    made = client.post(PATH, json=BODY, headers=keys[Role.MERCHANT, "Acme"]).json()["id"]
+    owner = who in ((Role.MERCHANT, "Acme"), (Role.ADMIN, None), (Role.ANALYST, None))
+    for path in ("", "/report"):
+        there = client.get(f"{PATH}/{made}{path}", headers=keys[who])
+        if who[0] is Role.SHOPPER:
+            assert there.status_code == 403
+            continue
+        assert there.status_code == (200 if owner else 404)
+        if not owner:
+            nowhere = client.get(f"{PATH}/nope{path}", headers=keys[who])
+            assert nowhere.status_code == 404
+            assert nowhere.json()["detail"].replace("nope", made) == there.json()["detail"]
+
+
+def test_a_list_is_ones_own(served):
+    client, keys = served
+    client.post(PATH, json=BODY, headers=keys[Role.MERCHANT, "Acme"])
+    own = client.get(f"{PATH}?merchant=Acme", headers=keys[Role.MERCHANT, "Acme"])
+    assert len(own.json()["campaigns"]) == 1
+    other = client.get(f"{PATH}?merchant=Acme", headers=keys[Role.MERCHANT, "Borealis"])
+    assert other.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ends": "2026-03-01"}, {"product_ids": []}, {"budget": {"amount": "-1", "currency": "EUR"}},
+     {"exploration": 0.9}, {"name": " "}],
+)  # fmt: skip
+def test_what_cannot_be_planned_is_said(served, changes):
+    client, keys = served
+    body = {**BODY, **changes}
+    response = client.post(PATH, json=body, headers=keys[Role.ADMIN, None])
+    assert response.status_code == 422
+
+
+def test_the_report_is_one_page(served):
+    client, keys = served
+    made = client.post(PATH, json=BODY, headers=keys[Role.ADMIN, None]).json()["id"]
+    page = client.get(f"{PATH}/{made}/report", headers=keys[Role.ADMIN, None])
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Campaign: Spring" in page.text
+    assert "<script" not in page.text
