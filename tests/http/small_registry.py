@@ -46,6 +46,19 @@ class SmallRegistry:
         stage: Stage = "live" if "latency" in override else "candidate"
         return self._decided(generation, stage, who, why, gates)
 
+    def shadow(self, generation: str, share: float, who: str, why: str) -> Decision:
+        return self._decided(generation, "shadow", who, why)
+
+    def canary(
+        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
+    ) -> Decision:
+        return self._decided(generation, "canary", who, why)
+
+    def withdraw(self, generation: str, who: str, why: str) -> Decision:
+        if self.model(generation).stage not in ("shadow", "canary"):
+            raise NotFound(f"'{generation}' is neither", remedy="choose another")
+        return self._decided(generation, "candidate", who, why)
+
     def roll_back(self, to: str | None, who: str, why: str) -> Decision:
         return self._decided(to or "g000001-20260101T120000", "live", who, why)
 
@@ -57,6 +70,8 @@ class SmallRegistry:
             for other, now in self.stages.items():
                 self.stages[other] = "retired" if now == "live" else now
             self.stages[generation] = "live"
+        elif stage in ("shadow", "canary"):
+            self.stages[generation] = stage
         decision = Decision(
             number=len(self.decisions) + 1,
             at=AT,

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi_checks
 from small_campaigns import SmallCampaigns
+from small_experiments import SmallExperiments
 from small_insights import SmallInsights
 from small_lab import SmallLab
 from small_matching import SmallMatching
@@ -45,6 +46,7 @@ _app = create_app(
     ),
     Services(
         registry=SmallRegistry(),
+        experiments=SmallExperiments(),
         insights=SmallInsights(),
         lab=SmallLab(),
         privacy=SmallOffice(),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_experiments import SmallExperiments
 from small_insights import SmallInsights
 from small_lab import SmallLab
 from small_office import SmallOffice
@@ -49,6 +50,7 @@ class House:
                 ),
                 Services(
                     registry=SmallRegistry(),
+                    experiments=SmallExperiments(),
                     insights=SmallInsights(),
                     lab=SmallLab(),
                     privacy=SmallOffice(),
@@ -74,6 +76,9 @@ OPENS = {
     ("GET", "/v1/lab/experiments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("GET", "/v1/lab/monitor"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
+    ("GET", "/v1/experiments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("POST", "/v1/experiments/more-judgments/stop"): {Role.ADMIN, Role.SCIENTIST},
+    ("POST", "/v1/models/g000003-20260301T120000/shadow"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/privacy"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     ("POST", "/v1/privacy/erasures"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     **{
@@ -96,6 +101,8 @@ OPENS = {
 BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
     "/v1/models/rollback": {"why": "clicks fell"},
+    "/v1/experiments/more-judgments/stop": {"why": "enough seen"},
+    "/v1/models/g000003-20260301T120000/shadow": {"why": "is it quick?"},
     "/v1/privacy/erasures": {"identifier": "anna"},
     "/v1/seller/targets": {
         "merchant": "Acme",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from tandem.contracts.registry import Served
-from tandem.registry import served as module
+from tandem.registry import day_log, served
 from tandem.registry.served import ServedLog
 
 
@@ -26,7 +26,7 @@ def line(query_id: str, at: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)) -> 
 
 
 def test_what_is_put_is_found_also_after_a_line_that_was_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "KEPT_DAYS", 100_000)
+    monkeypatch.setattr(served, "KEPT_DAYS", 100_000)
     log = ServedLog(tmp_path)
     for i in range(50):
         log.put(line(f"q{i}", datetime(2026, 3, 1 + i % 3, tzinfo=UTC)))
@@ -39,9 +39,9 @@ def test_what_is_put_is_found_also_after_a_line_that_was_cut(tmp_path, monkeypat
 
 
 def test_a_flood_is_dropped_and_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "PAUSE", 3600)
+    monkeypatch.setattr(day_log, "PAUSE", 3600)
     log = ServedLog(tmp_path)
-    for i in range(module.WAITING + 7):
+    for i in range(day_log.WAITING + 7):
         log.put(line(f"q{i}"))
     assert log.dropped == 7
     log.close()
@@ -49,7 +49,7 @@ def test_a_flood_is_dropped_and_counted(tmp_path, monkeypatch):
 
 def test_old_days_are_swept(tmp_path):
     today = date(2026, 3, 31)
-    for days in (0, module.KEPT_DAYS, module.KEPT_DAYS + 1, 400):
+    for days in (0, served.KEPT_DAYS, served.KEPT_DAYS + 1, 400):
         (tmp_path / f"{today - timedelta(days=days)}.jsonl").touch()
     gone = ServedLog(tmp_path).sweep(today)
     assert len(gone) == 2

@@ -21,6 +21,7 @@ from tandem.cli import (
     leading,
     looping,
     models,
+    online,  # noqa: F401 - adds commands to `tandem experiment`
     searching,
     serving,
     training,

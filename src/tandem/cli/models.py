@@ -85,6 +85,13 @@ def show(
         out.print(f"  {name.replace('_', ' ')}: {model.lineage[name]}", highlight=False)
     for measure, value in model.metrics.items():
         out.print(f"  {measure} {_interval(value)} (queries that it had not seen)")
+    if (seen := model.shadowed) is not None and seen.overlap is not None:
+        out.print(
+            f"  as a shadow: {seen.requests:,} requests, {seen.failed} failed; shares "
+            f"{seen.overlap:.0%} of the first ten, the first one in {seen.same_first:.0%}; "
+            f"median {seen.shadow_ms:.1f} ms beside {seen.live_ms:.1f} ms",
+            highlight=False,
+        )
     for decision in model.decisions:
         _show_decision(decision)
 
@@ -126,6 +133,84 @@ def promote(
             out.print(f"[yellow]Not promoted[/]: {generation} stays a candidate.")
     if decision.stage != "live":
         raise typer.Exit(1)
+
+
+@models_app.command("shadow")
+def shadow(
+    generation: GenerationArgument,
+    why: WhyOption,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    share: Annotated[float, typer.Option(help="Of requests that it answers, unseen.")] = 0.1,
+    who: WhoOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Let a candidate answer real requests in the background, unseen: does it agree, is it quick?
+
+    Example: `tandem models shadow g000002-20260301T120000 --why "is it quick?" -w shop`
+    """
+    from tandem.flows.registry import shadow as shadow_
+    from tandem.storage.layout import Layout
+
+    layout = Layout.open(workspace)
+    _tell(shadow_(layout, generation, share=share, who=_who(who), why=why), json_)
+
+
+@models_app.command("canary")
+def canary(
+    generation: GenerationArgument,
+    why: WhyOption,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    share: Annotated[float, typer.Option(help="Of people who get it, a half at most.")] = 0.05,
+    who: WhoOption = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="Overrule a gate, as in promote. Repeat for more.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Serve a candidate to a small share of the people, if the gates let it pass. It goes back by
+    itself when it is slow, fails, or makes people click or buy less. Exit code 1 when refused.
+
+    Example: `tandem models canary g000002-20260301T120000 --share 0.05 --why "better offline"`
+    """
+    from tandem.flows.registry import canary as canary_
+    from tandem.storage.layout import Layout
+
+    decision = canary_(
+        Layout.open(workspace),
+        generation,
+        share=share,
+        who=_who(who),
+        why=why,
+        override=override or (),
+    )
+    _tell(decision, json_)
+    if decision.stage != "canary":
+        raise typer.Exit(1)
+
+
+@models_app.command("withdraw")
+def withdraw(
+    generation: GenerationArgument,
+    why: WhyOption,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    who: WhoOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """End a canary or a shadow at once; the live model answers everybody.
+
+    Example: `tandem models withdraw g000002-20260301T120000 --why "enough seen" -w shop`
+    """
+    from tandem.flows.registry import withdraw as withdraw_
+    from tandem.storage.layout import Layout
+
+    _tell(withdraw_(Layout.open(workspace), generation, who=_who(who), why=why), json_)
+
+
+def _tell(decision: Decision, json_: bool) -> None:
+    if json_:
+        print_json(decision.model_dump(mode="json"))
+    else:
+        _show_decision(decision)
 
 
 @models_app.command("rollback")
@@ -216,6 +301,11 @@ def trace(
             )
             for decision in model.decisions:
                 _show_decision(decision)
+    for experiment in found.experiments:
+        variant = served.experiments[experiment.name]
+        out.print(f"  {experiment.kind} {experiment.name}: {variant} (now {experiment.state})")
+    if served.explored:
+        out.print(f"  explored: the first places were drawn by {served.explored.method}")
     rules = served.policy or "none"
     out.print(f"  rules {rules}{'' if found.rules_unchanged else ' (changed since)'}")
     for place, product in enumerate(served.products, start=1):
@@ -234,7 +324,8 @@ def _show_decision(decision: Decision) -> None:
 
 
 def _stage(stage: str) -> str:
-    colour = {"live": "green", "candidate": "yellow"}.get(stage, "dim")
+    colours = {"live": "green", "canary": "cyan", "shadow": "magenta", "candidate": "yellow"}
+    colour = colours.get(stage, "dim")
     return f"[{colour}]{stage}[/]"
 
 

@@ -29,9 +29,11 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     """Serve a workspace with all that belongs to it until interrupted."""
     from tandem.flows.campaigns import CampaignDesk
     from tandem.flows.collaborate import OrderNames, collaboration_desk
+    from tandem.flows.experimenting import ExperimentDesk
     from tandem.flows.insights import InsightDesk
     from tandem.flows.lab import LabDesk
     from tandem.flows.matching import MatchOffice
+    from tandem.flows.online import Online
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.seller_desk import SellerDesk
@@ -53,6 +55,8 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
             settings=ServerSettings(keys=KeyStore(layout), collect_events=events),
             services=Services(
                 registry=ModelRegistry(layout),
+                online=Online(shop),
+                experiments=ExperimentDesk(layout),
                 insights=InsightDesk(layout),
                 lab=LabDesk(layout),
                 privacy=PrivacyDesk(layout),

@@ -210,3 +210,7 @@ class EventOutcome(BaseModel):
 
 QUERY_ACTION = "search"
 """`action_name` of an admitted query record."""
+
+EXPOSURE_ACTION = "exposure"
+"""`action_name` of a row that the shop itself writes when an experiment first has an effect on what
+somebody sees; its object is EXPERIMENT:VARIANT. Senders may not use it."""

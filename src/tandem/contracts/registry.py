@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tandem.contracts.experiment import OnlineExperiment, ShadowStanding
 from tandem.contracts.search import Frozen
 
-Stage = Literal["candidate", "live", "retired"]
+Stage = Literal["candidate", "shadow", "canary", "live", "retired"]
 GateName = Literal["quality", "latency", "exposure", "privacy"]
 
 
@@ -27,6 +28,7 @@ class Decision(Frozen):
 
     instead_of: the generation that was live before. overridden: gates that did not pass and were
     overruled by name. gates: empty where none were asked, as when training goes live at once.
+    share: of requests that a shadow, or of people that a canary gets.
     """
 
     number: int = Field(ge=1)
@@ -38,6 +40,7 @@ class Decision(Frozen):
     why: str
     gates: tuple[Gate, ...] = ()
     overridden: tuple[GateName, ...] = ()
+    share: float | None = None
 
 
 class RegisteredModel(Frozen):
@@ -50,13 +53,36 @@ class RegisteredModel(Frozen):
     metrics: dict[str, Any]
     lineage: dict[str, Any]
     decisions: tuple[Decision, ...] = ()
+    share: float | None = Field(
+        default=None, description="Of requests (shadow) or of people (canary) that it gets now"
+    )
+    shadowed: ShadowStanding | None = Field(
+        default=None, description="What running as a shadow has shown"
+    )
+
+
+class Explored(Frozen):
+    """How the first places of a list were drawn.
+
+    ranked: the products as the ranker ordered them; places: for each place shown, the rank
+    (from 0) of its product. pscore: probability of the product at each place, given those above;
+    marginal: its probability at that place whatever stands elsewhere.
+    """
+
+    method: str
+    steepness: float
+    ranked: tuple[str, ...]
+    places: tuple[int, ...]
+    pscore: tuple[float, ...]
+    marginal: tuple[float, ...]
 
 
 class Served(Frozen):
     """What one search was answered with; neither the query's words nor who asked.
 
     policy: SHA-256 of the shop's rules in force, first 16 digits; None without rules.
-    products: ids shown, best first; scores: theirs.
+    products: ids shown, best first; scores: theirs. experiments: variant by experiment that had an
+    effect on this answer. explored: where the first places were drawn.
     """
 
     query_id: str
@@ -71,6 +97,8 @@ class Served(Frozen):
     total: int
     milliseconds: float
     simulated: bool = False
+    experiments: dict[str, str] = Field(default_factory=dict)
+    explored: Explored | None = None
 
 
 class Trace(Frozen):
@@ -80,3 +108,6 @@ class Trace(Frozen):
     index: dict[str, Any] | None
     model: RegisteredModel | None
     rules_unchanged: bool = Field(description="Whether the rules in force then are those of now")
+    experiments: tuple[OnlineExperiment, ...] = Field(
+        default=(), description="The experiments that had an effect on the answer"
+    )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from tandem.ingest.tables import read_table
 from tandem.reports.experiment import decided
 from tandem.storage.atomic import write_json_atomic
 from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRE = "pre_"
 CONTROL = "control"
@@ -48,8 +51,36 @@ def analyse_file(
     marks made-up data. A metric is a column, or NAME=NUMERATOR/DENOMINATOR. Without `success`
     every number is a success metric. Raises InvalidInput with file, line and field.
     """
-    table = read_table(path)
-    file = str(path)
+    return analyse_table(
+        read_table(path),
+        str(path),
+        control=control,
+        treatment=treatment,
+        success=success,
+        guardrails=guardrails,
+        less_is_better=less_is_better,
+        shares=shares,
+        planned=planned,
+        alpha=alpha,
+        name=name or path.stem,
+    )
+
+
+def analyse_table(
+    table: pd.DataFrame,
+    file: str,
+    *,
+    control: str = CONTROL,
+    treatment: str | None = None,
+    success: Sequence[str] = (),
+    guardrails: Sequence[str] = (),
+    less_is_better: Sequence[str] = (),
+    shares: Sequence[float] = (),
+    planned: int = 10_000,
+    alpha: float = 0.05,
+    name: str = "experiment",
+) -> Analysis:
+    """Analyse a table as `analyse_file` reads it. file: for errors, where it is from."""
     if "variant" not in table:
         raise InvalidInput(
             "the column is missing", file=file, field="variant", remedy="name each unit's variant"
@@ -116,7 +147,7 @@ def analyse_file(
         segments=segments,
         planned=planned,
         alpha=alpha,
-        name=name or path.stem,
+        name=name,
         simulated=simulated,
     )
 

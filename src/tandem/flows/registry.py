@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.contracts.experiment import (
+    CANARY_LAYER,
+    Change,
+    ExperimentBook,
+    OnlineExperiment,
+    SearchConfiguration,
+    ShadowRequest,
+    ShadowRun,
+    ShadowStanding,
+    Variant,
+)
 from tandem.contracts.registry import (
     Decision,
     Gate,
@@ -19,12 +32,15 @@ from tandem.contracts.registry import (
 )
 from tandem.contracts.search import MAX_QUERY, SearchRequest
 from tandem.experiments import gates
+from tandem.flows.experimenting import add, book_of, stop
 from tandem.flows.generations import roll_back
 from tandem.flows.index import index_manifest
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace, rules_digest
 from tandem.ranking.learned import LearnedRanker, load_ranker
+from tandem.registry.day_log import DayLog
 from tandem.registry.decisions import Decisions
+from tandem.registry.experiments import Experiments
 from tandem.registry.served import KEPT_DAYS, ServedLog
 from tandem.reports.model import card
 from tandem.reports.page import Page
@@ -32,13 +48,15 @@ from tandem.storage.layout import Layout
 
 QUERIES = 200  # judged queries at most that a candidate and the live model are run on
 EVALUATION = "evaluation.json"
+SHADOWED_DAYS = 90
 
 
 def registered_models(layout: Layout) -> tuple[RegisteredModel, ...]:
     """Every ranker there is, newest first."""
     decided = Decisions(layout.decisions).all()
+    book = book_of(layout)
     return tuple(
-        _registered(layout, name, tuple(d for d in decided if d.generation == name))
+        _registered(layout, name, tuple(d for d in decided if d.generation == name), book)
         for name in reversed(layout.models.names())
     )
 
@@ -46,18 +64,25 @@ def registered_models(layout: Layout) -> tuple[RegisteredModel, ...]:
 def registered_model(layout: Layout, generation: str) -> RegisteredModel:
     """NotFound when there is none of this name."""
     layout.models.path(generation)
-    return _registered(layout, generation, Decisions(layout.decisions).of(generation))
+    decided = Decisions(layout.decisions).of(generation)
+    return _registered(layout, generation, decided, book_of(layout))
 
 
 def _registered(
-    layout: Layout, generation: str, decisions: tuple[Decision, ...]
+    layout: Layout, generation: str, decisions: tuple[Decision, ...], book: ExperimentBook
 ) -> RegisteredModel:
     path = layout.models.path(generation)
     lineage: dict[str, Any] = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    waiting = bool(decisions) and all(d.stage == "candidate" for d in decisions)
-    stage: Stage = (
-        "live" if generation == layout.models.live() else "candidate" if waiting else "retired"
-    )
+    was_live = any(d.stage == "live" for d in decisions)
+    stage: Stage = "candidate" if decisions and not was_live else "retired"
+    share = None
+    canary_ = _canary_of(book, generation)
+    if generation == layout.models.live():
+        stage = "live"
+    elif canary_ is not None:
+        stage, share = "canary", canary_.variants[1].weight
+    elif book.shadow is not None and book.shadow.generation == generation:
+        stage, share = "shadow", book.shadow.share
     return RegisteredModel(
         generation=generation,
         stage=stage,
@@ -66,7 +91,19 @@ def _registered(
         metrics=lineage["metrics"],
         lineage={k: v for k, v in lineage.items() if k != "metrics"},
         decisions=decisions,
+        share=share,
+        shadowed=shadow_standing(layout, generation)
+        if any(d.stage == "shadow" for d in decisions)
+        else None,
     )
+
+
+def _canary_of(book: ExperimentBook, generation: str | None = None) -> OnlineExperiment | None:
+    """The running canary, of `generation` or of any."""
+    for e in book.running():
+        if e.kind == "canary" and generation in (None, e.variants[1].configuration.model):
+            return e
+    return None
 
 
 def promote(
@@ -83,34 +120,13 @@ def promote(
     The decision is recorded either way; its stage says which it was. Conflict when the model is
     live already.
     """
-    path = layout.models.path(generation)
-    for name in override:
-        if name not in get_args(GateName):
-            raise InvalidInput(
-                f"no gate '{name}'",
-                field="override",
-                remedy=f"overrule one of: {', '.join(get_args(GateName))}",
-            )
+    _waiting(layout, generation)
+    asked, blocked = _asked(layout, generation, override, approved_by)
     live = layout.models.live()
-    if live == generation:
-        raise Conflict(f"{generation} is live already", remedy="choose another generation")
-    with Workspace(layout) as shop:
-        # Rankers learn from judgments so far, which are nobody's behaviour.
-        private = gates.privacy("judgments", personal=False, approved_by=approved_by)
-        asked = (*_beside_live(shop, path), private)
-    decisions = Decisions(layout.decisions)
-    blocked = [g.name for g in asked if g.passed is not True and g.name not in override]
     if blocked:
-        return decisions.record(
-            generation,
-            "candidate",
-            who=who,
-            why=f"refused by {', '.join(blocked)}; asked for because: {why}",
-            instead_of=live,
-            gates=asked,
-        )
+        return _refused(layout, generation, blocked, asked, who=who, why=why)
     with layout.writing():
-        decision = decisions.record(
+        decision = Decisions(layout.decisions).record(
             generation,
             "live",
             who=who,
@@ -120,7 +136,207 @@ def promote(
             overridden=tuple(g.name for g in asked if g.passed is not True),
         )
         layout.models.switch(generation)
+    _end_trials(layout, generation, who=who)
     return decision
+
+
+def shadow(layout: Layout, generation: str, *, share: float, who: str, why: str) -> Decision:
+    """Let a model answer a share of the real requests unseen, from the next second on. No gate is
+    asked, since nobody sees it. Conflict while another one does."""
+    _waiting(layout, generation)
+    run = ShadowRun(generation=generation, share=_share(share), started=datetime.now(UTC))
+
+    def edit(book: ExperimentBook) -> ExperimentBook:
+        if book.shadow is not None and book.shadow.generation != generation:
+            raise Conflict(
+                f"{book.shadow.generation} is a shadow already",
+                remedy=f"end it: tandem models withdraw {book.shadow.generation}",
+            )
+        return book.model_copy(update={"shadow": run})
+
+    Experiments(layout.experiments_file).change(edit)
+    return Decisions(layout.decisions).record(
+        generation,
+        "shadow",
+        who=who,
+        why=why,
+        instead_of=layout.models.live(),
+        share=share,
+    )
+
+
+def canary(
+    layout: Layout,
+    generation: str,
+    *,
+    share: float,
+    who: str,
+    why: str,
+    override: Sequence[str] = (),
+    approved_by: str | None = None,
+    planned: int = 2_000,
+) -> Decision:
+    """Ask the gates, and serve a model to a small share of the people if they pass.
+
+    It goes back by itself when it is slow, fails, or makes people click or buy less; see
+    `tandem.flows.online`. Conflict while another canary runs, or when the share is over a half.
+    """
+    _waiting(layout, generation)
+    if not 0 < share <= 0.5:
+        raise InvalidInput(
+            f"{share}", field="share", remedy="a canary gets a share above 0, of at most a half"
+        )
+    if layout.models.live() is None:
+        raise Conflict("no model is live to go back to", remedy="promote one first")
+    if (running := _canary_of(book_of(layout))) is not None:
+        model = running.variants[1].configuration.model
+        raise Conflict(
+            f"{model} is a canary already", remedy=f"end it: tandem models withdraw {model}"
+        )
+    asked, blocked = _asked(layout, generation, override, approved_by)
+    if blocked:
+        return _refused(layout, generation, blocked, asked, who=who, why=why)
+    now = datetime.now(UTC)
+    decision = Decisions(layout.decisions).record(
+        generation,
+        "canary",
+        who=who,
+        why=why,
+        instead_of=layout.models.live(),
+        gates=asked,
+        overridden=tuple(g.name for g in asked if g.passed is not True),
+        share=share,
+    )
+    add(
+        layout,
+        OnlineExperiment(
+            name=f"canary-{decision.number}",
+            kind="canary",
+            layer=CANARY_LAYER,
+            variants=(
+                Variant(name="control", weight=1 - share),
+                Variant(
+                    name="canary",
+                    weight=share,
+                    configuration=SearchConfiguration(ranker="ltr", model=generation),
+                ),
+            ),
+            planned=planned,
+            started=now,
+            changes=(Change(at=now, who=who, what="started", why=why),),
+        ),
+    )
+    _end_shadow(layout, generation)
+    return decision
+
+
+def withdraw(layout: Layout, name: str, *, who: str, why: str) -> Decision:
+    """End a canary or a shadow, named by its model or its experiment: from the next second on the
+    live model answers everybody. NotFound without one."""
+    book = book_of(layout)
+    running = _canary_of(book)
+    if running is not None:
+        generation = str(running.variants[1].configuration.model)
+        if name in (generation, running.name):
+            stop(layout, running.name, who=who, why=why)
+            return Decisions(layout.decisions).record(generation, "candidate", who=who, why=why)
+    if book.shadow is not None and book.shadow.generation == name:
+        _end_shadow(layout, name)
+        return Decisions(layout.decisions).record(name, "candidate", who=who, why=why)
+    raise NotFound(f"'{name}' is neither canary nor shadow", remedy="see: tandem models list")
+
+
+def _end_shadow(layout: Layout, generation: str) -> None:
+    def edit(book: ExperimentBook) -> ExperimentBook:
+        mine = book.shadow is not None and book.shadow.generation == generation
+        return book.model_copy(update={"shadow": None}) if mine else book
+
+    if layout.experiments_file.exists():
+        Experiments(layout.experiments_file).change(edit)
+
+
+def _end_trials(layout: Layout, generation: str, *, who: str) -> None:
+    """A new live model: it is no shadow any more, and a canary was held against another one."""
+    _end_shadow(layout, generation)
+    if (running := _canary_of(book_of(layout))) is not None:
+        stop(layout, running.name, who=who, why=f"{generation} went live")
+
+
+def shadow_standing(layout: Layout, generation: str) -> ShadowStanding:
+    """What running as a shadow has shown so far."""
+    log: DayLog[ShadowRequest] = DayLog(layout.shadowed, ShadowRequest, SHADOWED_DAYS)
+    rows = [r for r in log.records() if r.generation == generation]
+    done = [r for r in rows if r.shadow_ms is not None]
+
+    def over(values: Sequence[float | bool | None]) -> list[float]:
+        return [float(v) for v in values if v is not None]
+
+    def mean(values: Sequence[float | bool | None]) -> float | None:
+        return statistics.fmean(over(values)) if over(values) else None
+
+    def middle(values: Sequence[float | None]) -> float | None:
+        return statistics.median(over(values)) if over(values) else None
+
+    return ShadowStanding(
+        generation=generation,
+        requests=len(rows),
+        failed=len(rows) - len(done),
+        overlap=mean([r.overlap for r in done]),
+        identical=mean([r.overlap == 1 for r in done if r.overlap is not None]),
+        same_first=mean([r.same_first for r in done]),
+        live_ms=middle([r.live_ms for r in done]),
+        shadow_ms=middle([r.shadow_ms for r in done]),
+    )
+
+
+def _share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise InvalidInput(f"{share}", field="share", remedy="give a share above 0, up to 1")
+    return share
+
+
+def _waiting(layout: Layout, generation: str) -> None:
+    """NotFound for no model, Conflict for the live one."""
+    layout.models.path(generation)
+    if layout.models.live() == generation:
+        raise Conflict(f"{generation} is live already", remedy="choose another generation")
+
+
+def _asked(
+    layout: Layout, generation: str, override: Sequence[str], approved_by: str | None
+) -> tuple[tuple[Gate, ...], list[str]]:
+    """The gates' answers, and the names of those that stand in the way."""
+    for name in override:
+        if name not in get_args(GateName):
+            raise InvalidInput(
+                f"no gate '{name}'",
+                field="override",
+                remedy=f"overrule one of: {', '.join(get_args(GateName))}",
+            )
+    with Workspace(layout) as shop:
+        # Rankers learn from judgments so far, which are nobody's behaviour.
+        private = gates.privacy("judgments", personal=False, approved_by=approved_by)
+        asked = (*_beside_live(shop, layout.models.path(generation)), private)
+    return asked, [g.name for g in asked if g.passed is not True and g.name not in override]
+
+
+def _refused(
+    layout: Layout,
+    generation: str,
+    blocked: Sequence[str],
+    asked: tuple[Gate, ...],
+    *,
+    who: str,
+    why: str,
+) -> Decision:
+    return Decisions(layout.decisions).record(
+        generation,
+        "candidate",
+        who=who,
+        why=f"refused by {', '.join(blocked)}; asked for because: {why}",
+        instead_of=layout.models.live(),
+        gates=asked,
+    )
 
 
 def _beside_live(shop: Workspace, path: Path) -> tuple[Gate, ...]:
@@ -184,7 +400,9 @@ class _Watched:
 def roll_back_model(layout: Layout, to: str | None, *, who: str, why: str) -> Decision:
     """Make an older model live again at once; no gate is asked. NotFound without an older one."""
     was, now = roll_back(layout, "models", to)
-    return Decisions(layout.decisions).record(now, "live", who=who, why=why, instead_of=was)
+    decision = Decisions(layout.decisions).record(now, "live", who=who, why=why, instead_of=was)
+    _end_trials(layout, now, who=who)
+    return decision
 
 
 def model_card(layout: Layout, generation: str) -> Page:
@@ -213,6 +431,7 @@ def trace(layout: Layout, query_id: str) -> Trace:
         else None,
         model=registered_model(layout, model) if model in layout.models.names() else None,
         rules_unchanged=found.policy == rules_digest(layout),
+        experiments=tuple(e for e in book_of(layout).experiments if e.name in found.experiments),
     )
 
 
@@ -231,6 +450,17 @@ class ModelRegistry:
 
     def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision:
         return promote(self._layout, generation, who=who, why=why, override=override)
+
+    def shadow(self, generation: str, share: float, who: str, why: str) -> Decision:
+        return shadow(self._layout, generation, share=share, who=who, why=why)
+
+    def canary(
+        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
+    ) -> Decision:
+        return canary(self._layout, generation, share=share, who=who, why=why, override=override)
+
+    def withdraw(self, generation: str, who: str, why: str) -> Decision:
+        return withdraw(self._layout, generation, who=who, why=why)
 
     def roll_back(self, to: str | None, who: str, why: str) -> Decision:
         return roll_back_model(self._layout, to, who=who, why=why)

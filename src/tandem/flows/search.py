@@ -95,7 +95,14 @@ def rank(view: View, request: SearchRequest) -> Ranking:
 def answer(view: View, request: SearchRequest, simulated: bool = False) -> SearchResponse:
     """The response to one request. Deterministic for one view, up to `query_id` and timings."""
     started = time.perf_counter()
-    ranking = rank(view, request)
+    return respond(view, request, rank(view, request), started, simulated)
+
+
+def respond(
+    view: View, request: SearchRequest, ranking: Ranking, started: float, simulated: bool = False
+) -> SearchResponse:
+    """Cut the page that was asked for out of a ranking. started: when the work began, by
+    `perf_counter`."""
     context = ranking.context
     with context.timed("facets"):
         facets = (

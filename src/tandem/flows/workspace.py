@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Any
 
 from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
-from tandem.contracts.events import EventOutcome
+from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import RecommendRequest, RecommendResponse
-from tandem.contracts.registry import Served
+from tandem.contracts.registry import Explored, Served
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
     Filters,
@@ -65,6 +65,8 @@ from tandem.storage.layout import Layout
 from tandem.storage.updates import Update, UpdateJournal
 
 log = logging.getLogger(__name__)
+
+RANKERS = 4  # loaded beside the live one, for experiments
 
 
 def open_workspace(path: str | Path) -> Workspace:
@@ -141,6 +143,8 @@ class Workspace:
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
+        self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
+        self._loading = threading.Lock()
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
@@ -228,8 +232,16 @@ class Workspace:
             raise NotFound("no ranker is trained", remedy="run: tandem train ranker")
         return self._view.ranker
 
-    def record(self, response: SearchResponse) -> None:
-        """Note in the served log what a shopper was answered with, so that it can be traced."""
+    def record(
+        self,
+        response: SearchResponse,
+        experiments: Mapping[str, str] | None = None,
+        explored: Explored | None = None,
+    ) -> None:
+        """Note in the served log what a shopper was answered with, so that it can be traced.
+
+        experiments: variant by experiment that had an effect on it.
+        """
         self._served.put(
             Served(
                 query_id=response.query_id,
@@ -244,6 +256,8 @@ class Workspace:
                 total=response.total,
                 milliseconds=response.timings_ms.get("total", 0.0),
                 simulated=response.simulated,
+                experiments=dict(experiments or {}),
+                explored=explored,
             )
         )
 
@@ -388,6 +402,18 @@ class Workspace:
             )
         return view
 
+    def with_model(self, view: View, generation: str) -> View:
+        """`view` with another learned ranker. NotFound without that generation; the last few that
+        were asked for stay loaded."""
+        with self._loading:
+            if generation not in self._rankers:
+                loaded = load_ranker(self.layout.models.path(generation))
+                while len(self._rankers) >= RANKERS:
+                    del self._rankers[next(iter(self._rankers))]
+                self._rankers[generation] = loaded
+            ranker, manifest = self._rankers[generation]
+        return view.with_ranker(ranker, generation, manifest)
+
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""
         if key not in self._encoders:
@@ -431,8 +457,10 @@ class Workspace:
 
     def take_events(self, records: Sequence[Any], sent: datetime | None) -> list[EventOutcome]:
         """Store what shoppers did; see `EventIntake.take`. Visitors who allow it are recognised by
-        it in the next answer."""
-        outcomes = self._opened_intake().take(records, sent)
+        it in the next answer. Exposures are the shop's own to tell and are refused."""
+        theirs = [r for r in records if not _is_exposure(r)]
+        taken = iter(self._opened_intake().take(theirs, sent))
+        outcomes = [_RESERVED if _is_exposure(r) else next(taken) for r in records]
         self.visitors.follow(
             [
                 r
@@ -441,6 +469,10 @@ class Workspace:
             ]
         )
         return outcomes
+
+    def expose(self, records: Sequence[Any]) -> None:
+        """Store exposures to experiments, records of the shop's own making."""
+        self._opened_intake().take(records)
 
     def _opened_intake(self) -> EventIntake:
         """Opened by the first event: a shop that takes none needs no keys for pseudonyms."""
@@ -510,3 +542,16 @@ class Workspace:
             f"Workspace('{self.layout.root}', {status['products']:,} products, "
             f"ranker {status['default_ranker']})"
         )
+
+
+def _is_exposure(record: Any) -> bool:
+    return isinstance(record, dict) and record.get("action_name") == EXPOSURE_ACTION
+
+
+_RESERVED = EventOutcome(
+    status="refused",
+    code="reserved",
+    field="action_name",
+    reason=f"'{EXPOSURE_ACTION}' is told by the shop itself",
+    remedy="choose another name",
+)

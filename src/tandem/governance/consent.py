@@ -195,6 +195,28 @@ class ConsentLedger:
         with self._reading() as connection:
             return self._minor(connection, subjects)
 
+    def refusal(self, purpose: Purpose, subjects: Sequence[Pseudonym]) -> str | None:
+        """Why one person may not be read for `purpose` now (see `Permissions.refused`), or None:
+        as `permissions` tells it, without reading all others."""
+        marks = ",".join("?" * len(subjects))
+        with self._reading() as connection:
+            latest = connection.execute(
+                "SELECT subject, decision FROM records WHERE number IN"
+                f" (SELECT max(number) FROM records WHERE purpose = ? AND subject IN ({marks})"
+                " GROUP BY subject)",
+                (purpose, *subjects),
+            ).fetchall()
+            minor = self._minor(connection, subjects)
+            basis = self._basis(connection, purpose)
+        said = {
+            decision: frozenset({s for s, d in latest if d == decision}) for _, decision in latest
+        }
+        granted, withdrawn = (said.get(d, frozenset()) for d in ("granted", "withdrawn"))
+        minors = frozenset(subjects) if minor else frozenset()
+        return Permissions(purpose, basis, granted, withdrawn, minors, frozenset()).refused(
+            subjects
+        )
+
     def permissions(self, purpose: Purpose) -> Permissions:
         """Who may be read for `purpose` now."""
         with self._reading() as connection:

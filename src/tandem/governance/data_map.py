@@ -18,6 +18,7 @@ from tandem.contracts.campaign import Campaign
 from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Basis, ConsentRecord, Purpose
 from tandem.contracts.events import AdmittedEvent
+from tandem.contracts.experiment import OnlineExperiment, ShadowRequest
 from tandem.contracts.judgment import Judgment
 from tandem.contracts.parties import WATCH_CURVE, Content, Creator, Merchant
 from tandem.contracts.product import Product
@@ -180,7 +181,15 @@ COLLECTIONS: tuple[Collection, ...] = (
         _all(
             OPERATIONS,
             *("query_id", "at", "ranker", "index_generation", "model_generation", "policy", "page"),
-            *("products", "scores", "total", "milliseconds", "simulated"),
+            *(
+                "products",
+                "scores",
+                "total",
+                "milliseconds",
+                "simulated",
+                "experiments",
+                "explored",
+            ),
         ),
     ),
     Collection(
@@ -195,9 +204,38 @@ COLLECTIONS: tuple[Collection, ...] = (
             **_all(
                 OPERATIONS,
                 *("number", "at", "generation", "stage", "instead_of", "why", "gates"),
-                "overridden",
+                *("overridden", "share"),
             ),
         },
+    ),
+    Collection(
+        "experiments",
+        OnlineExperiment,
+        "registry/",
+        "Who started, widened and stopped which experiment, and why; people in it are not named",
+        ("employee",),
+        (),
+        {
+            **_all(f"{ACCOUNT} {OPERATIONS}", "changes"),
+            **_all(
+                OPERATIONS,
+                *("name", "kind", "layer", "first", "size", "ramp", "variants", "success"),
+                *("guardrails", "planned", "alpha", "state", "started", "ended"),
+            ),
+        },
+    ),
+    Collection(
+        "shadowed",
+        ShadowRequest,
+        "registry/",
+        "How far a model that nobody saw agreed with the live one; neither words nor people",
+        (),
+        (),
+        _all(
+            OPERATIONS,
+            *("at", "generation", "beside", "overlap", "same_first", "live_ms", "shadow_ms"),
+            "simulated",
+        ),
     ),
     Collection(
         "merchants",

@@ -18,6 +18,7 @@ from tandem.http.routes import (
     catalogue,
     collaborating,
     events,
+    experimenting,
     insights,
     judging,
     lab,
@@ -82,6 +83,7 @@ def create_app(
         studio,
         models,
         lab,
+        experimenting,
         privacy,
         operating,
         site,
@@ -122,6 +124,8 @@ async def _watch(serving: Serving) -> None:
         await asyncio.sleep(every)
         try:
             switched, _ = await operating.take_up(serving)
+            if serving.services.online is not None:
+                await serving.run(serving.slow, serving.services.online.refreshed)
         except Overloaded:
             continue
         except Exception:

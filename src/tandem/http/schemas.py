@@ -18,6 +18,7 @@ from pydantic import (
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
+from tandem.contracts.experiment import ExperimentStanding, Name, Variant
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
 from tandem.contracts.recommend import (
@@ -70,7 +71,9 @@ class SearchBody(SearchRequest):
 
     context: PersonalisationContext | None = Field(
         default=None,
-        description="Personalisation context: accepted and checked, unused in search, never stored",
+        description="Who is asking. `client_id` decides, under a pseudonym, which variant of a "
+        "running experiment answers; the rest is accepted and checked, unused in search, and "
+        "never stored",
     )
 
     model_config = ConfigDict(
@@ -578,3 +581,62 @@ class RollbackBody(Message):
 
     why: str = Field(min_length=1, max_length=1_000, examples=["clicks fell"])
     to: str | None = Field(default=None, max_length=64, description="Default: the one before")
+
+
+class ShadowBody(Message):
+    """Body of `POST /v1/models/{generation}/shadow`."""
+
+    why: str = Field(min_length=1, max_length=1_000, examples=["is it quick enough?"])
+    share: float = Field(default=0.1, gt=0, le=1, description="Of requests that it answers unseen")
+
+
+class CanaryBody(Message):
+    """Body of `POST /v1/models/{generation}/canary`."""
+
+    why: str = Field(min_length=1, max_length=1_000, examples=["better offline"])
+    share: float = Field(default=0.05, gt=0, le=0.5, description="Of people who get it")
+    override: tuple[str, ...] = Field(
+        default=(), max_length=8, description="Gates to overrule, by name"
+    )
+
+
+class WhyBody(Message):
+    """Body of a change that needs nothing but its reason."""
+
+    why: str = Field(min_length=1, max_length=1_000, examples=["it has been long enough"])
+
+
+class RunningResponse(Message):
+    """Answer of `GET /v1/experiments`: newest first."""
+
+    experiments: tuple[ExperimentStanding, ...]
+
+
+class StartBody(Message):
+    """Body of `POST /v1/experiments`. The first variant is the control."""
+
+    name: Name = Field(examples=["more-judgments"])
+    why: str = Field(min_length=1, max_length=1_000, examples=["does the new model earn more?"])
+    variants: tuple[Variant, ...] = Field(
+        min_length=2,
+        max_length=8,
+        examples=[
+            [
+                {"name": "control", "weight": 1},
+                {"name": "treatment", "weight": 1, "configuration": {"ranker": "bm25"}},
+            ]
+        ],
+    )
+    layer: Name = Field(default="search", description="Experiments of one layer exclude each other")
+    share: float = Field(default=1.0, gt=0, le=1, description="Of the layer's people")
+    ramp: float = Field(default=1.0, ge=0, le=1, description="Of those, who take part at first")
+    success: tuple[str, ...] = Field(default=(), max_length=20)
+    guardrails: tuple[str, ...] = Field(default=(), max_length=20)
+    planned: int = Field(default=10_000, ge=10, le=10**12, description="People, of both arms")
+
+
+class RampBody(Message):
+    """Body of `POST /v1/experiments/{name}/ramp`."""
+
+    ramp: float = Field(ge=0, le=1, examples=[0.5])
+    why: str = Field(min_length=1, max_length=1_000, examples=["nothing broke"])

@@ -11,9 +11,11 @@ from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
 from tandem.http.shop import (
     CampaignOffice,
+    ExperimentOffice,
     InsightOffice,
     LabOffice,
     Matching,
+    OnlineSearch,
     PrivacyOffice,
     Registry,
     SellerOffice,
@@ -39,9 +41,13 @@ class Services:
     office. collaborations: where merchants and creators act. seller: merchants' indicators.
     matching: who suits whom. campaigns: merchants' campaigns. asked: what shoppers type, with
     counts, for the studio's texts.
+
+    online: answers searches under experiments. experiments: starts, stops and tells of them.
     """
 
     registry: Registry | None = None
+    online: OnlineSearch | None = None
+    experiments: ExperimentOffice | None = None
     insights: InsightOffice | None = None
     lab: LabOffice | None = None
     privacy: PrivacyOffice | None = None

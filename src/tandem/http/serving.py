@@ -100,6 +100,8 @@ class Serving:
         self.search.close()
         self.slow.close()
         self.events.close()
+        if self.services.online is not None:
+            self.services.online.close()
 
 
 def of(request: Request) -> Serving:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from tandem.contracts.campaign import Campaign, CampaignView, NewCampaign
 from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import EventOutcome
+from tandem.contracts.experiment import ExperimentStanding, OnlineExperiment, Variant
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Standing
 from tandem.contracts.matching import BrandMatches, CreatorMatches, ProductMatches
@@ -141,11 +142,66 @@ class Registry(Protocol):
         self, generation: str, who: str, why: str, override: Sequence[str]
     ) -> ModelDecision: ...
 
+    def shadow(self, generation: str, share: float, who: str, why: str) -> ModelDecision: ...
+
+    def canary(
+        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
+    ) -> ModelDecision: ...
+
+    def withdraw(self, generation: str, who: str, why: str) -> ModelDecision: ...
+
     def roll_back(self, to: str | None, who: str, why: str) -> ModelDecision: ...
 
     def card(self, generation: str) -> str: ...
 
     def trace(self, query_id: str) -> Trace: ...
+
+
+class OnlineSearch(Protocol):
+    """Searches under the experiments of a shop. `tandem.flows.online.Online` is one."""
+
+    def answer(
+        self, request: SearchRequest, client_id: str | None = None, user_agent: str | None = None
+    ) -> SearchResponse:
+        """Answer, note it in the served log, and tell of exposures. Neither identifier nor agent
+        is stored."""
+        ...
+
+    def refreshed(self) -> None:
+        """Called every few seconds: canaries that do harm go back."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ExperimentOffice(Protocol):
+    """Running experiments. who, actor: as the audit log names them.
+    `tandem.flows.experimenting.ExperimentDesk` is one."""
+
+    def standings(self, actor: str) -> Sequence[ExperimentStanding]:
+        """Every experiment and canary, the newest first."""
+        ...
+
+    def standing(self, name: str, actor: str) -> ExperimentStanding: ...
+
+    def start(
+        self,
+        name: str,
+        variants: Sequence[Variant],
+        *,
+        who: str,
+        why: str,
+        layer: str,
+        share: float,
+        ramp: float,
+        success: Sequence[str],
+        guardrails: Sequence[str],
+        planned: int,
+    ) -> OnlineExperiment: ...
+
+    def widen(self, name: str, ramp: float, who: str, why: str) -> OnlineExperiment: ...
+
+    def stop(self, name: str, who: str, why: str) -> OnlineExperiment: ...
 
 
 class InsightOffice(Protocol):

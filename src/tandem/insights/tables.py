@@ -30,6 +30,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from tandem.contracts.events import EXPOSURE_ACTION
 from tandem.contracts.product import Product
 from tandem.insights.engines import DuckDBEngine, Engine
 from tandem.insights.jobs import JOBS, Job
@@ -92,7 +93,10 @@ class Tables:
 
     def build(self, source: str, jobs: Sequence[Job] = JOBS) -> None:
         """Run the jobs over a table or view of this connection with events in it."""
-        self.db.execute(f'CREATE OR REPLACE TEMP VIEW given AS SELECT * FROM "{source}"')
+        self.db.execute(
+            f'CREATE OR REPLACE TEMP VIEW given AS SELECT * FROM "{source}"'
+            f" WHERE action_name <> '{EXPOSURE_ACTION}'"
+        )
         self.run(jobs)
 
     def run(self, jobs: Sequence[Job]) -> None:

@@ -29,6 +29,7 @@ class Decisions:
         instead_of: str | None = None,
         gates: tuple[Gate, ...] = (),
         overridden: tuple[GateName, ...] = (),
+        share: float | None = None,
     ) -> Decision:
         """Add a decision; when this returns it survives power loss."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -43,6 +44,7 @@ class Decisions:
                 why=why,
                 gates=gates,
                 overridden=overridden,
+                share=share,
             )
             scratch = self._folder / f".{number:06d}.{os.getpid()}"
             write_atomic(scratch, decision.model_dump_json(indent=2).encode() + b"\n")

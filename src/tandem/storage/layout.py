@@ -16,7 +16,7 @@
     cross-encoders/<generation>/  one immutable fine-tuned cross-encoder
     collaborations.sqlite    collaborations, commission ledger, settlements, audit log
     campaigns/               merchants' campaigns with their plans
-    registry/                decisions about models; what searches were answered with
+    registry/                decisions, experiments, what searches were answered with
     reports/                 evaluation and training reports
     retention/               proofs that old events were removed
     rights/                  requests of people: erasures under way, certificates, tombstones
@@ -348,6 +348,16 @@ class Layout:
     def served(self) -> Path:
         """What searches were answered with, by day."""
         return self.root / "registry" / "served"
+
+    @property
+    def experiments_file(self) -> Path:
+        """The experiments that servers of this shop run."""
+        return self.root / "registry" / "experiments.json"
+
+    @property
+    def shadowed(self) -> Path:
+        """What shadow models would have answered, by day."""
+        return self.root / "registry" / "shadowed"
 
     @property
     def query_log(self) -> Path:

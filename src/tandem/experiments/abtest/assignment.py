@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.experiment import BUCKETS
 
-BUCKETS = 10_000
+__all__ = ["BUCKETS", "Assignment", "Experiment", "Layer"]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,9 @@ function client() {
   return localStorage.getItem(CLIENT);
 }
 
+// Of a search: the random id by which a running experiment picks its variant; nothing where nothing is recorded.
+export const whoAsks = () => (recording() ? { context: { client_id: client() } } : {});
+
 function session() {
   const [id, last] = (sessionStorage.getItem(SESSION) || "").split(" ");
   const current = id && Date.now() - Number(last) < IDLE ? id : random();

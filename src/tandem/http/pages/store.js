@@ -2,7 +2,7 @@
 import { count, facts, isField, milliseconds, search } from "./api.js";
 import { card, skeletons } from "./card.js";
 import { $, debounce, h, svg } from "./dom.js";
-import { searched, watch } from "./events.js";
+import { searched, watch, whoAsks } from "./events.js";
 import { apiFilters, chosenCount, chosenNames, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
 import { feed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
@@ -59,7 +59,7 @@ addEventListener("popstate", () => { state = fromAddress(); box.set(state.q); sh
 // --- Search -------------------------------------------------------------------------------------
 
 function request(explain = false) {
-  return { q: state.q, filters: apiFilters(state.filters), facets: facts.facets.slice(0, 16), sort: state.sort, page: state.page, size: SIZE, rewrite: !state.exact, ...(explain && { explain, facets: [] }) };
+  return { q: state.q, filters: apiFilters(state.filters), facets: facts.facets.slice(0, 16), sort: state.sort, page: state.page, size: SIZE, rewrite: !state.exact, ...whoAsks(), ...(explain && { explain, facets: [] }) };
 }
 
 async function show({ top = false } = {}) {

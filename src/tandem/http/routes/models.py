@@ -10,7 +10,14 @@ from starlette.responses import Response
 from tandem.contracts.registry import Decision, RegisteredModel, Trace
 from tandem.governance.access import Permission, Principal
 from tandem.http.problems import documented
-from tandem.http.schemas import ModelsResponse, PromoteBody, RollbackBody
+from tandem.http.schemas import (
+    CanaryBody,
+    ModelsResponse,
+    PromoteBody,
+    RollbackBody,
+    ShadowBody,
+    WhyBody,
+)
 from tandem.http.services import offered
 from tandem.http.serving import Serving, StrictRoute, json_response, needs, of
 from tandem.http.shop import Registry
@@ -90,6 +97,48 @@ async def promote(
 
     decision, _ = await serving.run(serving.slow, work)
     serving.rankings.forget()
+    return json_response(decision)
+
+
+@router.post("/models/{generation}/shadow", response_model=Decision, responses=_CHANGE)
+async def shadow(
+    request: Request, generation: _Generation, body: ShadowBody, who: _Trainer
+) -> Response:
+    """Let a model answer a share of the real requests unseen; `shadowed` of the model tells how
+    far it agrees and how long it takes."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow, lambda: registry.shadow(generation, body.share, who.actor, body.why)
+    )
+    return json_response(decision)
+
+
+@router.post("/models/{generation}/canary", response_model=Decision, responses=_CHANGE)
+async def canary(
+    request: Request, generation: _Generation, body: CanaryBody, who: _Trainer
+) -> Response:
+    """Ask the gates, and serve a model to a small share of the people. It goes back by itself when
+    it is slow, fails, or makes people click or buy less. `stage` says whether it is served."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow,
+        lambda: registry.canary(generation, body.share, who.actor, body.why, body.override),
+    )
+    return json_response(decision)
+
+
+@router.post("/models/{generation}/withdraw", response_model=Decision, responses=_CHANGE)
+async def withdraw(
+    request: Request, generation: _Generation, body: WhyBody, who: _Trainer
+) -> Response:
+    """End a canary or a shadow at once."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow, lambda: registry.withdraw(generation, who.actor, body.why)
+    )
     return json_response(decision)
 
 

@@ -29,12 +29,15 @@ async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Re
 @router.post("/search", response_model=SearchResponse, responses=_PROBLEMS)
 async def search_by_body(request: Request, body: Annotated[SearchBody, Body()]) -> Response:
     """Search by JSON body: all filters with their types, and a personalisation context."""
-    return await _search(request, body.request())
+    client = body.context.client_id if body.context is not None else None
+    return await _search(request, body.request(), client)
 
 
-async def _search(request: Request, asked: SearchRequest) -> Response:
+async def _search(request: Request, asked: SearchRequest, client_id: str | None = None) -> Response:
     serving = of(request)
-    response, timings = await serving.run(serving.search, partial(_answer, serving, asked))
+    agent = request.headers.get("user-agent")
+    work = partial(_answer, serving, asked, client_id, agent)
+    response, timings = await serving.run(serving.search, work)
     # Time in the queue is part of what the shopper waited; the shop cannot know it.
     response = response.model_copy(
         update={"timings_ms": {"queue": timings["queue"], **response.timings_ms}}
@@ -46,7 +49,11 @@ async def _search(request: Request, asked: SearchRequest) -> Response:
     return json_response(response)
 
 
-def _answer(serving: Serving, asked: SearchRequest) -> SearchResponse:
+def _answer(
+    serving: Serving, asked: SearchRequest, client_id: str | None, agent: str | None
+) -> SearchResponse:
+    if serving.services.online is not None:
+        return serving.services.online.answer(asked, client_id, agent)
     response = serving.shop.search(asked)
     if serving.settings.log_served:
         serving.shop.record(response)

@@ -1,0 +1,494 @@
+"""Searches under experiment: who gets which configuration, what is noted of it, canaries that go
+back by themselves, shadows, exploration.
+
+Nothing here keeps who asked: a client's identifier becomes a pseudonym, the pseudonym a variant,
+and of the two only an exposure is stored, as an event like all others.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from tandem.contracts.consent import Purpose
+from tandem.contracts.errors import TandemError
+from tandem.contracts.events import EXPOSURE_ACTION
+from tandem.contracts.experiment import (
+    ExperimentBook,
+    Exploration,
+    OnlineExperiment,
+    SearchConfiguration,
+    ShadowRequest,
+    ShadowRun,
+)
+from tandem.contracts.registry import Explored
+from tandem.contracts.search import SearchRequest, SearchResponse, Sort
+from tandem.experiments import gates
+from tandem.experiments.abtest.assignment import Assignment, Experiment, Layer
+from tandem.experiments.exploration import draw
+from tandem.flows.experimenting import harm_of
+from tandem.flows.registry import SHADOWED_DAYS, withdraw
+from tandem.flows.search import Ranking, answer, rank, respond
+from tandem.flows.view import View
+from tandem.flows.visitors import DOMAIN
+from tandem.flows.workspace import Workspace
+from tandem.governance.consent import ConsentLedger
+from tandem.governance.pseudonyms import Pseudonyms, open_ring
+from tandem.ranking.business import BusinessPolicy
+from tandem.registry.day_log import DayLog
+from tandem.registry.experiments import Experiments
+
+log = logging.getLogger(__name__)
+K = TypeVar("K")
+V = TypeVar("V")
+
+BELIEVED = 1.0  # seconds that the book, a key ring or a person's decision is taken for the newest
+REMEMBERED = 100_000
+WATCHED = 500  # answers that a canary's times are told from
+MIN_WATCHED = 50
+MIN_FAILED = 3
+FAILING = 0.01
+CHECK_SECONDS = 60.0
+SHADOW_QUEUE = 64
+SHADOW_DEPTH = 10
+GUARD = "guardrail"
+
+
+@dataclass
+class _Times:
+    """Milliseconds and failures of one canary in this process."""
+
+    canary: deque[float] = field(default_factory=lambda: deque(maxlen=WATCHED))
+    control: deque[float] = field(default_factory=lambda: deque(maxlen=WATCHED))
+    failed: int = 0
+    answered: int = 0
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The book as this process uses it."""
+
+    book: ExperimentBook
+
+    @cached_property
+    def experiments(self) -> tuple[OnlineExperiment, ...]:
+        return self.book.running()
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        layers: dict[str, list[Experiment]] = {}
+        for e in self.experiments:
+            weights = {v.name: v.weight for v in e.variants}
+            layers.setdefault(e.layer, []).append(
+                Experiment(e.name, weights, e.first, e.size, e.ramp)
+            )
+        found = [Layer(name, members) for name, members in layers.items()]
+        return Assignment(self.book.salt, found, self.book.holdout)
+
+    @cached_property
+    def configurations(self) -> Mapping[tuple[str, str], SearchConfiguration]:
+        return {(e.name, v.name): v.configuration for e in self.experiments for v in e.variants}
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What one request gets. experiments: variant by experiment that has an effect on it."""
+
+    configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
+    experiments: Mapping[str, str] = field(default_factory=dict)
+    canary: str | None = None  # of the experiments, the canary whose model answers
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One ranked search, and in which view. started: by `perf_counter`."""
+
+    view: View
+    request: SearchRequest
+    ranking: Ranking
+    started: float
+    chosen: _Chosen
+
+
+class Online:
+    """Answers searches of one workspace under its experiments. Safe for many threads.
+
+    log_served: whether answers are noted in the served log. seed: of shadows and exploration.
+    """
+
+    def __init__(
+        self, shop: Workspace, *, log_served: bool = True, seed: int | None = None
+    ) -> None:
+        self._log_served = log_served
+        self._shop = shop
+        self._layout = shop.layout
+        self._experiments = Experiments(shop.layout.experiments_file)
+        self._ledger = ConsentLedger(shop.layout)
+        self._rng = np.random.default_rng(seed)
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._rules: _Rules | None = None
+        self._ring: tuple[float, Pseudonyms] | None = None
+        self._allowed: OrderedDict[str, tuple[float, bool]] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str, str, str], None] = OrderedDict()
+        self._times: dict[str, _Times] = {}
+        self._checked = 0.0
+        self._background = _Background()
+        self._shadowed = DayLog(shop.layout.shadowed, ShadowRequest, SHADOWED_DAYS)
+
+    def answer(
+        self, request: SearchRequest, client_id: str | None = None, user_agent: str | None = None
+    ) -> SearchResponse:
+        """Answer one search, note it in the served log, and tell of exposures.
+
+        client_id, user_agent: as the sender states them; neither is stored. Without a client, or
+        for one whom analytics may not read, the answer is everybody's.
+        """
+        view = self._shop.view
+        rules = self._current()
+        if rules is None:
+            response = self._shop.search(request)
+            if self._log_served:
+                self._shop.record(response)
+            return response
+        chosen = self._choose(rules, request, client_id)
+        work = self._ranked(view, request, chosen)
+        chosen, explored = work.chosen, None
+        if (policy := rules.book.exploration) is not None:
+            work, explored = self._explored(work, policy)
+        simulated = self._shop.settings.simulated
+        response = respond(work.view, work.request, work.ranking, work.started, simulated)
+        if client_id is not None:
+            for name, variant in chosen.experiments.items():
+                self._expose(name, variant, client_id, user_agent, response.query_id)
+        if self._log_served:
+            self._shop.record(response, chosen.experiments, explored)
+        if (run := rules.book.shadow) is not None and explored is None:
+            self._shadow(view, run, request, response, chosen)
+        return response
+
+    def refreshed(self) -> None:
+        """To be called every few seconds: are the canaries still fit to be served? Times and
+        failures are looked at each time, what people did every `CHECK_SECONDS`."""
+        due = time.monotonic() - self._checked >= CHECK_SECONDS or not self._checked
+        rules = self._current()
+        for e in rules.experiments if rules else ():
+            if e.kind != "canary":
+                continue
+            why = self._slow_or_failing(e.name)
+            if why is None and due:
+                why = harm_of(self._layout, e, actor=GUARD)
+            if why is not None:
+                self._withdraw(e, why)
+        if due:
+            self._checked = time.monotonic()
+
+    def close(self) -> None:
+        """Finish what waits in the background."""
+        self._background.close()
+        self._shadowed.close()
+
+    # --- Who gets what ------------------------------------------------------------------------
+
+    def _current(self) -> _Rules | None:
+        now = time.monotonic()
+        if now - self._looked > BELIEVED or not self._looked:
+            with self._lock:
+                book = self._experiments.book()
+                if book is None:
+                    self._rules = None
+                elif self._rules is None or self._rules.book is not book:
+                    self._rules = _Rules(book)
+                self._looked = now
+        return self._rules
+
+    def _choose(self, rules: _Rules, request: SearchRequest, client_id: str | None) -> _Chosen:
+        """The configuration of a request, from the experiments that have an effect on it.
+
+        Whatever the request sets itself no experiment changes, and who cannot be affected was not
+        exposed. Where two would set the same, the first one does and the other has no effect.
+        """
+        if client_id is None or not rules.experiments:
+            return _Chosen()
+        open_to = {"rewrite", "rules", "ranking"} if request.q.strip() else set()
+        if request.ranker is not None or request.sort is not Sort.RELEVANCE:
+            open_to -= {"ranking", "rules"}
+        if not request.rewrite:
+            open_to.discard("rewrite")
+        if not any(e.touched & open_to for e in rules.experiments):
+            return _Chosen()
+        unit = self._unit(client_id)
+        if unit is None:
+            return _Chosen()
+        values: dict[str, object] = {}
+        experiments: dict[str, str] = {}
+        canary = None
+        taken: set[str] = set()
+        for e in rules.experiments:
+            if not e.touched & open_to or e.touched & taken:
+                continue
+            variant = rules.assignment.variant(unit, e.name)
+            if variant is None:
+                continue
+            experiments[e.name] = variant
+            configuration = rules.configurations[e.name, variant]
+            values |= configuration.model_dump(exclude_none=True)
+            # Whoever gets the live model as a canary's control may be in an experiment on it.
+            if e.kind != "canary" or variant != e.control:
+                taken |= e.touched
+                canary = e.name if e.kind == "canary" else canary
+        return _Chosen(SearchConfiguration.model_validate(values), experiments, canary)
+
+    def _unit(self, client_id: str) -> str | None:
+        """The pseudonym of a client whom analytics may read, or None."""
+        now = time.monotonic()
+        if self._ring is None or now - self._ring[0] > BELIEVED:
+            self._ring = (now, Pseudonyms(open_ring(self._layout)))
+        pseudonyms = self._ring[1]
+        unit = pseudonyms.of(DOMAIN, client_id)
+        with self._lock:
+            read, allowed = self._allowed.get(unit, (0.0, False))
+        if not read or now - read > BELIEVED:
+            every = pseudonyms.every(DOMAIN, client_id)
+            allowed = self._ledger.refusal(Purpose.ANALYTICS, every) is None
+            with self._lock:
+                _remember(self._allowed, unit, (now, allowed))
+        return unit if allowed else None
+
+    # --- Answering ----------------------------------------------------------------------------
+
+    def _ranked(self, view: View, request: SearchRequest, chosen: _Chosen) -> _Work:
+        """A canary that fails is not shown: the live model answers, and the failure counts."""
+        watched = [e for e in chosen.experiments if e in self._canaries()]
+        started = time.perf_counter()
+        try:
+            inside, asked = self._configured(view, request, chosen.configuration)
+            ranking = rank(inside, asked)
+        except Exception as error:
+            if chosen.canary is None:
+                raise
+            log.warning("canary %s failed: %s", chosen.canary, error)
+            self._note(chosen.canary, "canary", None)
+            rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
+            return _Work(view, request, rank(view, request), started, _Chosen(experiments=rest))
+        took = (time.perf_counter() - started) * 1000
+        for name in watched:
+            self._note(name, "canary" if chosen.canary == name else "control", took)
+        return _Work(inside, asked, ranking, started, chosen)
+
+    def _configured(
+        self, view: View, request: SearchRequest, configuration: SearchConfiguration
+    ) -> tuple[View, SearchRequest]:
+        if configuration.model is not None and configuration.model != view.model_generation:
+            view = self._shop.with_model(view, configuration.model)
+        if configuration.rules is False:
+            view = replace(view, policy=BusinessPolicy())
+        update: dict[str, object] = {}
+        if configuration.ranker is not None:
+            update["ranker"] = configuration.ranker
+        if configuration.rewrite is not None:
+            update["rewrite"] = configuration.rewrite
+        return view, request.model_copy(update=update)
+
+    def _explored(self, work: _Work, policy: Exploration) -> tuple[_Work, Explored | None]:
+        """With the first places drawn anew, where that is to be done."""
+        request, ranking = work.request, work.ranking
+        found = ranking.applied.candidates
+        first = found.numbers[: policy.top]
+        if (
+            request.page != 1
+            or request.size < policy.top
+            or request.sort is not Sort.RELEVANCE
+            or (request.ranker is not None and "ranking" not in work.chosen.configuration.touched)
+            or request.explain
+            or ranking.matching is None
+            or first.size < policy.top
+            or any(number in ranking.applied.fired for number in first.tolist())
+        ):
+            return work, None
+        with self._lock:
+            if self._rng.random() >= policy.share:
+                return work, None
+            drawn = draw(policy, self._rng)
+        rows = np.arange(len(found))
+        rows[: policy.top] = drawn.places
+        explored = Explored(
+            method=policy.method,
+            steepness=policy.steepness,
+            ranked=tuple(work.view.snapshot.ids(first)),
+            places=drawn.places,
+            pscore=drawn.pscore,
+            marginal=drawn.marginal,
+        )
+        applied = replace(ranking.applied, candidates=found.at(rows))
+        return replace(work, ranking=replace(ranking, applied=applied)), explored
+
+    def _expose(
+        self, name: str, variant: str, client_id: str, user_agent: str | None, query_id: str
+    ) -> None:
+        """Tell, once a day and client, that an experiment had an effect."""
+        now = datetime.now(UTC)
+        key = (name, variant, client_id, now.date().isoformat())
+        with self._lock:
+            if key in self._told:
+                return
+            _remember(self._told, key, None)
+        record = {
+            "kind": "event",
+            "event_id": "/".join((EXPOSURE_ACTION, *key)),
+            "timestamp": now.isoformat(),
+            "client_id": client_id,
+            "action_name": EXPOSURE_ACTION,
+            "object_id": f"{name}:{variant}",
+            "query_id": query_id,
+            **({"user_agent": user_agent[:1000]} if user_agent else {}),
+        }
+        self._background.put(lambda: self._shop.expose([record]), must=True)
+
+    # --- Canaries -----------------------------------------------------------------------------
+
+    def _canaries(self) -> frozenset[str]:
+        running = self._rules.experiments if self._rules else ()
+        return frozenset(e.name for e in running if e.kind == "canary")
+
+    def _note(self, name: str, arm: str, milliseconds: float | None) -> None:
+        with self._lock:
+            times = self._times.setdefault(name, _Times())
+            if arm == "canary":
+                times.answered += 1
+            if milliseconds is None:
+                times.failed += 1
+            else:
+                getattr(times, arm).append(milliseconds)
+
+    def _slow_or_failing(self, name: str) -> str | None:
+        with self._lock:
+            times = self._times.get(name)
+            if times is None:
+                return None
+            ours, theirs = list(times.canary), list(times.control)
+            failed, answered = times.failed, times.answered
+        if failed >= MIN_FAILED and failed > FAILING * answered:
+            return f"it failed in {failed} of {answered} searches"
+        if min(len(ours), len(theirs)) >= MIN_WATCHED:
+            gate = gates.latency(ours, theirs)
+            if not gate.passed:
+                return f"it is too slow: {gate.says}"
+        return None
+
+    def _withdraw(self, experiment: OnlineExperiment, why: str) -> None:
+        try:
+            withdraw(self._layout, experiment.name, who=GUARD, why=f"went back by itself: {why}")
+        except TandemError as error:
+            log.error("canary %s could not be withdrawn: %s", experiment.name, error.message)
+            return
+        log.warning("canary %s went back by itself: %s", experiment.name, why)
+        self._looked = 0.0
+
+    # --- Shadows ------------------------------------------------------------------------------
+
+    def _shadow(
+        self,
+        view: View,
+        run: ShadowRun,
+        request: SearchRequest,
+        response: SearchResponse,
+        chosen: _Chosen,
+    ) -> None:
+        """Let the shadow answer too, later and unseen, where the live model answered."""
+        if (
+            request.ranker is not None
+            or request.sort is not Sort.RELEVANCE
+            or not request.q.strip()
+            or request.page != 1
+            or "ranking" in chosen.configuration.touched
+            or run.generation == view.model_generation
+            or self._draw() >= run.share
+        ):
+            return
+        shown = [h.product.id for h in response.hits[:SHADOW_DEPTH]]
+        live_ms = response.timings_ms.get("total", 0.0) - response.timings_ms.get("facets", 0.0)
+
+        def work() -> None:
+            mine: list[str] | None = None
+            took = None
+            started = time.perf_counter()
+            try:
+                inside = self._shop.with_model(view, run.generation)
+                asked = request.model_copy(update={"facets": (), "ranker": "ltr"})
+                started = time.perf_counter()
+                mine = [h.product.id for h in answer(inside, asked).hits[:SHADOW_DEPTH]]
+                took = (time.perf_counter() - started) * 1000
+            except Exception as error:
+                log.warning("shadow %s failed: %s", run.generation, error)
+            self._shadowed.put(
+                ShadowRequest(
+                    at=datetime.now(UTC),
+                    generation=run.generation,
+                    beside=response.model_generation,
+                    overlap=None if mine is None else _overlap(mine, shown),
+                    same_first=None if mine is None else mine[:1] == shown[:1],
+                    live_ms=round(live_ms, 3),
+                    shadow_ms=None if took is None else round(took, 3),
+                    simulated=response.simulated,
+                )
+            )
+
+        self._background.put(work)
+
+    def _draw(self) -> float:
+        with self._lock:
+            return float(self._rng.random())
+
+
+class _Background:
+    """One thread for what nobody waits for; jobs that need not be done are dropped while it is
+    busy."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def put(self, job: Callable[[], None], *, must: bool = False) -> None:
+        if not must and self._jobs.qsize() >= SHADOW_QUEUE:
+            return
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="online", daemon=True)
+                self._thread.start()
+        self._jobs.put(job)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception as error:
+                log.warning("online: %s", error)
+
+
+def _overlap(mine: list[str], shown: list[str]) -> float:
+    longest = max(len(mine), len(shown))
+    return len(set(mine) & set(shown)) / longest if longest else 1.0
+
+
+def _remember(held: OrderedDict[K, V], key: K, value: V) -> None:
+    held[key] = value
+    held.move_to_end(key)
+    if len(held) > REMEMBERED:
+        held.popitem(last=False)
