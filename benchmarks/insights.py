@@ -1,7 +1,9 @@
 """The batch jobs of insight at size: `python -m benchmarks.insights [--events N]…`.
 
-Simulated shoppers' events go to Parquet first. Each size is measured in a process of its own, so
-that its peak memory is its own: sessions and searches, position bias, failures.
+Simulated shoppers' events go to Parquet first, 50 million of them by default (1.5 GB; with
+`--folder` they are kept for the next run). Each size is measured in a process of its own, so that
+its peak memory is its own: sessions and searches, position bias, failures. Sizes that were measured
+before stay in the results, each with its date and the load of the machine.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -27,7 +30,8 @@ from tandem.insights.tables import Tables, product_table
 from tandem.simulate.shoppers import SCHEMA, WAYS, Shop
 
 RESULTS = Path(__file__).parent / "results"
-SIZES = [1_000_000, 4_000_000, 10_000_000]
+SIZES = [1_000_000, 10_000_000, 50_000_000]
+PARTS = ("sessionise", "searches", "position_bias", "failures")
 SEED = 5
 MEMORY = "1GB"  # DuckDB's limit; beyond it, it spills
 SESSIONISE, OUTCOMES = JOBS[:2], JOBS[2:]
@@ -54,7 +58,11 @@ def simulate(folder: Path, events: int) -> Path:
 
 def measure(file: Path, threads: int) -> Row:
     """Seconds by job, and the peak of this process."""
-    row: Row = {}
+    row: Row = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "load": round(os.getloadavg()[0], 1),
+        "threads": threads,
+    }
     with tempfile.TemporaryDirectory() as spill:
         tables = Tables(memory=MEMORY, threads=threads, spill=Path(spill))
         tables.files([file], "stored")
@@ -87,21 +95,32 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         "# Insight at size",
         "",
-        f"Simulated shoppers ({results['machine']}; DuckDB with {results['threads']} thread and "
-        f"{MEMORY}). Seconds on the clock, on a machine with other work, and of processor time.",
+        f"Simulated shoppers ({results['machine']}; DuckDB with {MEMORY}). Seconds on the clock, "
+        "and of processor time in brackets. The load is the machine's as a size began: on a busy "
+        "one the clock says little, and processor time is longer than on a quiet one.",
         "",
         "| events | searches | sessionise | searches and chains | position bias | failures | "
-        "peak memory |",
-        "|---|---|---|---|---|---|---|",
+        "peak memory | threads | load | measured |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
-    for row in results["sizes"].values():
-        jobs = " | ".join(
-            f"{row[f'{job}_s']:,} s ({row[f'{job}_cpu_s']:,} s)"
-            for job in ("sessionise", "searches", "position_bias", "failures")
-        )
+    rows = sorted(results["sizes"].values(), key=lambda row: row["events"])
+    for row in rows:
+        jobs = " | ".join(f"{row[f'{job}_s']:,} s ({row[f'{job}_cpu_s']:,} s)" for job in PARTS)
         lines.append(
-            f"| {row['events']:,} | {row['searches']:,} | {jobs} | {row['peak_mb']:,} MiB |"
+            f"| {row['events']:,} | {row['searches']:,} | {jobs} | {row['peak_mb']:,} MiB "
+            f"| {row['threads']} | {row['load']} | {row['measured']} |"
         )
+    lines += [
+        "",
+        "Growth: microseconds of processor time per event. What stays the same grows linearly.",
+        "",
+        "| events | sessionise | searches and chains | position bias | failures | all |",
+        "|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        spent = [row[f"{job}_cpu_s"] for job in PARTS]
+        each = " | ".join(f"{s / row['events'] * 1e6:.2f}" for s in (*spent, sum(spent)))
+        lines.append(f"| {row['events']:,} | {each} |")
     return "\n".join(lines) + "\n"
 
 
@@ -120,7 +139,9 @@ def main() -> None:
         folder = options.folder or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         machine = f"{os.cpu_count()} cores, {platform.machine()}"
-        results: dict[str, Any] = {"machine": machine, "threads": options.threads, "sizes": {}}
+        kept = options.out / "insights.json"
+        sizes = json.loads(kept.read_bytes())["sizes"] if kept.exists() else {}
+        results: dict[str, Any] = {"machine": machine, "sizes": sizes}
         for events in sorted(options.events or SIZES):
             file = simulate(folder, events)
             command = [sys.executable, "-m", "benchmarks.insights", "--measure", str(file)]
@@ -128,7 +149,7 @@ def main() -> None:
             told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             results["sizes"][str(events)] = json.loads(told)
             options.out.mkdir(parents=True, exist_ok=True)
-            (options.out / "insights.json").write_text(json.dumps(results, indent=2) + "\n")
+            kept.write_text(json.dumps(results, indent=2) + "\n")
             (options.out / "insights.md").write_text(markdown(results))
             print(markdown(results))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from benchmarks import engines, events, run, shop
+from benchmarks import engines, events, insights, run, shop
 
 from tandem.flows.workspace import Workspace
 
@@ -35,3 +35,11 @@ def test_every_way_in_for_events_is_measured(tmp_path, monkeypatch):
     assert set(results["ways"]) == {"journal", "import"}
     assert all(way["events_per_second"] > 0 for way in results["ways"].values())
     assert "admitted rows into the journal" in (tmp_path / "events.md").read_text()
+
+
+def test_insight_at_size_is_told_with_its_growth():
+    row = {"events": 2_000_000, "searches": 9, "peak_mb": 1.0, "threads": 1, "load": 0.1}
+    row |= {f"{job}_s": 3.0 for job in insights.PARTS}
+    row |= {f"{job}_cpu_s": 2.0 for job in insights.PARTS} | {"measured": "2026-11-27"}
+    table = insights.markdown({"machine": "m", "sizes": {"2000000": row}})
+    assert "| 2,000,000 | 1.00 | 1.00 | 1.00 | 1.00 | 4.00 |" in table
