@@ -8,17 +8,22 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tandem.collaboration.desk import Desk
+from tandem.collaboration.verify import verify
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.contracts.parties import Creator
 from tandem.flows import rights
 from tandem.flows.alliance import alliance_truth, simulate_alliance
+from tandem.flows.alliance_books import ID
+from tandem.flows.collaborate import OPERATOR
 from tandem.flows.consent import decide, subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.parties import import_parties
 from tandem.governance.creators import DOMAIN, CreatorConsent, band, money_band
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.governance.reading import EventReader
+from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
 from tandem.storage.parties import party_manifest, read_content, read_creators
 
@@ -153,3 +158,19 @@ def find_in_files(layout: Layout, name: str) -> list[str]:
         if said:
             found.append(str(path.relative_to(layout.root)))
     return found
+
+
+def test_simulated_books_are_sound_and_hold_every_stage(layout):
+    report = simulate_alliance(layout, 30, 300, 0, collaborations=40)
+    assert report.collaborations == 40
+    desk = Desk(CollaborationStore(layout.collaborations))
+    assert verify(desk.store).sound
+    found = desk.find(OPERATOR, limit=100)
+    assert all(c.id.startswith(ID) for c in found)
+    assert {c.status for c in found} >= {"CONTENT_LIVE", "DECLINED", "INVITED"}
+    orders = [o for c in found for o in desk.attributions(OPERATOR, c.id)]
+    assert {o.status for o in orders} >= {"SETTLED", "PENDING"}
+    assert desk.settlements(OPERATOR)
+    live = {c.id: c for c in read_content(layout)}
+    assert all(live[c.content[0].content_id].paid for c in found if c.content)
+    assert simulate_alliance(layout, 30, 300, 0, collaborations=40).collaborations == 0

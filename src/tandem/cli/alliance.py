@@ -30,6 +30,9 @@ def simulate_command(
     creators: Annotated[int, typer.Option(min=10, help="Creators to invent.")] = 500,
     content: Annotated[int, typer.Option(min=10, help="Videos and lives to invent.")] = 5_000,
     viewers: Annotated[int, typer.Option(min=0, help="Viewers to invent.")] = 1_000,
+    collaborations: Annotated[
+        int, typer.Option(min=0, help="Collaborations to invent, with orders and settlements.")
+    ] = 200,
     seed: Annotated[int, typer.Option(help="Same catalogue, same seed: same market.")] = 7,
     json_: JsonOption = False,
 ) -> None:
@@ -45,7 +48,13 @@ def simulate_command(
 
     with progress_bars(quiet=json_) as bars:
         report = simulate_alliance(
-            Layout.open(workspace), creators, content, viewers, seed=seed, progress=bars
+            Layout.open(workspace),
+            creators,
+            content,
+            viewers,
+            collaborations=collaborations,
+            seed=seed,
+            progress=bars,
         )
     if json_:
         print_json(asdict(report))
@@ -55,7 +64,7 @@ def simulate_command(
         f"{report.creators:,} creators ({report.agreeing:,} agree to show exact values), "
         f"{report.merchants:,} merchants, {report.content:,} pieces of content and "
         f"{report.events:,} events of {report.viewers:,} viewers, over {report.products:,} "
-        "products."
+        f"products; {report.collaborations:,} collaborations."
     )
 
 

@@ -14,6 +14,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import AdmittedEvent, Pseudonym
 from tandem.contracts.parties import Kind
+from tandem.flows.alliance_books import simulate_collaborations
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import DOMAIN
@@ -44,6 +45,7 @@ class AllianceReport:
     content: int
     viewers: int
     events: int
+    collaborations: int
     products: int
     seed: int
     simulated: bool = True
@@ -55,12 +57,14 @@ def simulate_alliance(
     pieces: int,
     viewers: int,
     *,
+    collaborations: int = 0,
     seed: int = 7,
     progress: Progress = lambda *_: None,
 ) -> AllianceReport:
     """Simulate the parties of the live catalogue in place of those that are there.
 
-    Raises Conflict where real creators, content or events are stored: invented people do not mix
+    collaborations: so many, with orders and settlements, unless the workspace has some. Raises
+    Conflict where real creators, content or events are stored: invented people do not mix
     with real ones. InvalidInput where no product has a price.
     """
     _only_simulated(layout)
@@ -95,6 +99,7 @@ def simulate_alliance(
     clients = [pseudonyms.of("client", f"simulated-viewer-{seed}-{i}") for i in range(viewers)]
     _agree(layout, agreeing + [c for i, c in enumerate(clients) if _agrees(i, seed + 1)])
     events = _store(layout, market, clients, seed, progress)
+    begun = simulate_collaborations(layout, market, collaborations, seed=seed)
     return AllianceReport(
         len(market.merchants),
         len(market.creators),
@@ -102,6 +107,7 @@ def simulate_alliance(
         len(market.content),
         viewers,
         events,
+        begun,
         len(products),
         seed,
     )
