@@ -29,6 +29,7 @@ NOT_STORED = frozenset(
     {
         "brief",
         "candidates",
+        "clicks",
         "disclosure",
         "errors",
         "insight",

@@ -109,6 +109,10 @@ def promote(
             "Repeat for more."
         ),
     ] = None,
+    approved_by: Annotated[
+        str | None,
+        typer.Option(help="Who approved learning from people's clicks, for the privacy gate."),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Make a candidate live if it is no worse, no slower and no less fair than what is live.
@@ -121,7 +125,12 @@ def promote(
     from tandem.storage.layout import Layout
 
     decision = promote_(
-        Layout.open(workspace), generation, who=_who(who), why=why, override=override or ()
+        Layout.open(workspace),
+        generation,
+        who=_who(who),
+        why=why,
+        override=override or (),
+        approved_by=approved_by,
     )
     if json_:
         print_json(decision.model_dump(mode="json"))

@@ -52,12 +52,32 @@ def train_ranker_command(
     candidate: Annotated[
         bool, typer.Option("--candidate", help="Do not make it live; see: tandem models promote.")
     ] = False,
+    from_clicks: Annotated[
+        bool,
+        typer.Option(
+            "--from-clicks",
+            help="Learn from stored events of people who allow it, without the clicks' bias; "
+            "always a candidate.",
+        ),
+    ] = False,
+    method: Annotated[
+        str, typer.Option(help="With --from-clicks: pairwise, dr, ips, naive, naive-pairwise.")
+    ] = "pairwise",
+    propensities: Annotated[
+        str, typer.Option(help="With --from-clicks: harvest, em or regression-em.")
+    ] = "harvest",
     json_: JsonOption = False,
 ) -> None:
-    """Train a ranker on judgments, measure it by cross-validation, and make it live.
+    """Train a ranker on judgments, measure it by cross-validation, and make it live; or learn from
+    clicks, and wait for approval.
 
-    Example: `tandem train ranker -w shop --model lambdamart`
+    Example: `tandem train ranker -w shop --from-clicks --propensities em`
     """
+    if from_clicks:
+        _train_from_clicks(
+            workspace, judgments, model, method, propensities, folds, seed, quiet=json_
+        )
+        return
     from tandem.flows.train import train_ranker
     from tandem.governance.audit import os_actor
     from tandem.reports.evaluation import table
@@ -131,6 +151,51 @@ def train_matcher_command(
             f"Out of fold, {who}: rank correlation of clicks {found['clicks']['spearman']:.2f}, of "
             f"orders {found['orders']['spearman']:.2f} ({found['pairs']:,} showings)."
         )
+
+
+def _train_from_clicks(
+    workspace: Path,
+    judgments: str | None,
+    model: str,
+    method: str,
+    propensities: str,
+    folds: int,
+    seed: int,
+    *,
+    quiet: bool,
+) -> None:
+    from tandem.flows.train_clicks import train_from_clicks
+    from tandem.governance.audit import os_actor
+    from tandem.reports.evaluation import table
+    from tandem.storage.layout import Layout
+
+    with progress_bars(quiet=quiet) as bars:
+        report = train_from_clicks(
+            Layout.open(workspace),
+            judgments,
+            method=method,
+            kind=model,
+            way=propensities,
+            folds=folds,
+            seed=seed,
+            who=os_actor(),
+            progress=bars,
+        )
+    if quiet:
+        print_json(report.to_json())
+        return
+    out.print(table(report.evaluation))
+    for warning in report.evaluation.warnings:
+        out.print(f"[yellow]{warning}[/]")
+    out.print(
+        f"Learned by '{method}' from {report.log.clicks:,} clicks in {report.log.lists:,} searches "
+        f"for {report.manifest.queries:,} queries ({report.stored:,} events are stored) in "
+        f"{report.seconds:.1f} s; a candidate as {report.generation}."
+    )
+    out.print(
+        f"It learned from people: tandem models promote {report.generation} -w {workspace} --why "
+        "WHY --approved-by NAME"
+    )
 
 
 def train_recommender_command(

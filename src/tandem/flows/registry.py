@@ -37,7 +37,7 @@ from tandem.flows.generations import roll_back
 from tandem.flows.index import index_manifest
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace, rules_digest
-from tandem.ranking.learned import LearnedRanker, load_ranker
+from tandem.ranking.learned import LearnedRanker, load_manifest, load_ranker
 from tandem.registry.day_log import DayLog
 from tandem.registry.decisions import Decisions
 from tandem.registry.experiments import Experiments
@@ -314,9 +314,8 @@ def _asked(
                 remedy=f"overrule one of: {', '.join(get_args(GateName))}",
             )
     with Workspace(layout) as shop:
-        # Rankers learn from judgments so far, which are nobody's behaviour.
-        private = gates.privacy("judgments", personal=False, approved_by=approved_by)
-        asked = (*_beside_live(shop, layout.models.path(generation)), private)
+        path = layout.models.path(generation)
+        asked = (*_beside_live(shop, path), _privacy(path, approved_by))
     return asked, [g.name for g in asked if g.passed is not True and g.name not in override]
 
 
@@ -361,6 +360,13 @@ def _beside_live(shop: Workspace, path: Path) -> tuple[Gate, ...]:
         gates.latency(ours.milliseconds, theirs.milliseconds),
         gates.exposure(ours.merchants, theirs.merchants),
     )
+
+
+def _privacy(path: Path, approved_by: str | None) -> Gate:
+    """Judgments are nobody's behaviour; clicks are, also when only their sums were learned from."""
+    learned = load_manifest(path).clicks
+    source = f"the sums of {learned['searches']:,} searches" if learned else "judgments"
+    return gates.privacy(source, personal=bool(learned), approved_by=approved_by)
 
 
 def _evaluation(path: Path) -> dict[str, Any]:

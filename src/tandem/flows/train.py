@@ -88,7 +88,7 @@ def train_ranker(
         view = shop.view
         lessons = lessons_of(view, judgments)
         rows = judged_rows(shop, judgments, lessons, progress)
-        others = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *_dense(view))]
+        others = [shop.run(s, judgments.queries, DEPTH) for s in ("bm25", *dense_systems(view))]
         learning = Learning({r.query: r for r in rows}, seed)
         parts = query_folds(judgments.queries, folds, seed=seed)
         fit = learning.fit_of(kind)
@@ -139,7 +139,7 @@ def _seen(view: View, judgments: JudgmentList) -> list[str]:
     )
 
 
-def _dense(view: View) -> Sequence[str]:
+def dense_systems(view: View) -> Sequence[str]:
     return ("dense", "hybrid") if view.encoder is not None else ()
 
 
@@ -184,7 +184,7 @@ def judged_rows(
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class Ranked:
     """A ranker over candidates whose features are known already."""
 
     ranker: LearnedRanker
@@ -212,9 +212,9 @@ class Learning:
             return Selecting(self.fits(), CHOSEN_BY, INNER_FOLDS, self.seed)
         model_class(kind)  # an unknown kind is told before anything is measured
 
-        def fit(judgments: JudgmentList) -> _Ranked:
+        def fit(judgments: JudgmentList) -> Ranked:
             known = [self.rows[q] for q in judgments.queries if q in self.rows]
-            return _Ranked(fit_ranker(known, LTR_FEATURES, kind, self.seed), self.rows)
+            return Ranked(fit_ranker(known, LTR_FEATURES, kind, self.seed), self.rows)
 
         return fit
 

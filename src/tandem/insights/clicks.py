@@ -76,8 +76,21 @@ def position_bias(tables: Tables) -> PositionBias:
     c = np.asarray(found["c"], dtype=np.float64)[order]
     if not place.size:
         return PositionBias(np.full(PLACES, np.nan), shown, 0)
-    examination = 1.0 / np.sqrt(np.arange(1, PLACES + 1))
-    by_place = np.bincount(place, weights=n, minlength=PLACES)
+    examination, rounds = examination_by_em(pair, place, n, c, PLACES)
+    top = examination[0] if examination[0] > 0 else np.nanmax(examination)
+    return PositionBias(examination / top, shown, rounds)
+
+
+def examination_by_em(
+    pair: NDArray[np.int64], place: NDArray[np.int64], n: Floats, c: Floats, places: int
+) -> tuple[Floats, int]:
+    """Examination by place (NaN where nothing was shown) and the rounds of EM it took.
+
+    pair, place (from 0), n shown, c clicked: (m,) sums by query with product, and place. Every pair
+    should have stood at several places.
+    """
+    examination = 1.0 / np.sqrt(np.arange(1, places + 1))
+    by_place = np.bincount(place, weights=n, minlength=places)
     by_pair = np.bincount(pair, weights=n)
     attraction = np.full(by_pair.size, 0.2)
     rounds, moved = 0, 1.0
@@ -90,14 +103,12 @@ def position_bias(tables: Tables) -> PositionBias:
         attraction = np.bincount(pair, weights=liked, minlength=by_pair.size)
         mean = c.sum() / np.maximum((n * examination[place]).sum(), 1e-12)
         attraction = (attraction + _WEIGHT * min(mean, 0.9)) / (by_pair + _WEIGHT)
-        fresh = np.bincount(place, weights=looked, minlength=PLACES) / np.maximum(by_place, 1e-12)
+        fresh = np.bincount(place, weights=looked, minlength=places) / np.maximum(by_place, 1e-12)
         fresh = fresh / max(float(fresh[0]), 1e-12) if by_place[0] else fresh
         fresh = np.minimum(fresh, 1.0)
         moved = float(np.abs(fresh - examination).max())
         examination = fresh
-    examination = np.where(by_place > 0, examination, np.nan)
-    top = examination[0] if examination[0] > 0 else np.nanmax(examination)
-    return PositionBias(examination / top, shown, rounds)
+    return np.where(by_place > 0, examination, np.nan), rounds
 
 
 def cascade(tables: Tables, places: int = PLACES, most_searches: int = 200_000) -> Cascade:

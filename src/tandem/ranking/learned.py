@@ -27,7 +27,8 @@ LESSONS = "lessons.json"
 
 @dataclass(frozen=True)
 class Manifest:
-    """Lineage of a trained ranker."""
+    """Lineage of a trained ranker. clicks: how it learned from clicks, empty where it did not; the
+    judgments and their fingerprint are then of what it was measured on."""
 
     model: str
     features: tuple[str, ...]
@@ -41,6 +42,7 @@ class Manifest:
     index_generation: str
     trained_on: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
+    clicks: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,16 +27,22 @@ class TrainingSet:
 
     features: (m, f) float32, NaN where unknown. relevance: (m,) 0..3, unjudged counts as 0.
     groups: (q,) candidates per query, in order. names: the f feature names.
+    estimated: (m,) gains that were estimated, from clicks say, in place of those of the relevance;
+    only models that regress the gain can take them. weights: (m,) how much each row counts.
     """
 
     features: Floats
     relevance: NDArray[np.float32]
     groups: NDArray[np.int64]
     names: tuple[str, ...]
+    estimated: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def gains(self) -> NDArray[np.float64]:
-        """(m,) exponential gain scaled to 0..1: (2^rel - 1) / 7."""
+        """(m,) exponential gain scaled to 0..1: (2^rel - 1) / 7, or as estimated."""
+        if self.estimated is not None:
+            return self.estimated
         return (np.exp2(self.relevance.astype(np.float64)) - 1) / 7
 
 
@@ -85,9 +91,15 @@ class LinearModel(RankingModel):
         mean = np.where(known, x, 0).sum(0) / count
         scale = np.sqrt(np.where(known, (x - mean) ** 2, 0).sum(0) / count) + 1e-9
         z = np.where(known, (x - mean) / scale, 0)
-        y = data.gains - data.gains.mean()
-        weights = np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T @ y)
-        return cls(data.names, mean, scale, weights)
+        if data.weights is None:
+            y = data.gains - data.gains.mean()
+            weights = np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T @ y)
+            return cls(data.names, mean, scale, weights)
+        share = data.weights / data.weights.mean()
+        z = z - np.average(z, axis=0, weights=share)
+        y = data.gains - np.average(data.gains, weights=share)
+        ridge = (z * share[:, None]).T @ z + penalty * np.eye(z.shape[1])
+        return cls(data.names, mean, scale, np.linalg.solve(ridge, z.T @ (share * y)))
 
     def contributions(self, features: Floats) -> NDArray[np.float64]:
         z = (features.astype(np.float64) - self.mean) / self.scale
@@ -213,7 +225,9 @@ class CatBoostModel(RankingModel):
             {**cls.parameters, **cls.loss, "random_seed": seed, "thread_count": threads}
         )
         groups = np.repeat(np.arange(data.groups.size), data.groups)
-        model.fit(catboost.Pool(data.features, label=data.gains, group_id=groups))
+        model.fit(
+            catboost.Pool(data.features, label=data.gains, group_id=groups, weight=data.weights)
+        )
         return cls(data.names, model)
 
     def score(self, features: Floats) -> Floats:
@@ -272,6 +286,8 @@ MODELS: dict[str, type[RankingModel]] = {
     model.kind: model for model in (GainRegression, LambdaMART, YetiRank, LinearModel)
 }
 DEFAULT_MODEL = GainRegression.kind
+REGRESSIONS = (GainRegression.kind, LinearModel.kind)
+"""The kinds that can learn from estimated gains."""
 
 
 def model_class(kind: str) -> type[RankingModel]:

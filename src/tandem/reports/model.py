@@ -42,7 +42,7 @@ def card(model: RegisteredModel, evaluation: Mapping[str, Any], *, simulated: bo
             [
                 ("Judgments", f"“{lineage['judgments']}”, {lineage['queries']} queries"),
                 ("Pairs", f"{lineage['pairs']:,} of query and product"),
-                ("Behaviour of people", "none"),
+                ("Behaviour of people", _behaviour(lineage)),
                 ("Features", f"{len(lineage['features'])}, all declared in the code"),
                 ("Data fingerprint", lineage["data_fingerprint"][:16]),
                 ("Seed", str(lineage["seed"])),
@@ -76,6 +76,17 @@ def card(model: RegisteredModel, evaluation: Mapping[str, Any], *, simulated: bo
         _decisions(model),
     ]
     return Page(f"Model card: {model.generation}", blocks)
+
+
+def _behaviour(lineage: Mapping[str, Any]) -> str:
+    clicks = lineage.get("clicks")
+    if not clicks:
+        return "none"
+    return (
+        f"sums of {clicks['clicks']:,} clicks in {clicks['searches']:,} searches of people who "
+        f"allow it; only queries that {clicks['least_people_by_query']} or more typed"
+        + ("; simulated" if clicks["simulated"] else "")
+    )
 
 
 def _quality(evaluation: Mapping[str, Any]) -> Grid:

@@ -1,0 +1,165 @@
+"""`tandem experiment unbiased` and `tandem tune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.cli.console import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    out,
+    print_json,
+    progress_bars,
+)
+
+
+def unbiased_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    judgments: Annotated[
+        str | None, typer.Option(help="Judgment list to simulate clicks on; default: the first.")
+    ] = None,
+    sessions: Annotated[str, typer.Option(help="Numbers of searches, by comma.")] = (
+        "1000,10000,100000"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Repetitions.")] = 5,
+    model: Annotated[
+        str, typer.Option(help="gain-regression or linear; pairwise has trees of its own.")
+    ] = "linear",
+    propensities: Annotated[
+        str, typer.Option(help="swaps, harvest, em or regression-em: how they are estimated.")
+    ] = "harvest",
+    few: Annotated[
+        int, typer.Option(min=1, help="Judged queries that the live rankers learned from.")
+    ] = 1,
+    severity: Annotated[
+        float, typer.Option(min=0, max=3, help="Place k is looked at with (1/k)^severity.")
+    ] = 1.0,
+    noise: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Chance of a click on what is irrelevant.")
+    ] = 0.1,
+    to: Annotated[Path | None, typer.Option(help="Also write a page (.html or .md).")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Does learning from clicks without their bias work? Simulated shoppers on real judgments.
+
+    Example: `tandem experiment unbiased -w shop --sessions 1000,100000 --to curve.html`
+    """
+    from rich.table import Table
+
+    from tandem.contracts.errors import InvalidInput
+    from tandem.flows.unbiased import study_unbiased, write_study
+    from tandem.flows.workspace import Workspace
+    from tandem.simulate.clicks import ClickBehaviour
+    from tandem.storage.layout import Layout
+
+    try:
+        steps = tuple(int(s) for s in sessions.split(","))
+    except ValueError:
+        steps = ()
+    if not steps or min(steps) < 1:
+        raise InvalidInput(
+            f"'{sessions}' is not numbers of searches", field="sessions", remedy="say 1000,10000"
+        )
+    with (
+        Workspace(Layout.open(workspace), ranked=False) as shop,
+        progress_bars(quiet=json_) as bars,
+    ):
+        study = study_unbiased(
+            shop,
+            judgments,
+            sessions=steps,
+            model=model,
+            way=propensities,
+            few=few,
+            seeds=seeds,
+            behaviour=ClickBehaviour(severity=severity, noise=noise),
+            progress=bars,
+        )
+    if to is not None:
+        write_study(study, to)
+    if json_:
+        print_json(study.to_json())
+        return
+    out.print("[bold]SIMULATED CLICKS[/] on the judgments of this workspace")
+    table = Table(box=None)
+    for head in ("searches", "method", "nDCG@10", "95%", "won back", "p against naive"):
+        table.add_column(head, justify="left" if head == "method" else "right")
+    for p in study.points:
+        table.add_row(
+            "" if p.sessions is None else f"{p.sessions:,}",
+            p.method,
+            f"{p.mean:.3f}",
+            f"{p.low:.3f} – {p.high:.3f}",
+            "" if p.recovered is None else f"{p.recovered:.0%}",
+            "" if p.p is None else f"{p.p:.3f}",
+        )
+    out.print(table)
+    out.print(
+        f"[dim]{study.queries} queries, {study.folds} folds, {study.seeds} seeds: no figure is of "
+        "a query that its ranker has seen.[/]"
+    )
+
+
+def tune_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    judgments: Annotated[
+        str | None, typer.Option(help="Judgment list to tune by; default: the first.")
+    ] = None,
+    measure: Annotated[str, typer.Option(help="Measure to raise.")] = "nDCG@10",
+    trials: Annotated[int, typer.Option(min=1, max=2_000, help="Weights tried each time.")] = 60,
+    seed: Annotated[int, typer.Option(help="Same data, same seed: same weights.")] = 7,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look and check, but change nothing.")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """Tune the weights of fields and fusion by judgments; only what is better on queries that were
+    kept back goes live. Undo: tandem rollback configurations. Needs the tuning extra.
+
+    Example: `tandem tune -w shop --trials 100`
+    """
+    from tandem.flows.tune import tune
+    from tandem.flows.workspace import Workspace
+    from tandem.storage.layout import Layout
+
+    with (
+        Workspace(Layout.open(workspace), ranked=False) as shop,
+        progress_bars(quiet=json_) as bars,
+    ):
+        result = tune(
+            shop,
+            judgments,
+            measure=measure,
+            trials=trials,
+            seed=seed,
+            dry=dry_run,
+            progress=bars,
+        )
+    if json_:
+        print_json(result.to_json())
+        return
+    if result.simulated:
+        out.print("[bold]SIMULATED DATA[/]")
+    for label, g in (
+        ("cross-validated", result.cross_validated),
+        ("kept back", result.held_out),
+    ):
+        out.print(
+            f"{label}: {result.measure} {g.before:.3f} → {g.after:.3f}, {g.mean:+.3f} "
+            f"[{g.low:+.3f}, {g.high:+.3f}] over {g.queries} queries, p = {g.p:.3f}",
+            markup=False,
+            highlight=False,
+        )
+    out.print(
+        f"[dim]On the queries that it was tuned on: {result.tuned:+.3f}, which says little.[/]"
+    )
+    out.print(f"[bold]{result.verdict}[/]")
+    if result.generation:
+        out.print(
+            f"Live as {result.generation} for {result.system}; undo it with: tandem rollback "
+            f"configurations -w {workspace}"
+        )
