@@ -18,6 +18,8 @@ from tandem.cli.console import (
     progress_bars,
 )
 
+_SHOWN = 10  # queries at either end that a terminal shows
+
 
 def evaluate_command(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
@@ -32,12 +34,21 @@ def evaluate_command(
     report: Annotated[
         Path | None, typer.Option(help="Also write a one-page report (.html or .md).")
     ] = None,
+    diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff", help="Two systems side by side: which queries change, and what moved."
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Compare systems on judgments, with confidence intervals and significance tests.
 
     Example: `tandem evaluate -w shop --judgments judgments.csv --systems bm25,ltr --json`
     """
+    if diff:
+        _diff(workspace, judgments, _split(systems), split_measures(measures), report, json_)
+        return
     from tandem.flows.evaluate import evaluate_systems, write_report
     from tandem.flows.workspace import open_workspace
     from tandem.reports.evaluation import table
@@ -54,6 +65,48 @@ def evaluate_command(
         return
     out.print(table(result))
     for warning in result.warnings:
+        err.print(f"[yellow]Note:[/] {escape(warning)}")
+
+
+def _diff(
+    workspace: Path,
+    judgments: Path | None,
+    systems: list[str],
+    measures: list[str],
+    report: Path | None,
+    json_: bool,
+) -> None:
+    from rich.table import Table
+
+    from tandem.flows.evaluate import diff_systems, write_diff
+    from tandem.flows.workspace import open_workspace
+
+    with open_workspace(workspace) as shop, progress_bars(quiet=json_) as bars:
+        found = diff_systems(shop, judgments, systems, measures[0], progress=bars)
+        if report is not None:
+            write_diff(shop, found, report)
+    if json_:
+        print_json(found.to_json())
+        return
+    shown = Table(box=None)
+    for head in ("query", found.before, found.after, "change", "same products"):
+        shown.add_column(head, justify="left" if head == "query" else "right")
+    for q in (*found.worse[:_SHOWN], *reversed(found.better[:_SHOWN])):
+        shown.add_row(
+            escape(q.query),
+            f"{q.before:.3f}",
+            f"{q.after:.3f}",
+            f"{q.change:+.3f}",
+            f"{q.overlap:.0%}",
+        )
+    out.print(shown)
+    difference = found.comparison.difference
+    out.print(
+        f"{len(found.better)} queries better, {len(found.worse)} worse, {found.identical} of "
+        f"{len(found.queries)} unchanged; {found.measure} {difference.mean or 0:+.3f} "
+        f"[{difference.low:+.3f}, {difference.high:+.3f}]."
+    )
+    for warning in found.evaluation.warnings:
         err.print(f"[yellow]Note:[/] {escape(warning)}")
 
 
