@@ -164,7 +164,11 @@ class Evidence:
     @cached_property
     def bm25f(self) -> Floats:
         """(n,) BM25F over all fields of the terms asked for (Robertson & Zaragoza 2009, §3.6)."""
-        return self._bm25f(self.matches, self.terms, FIELD_WEIGHTS)
+        return self.weighted_bm25f(FIELD_WEIGHTS)
+
+    def weighted_bm25f(self, weights: Mapping[str, float]) -> Floats:
+        """(n,) BM25F with weights of one's own by text field."""
+        return self._bm25f(self.matches, self.terms, weights)
 
     @cached_property
     def bm25f_flat(self) -> Floats:

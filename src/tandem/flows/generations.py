@@ -15,6 +15,7 @@ Kind = Literal[
     "catalog",
     "cross-encoders",
     "matchers",
+    "configurations",
     "merchants",
     "creators",
     "content",

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 import numpy as np
 
 from tandem.contracts.candidates import Floats, Numbers
+from tandem.contracts.configuration import SearchConfiguration
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
@@ -37,6 +38,8 @@ class View:
     """One generation of the index with the updates so far, its query model and its rankers.
 
     encoder_manifest: where the encoder was fine-tuned on judgments of this workspace, on which.
+    configuration: how `bm25` and `hybrid` weigh; a learned ranker's candidates stay those that it
+    learned from.
     """
 
     generation: str
@@ -55,6 +58,8 @@ class View:
     recommender_generation: str | None = None
     recommender_manifest: RecommenderManifest | None = None
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
+    configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
+    configuration_generation: str | None = None
 
     @cached_property
     def best_rated(self) -> Numbers:
@@ -88,11 +93,14 @@ class View:
     def stages(self) -> dict[str, Stage]:
         """The systems that this view offers, by name; `ltr` only when a ranker is trained, `cross`
         only when a cross-encoder is. It reorders the head of the default system."""
-        words = Lexical(FIELD_WEIGHTS, k=RETRIEVED) >> BM25F()
+        how = self.configuration
+        words = Lexical(FIELD_WEIGHTS, k=RETRIEVED) >> BM25F(how.field_boosts or FIELD_WEIGHTS)
         systems: dict[str, Stage] = {"bm25": words}
         if self.encoder is not None:
             systems["dense"] = Dense(k=RETRIEVED)
-            systems["hybrid"] = Fusion((words, Dense(k=RETRIEVED)))
+            systems["hybrid"] = Fusion(
+                (words, Dense(k=RETRIEVED)), how.rank_constant, (how.words, how.meaning)
+            )
         if self.ranker is not None:
             systems["ltr"] = candidates(self.encoder is not None) >> self.ranker
         if self.cross is not None:
@@ -111,13 +119,14 @@ class View:
     def learned_from(self, system: str) -> frozenset[str]:
         """The judged queries that any model in `system` has learned from."""
         manifests: list[FinetuneManifest | Manifest | None] = []
+        tuned = frozenset(self.configuration.tuned_on if system in ("bm25", "hybrid") else ())
         if system != "bm25":
             manifests.append(self.encoder_manifest)
         if system in ("ltr", "cross"):
             manifests.append(self.manifest)
         if system == "cross":
             manifests.append(self.cross_manifest)
-        return frozenset(q for m in manifests if m is not None for q in m.trained_on)
+        return tuned | {q for m in manifests if m is not None for q in m.trained_on}
 
     def with_ranker(
         self, ranker: LearnedRanker | None, generation: str | None, manifest: Manifest | None

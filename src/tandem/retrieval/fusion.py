@@ -10,12 +10,23 @@ from tandem.contracts.candidates import Candidates, Floats
 from tandem.contracts.errors import InvalidInput
 
 
-def reciprocal_rank_fusion(runs: Sequence[Candidates], k: int = 60) -> Candidates:
+def reciprocal_rank_fusion(
+    runs: Sequence[Candidates], k: int = 60, weights: Sequence[float] | None = None
+) -> Candidates:
     """Sum of 1 / (k + rank) over lists (Cormack, Clarke & Büttcher, SIGIR 2009).
 
-    A product absent from a list gets nothing from it. Ties: the product met first, list by list.
+    weights: how much each list counts; by default all the same. A product absent from a list gets
+    nothing from it. Ties: the product met first, list by list.
     """
-    scores = [(1 / (k + np.arange(1, len(r) + 1))).astype(np.float32) for r in runs]
+    shares = [1.0] * len(runs) if weights is None else weights
+    if len(runs) != len(shares):
+        raise InvalidInput(
+            f"{len(runs)} lists but {len(shares)} weights", remedy="give each list one weight"
+        )
+    scores = [
+        np.float32(w) * (1 / (k + np.arange(1, len(r) + 1))).astype(np.float32)
+        for r, w in zip(runs, shares, strict=True)
+    ]
     return _united(runs, scores)
 
 

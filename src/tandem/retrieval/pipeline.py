@@ -141,20 +141,24 @@ class Cutoff(Stage):
 
 @dataclass(frozen=True)
 class Fusion(Stage):
-    """Reciprocal rank fusion (Cormack, Clarke & Büttcher, SIGIR 2009)."""
+    """Reciprocal rank fusion (Cormack, Clarke & Büttcher, SIGIR 2009). weights: how much each list
+    counts, by default the same."""
 
     stages: tuple[Stage, ...]
     k: int = 60
+    weights: tuple[float, ...] | None = None
 
     @property
     def name(self) -> str:  # type: ignore[override]
         return "rrf(" + ", ".join(s.name for s in self.stages) + ")"
 
     def run(self, context: QueryContext, candidates: Candidates | None) -> Candidates:
-        return reciprocal_rank_fusion([s.run(context, candidates) for s in self.stages], k=self.k)
+        runs = [s.run(context, candidates) for s in self.stages]
+        return reciprocal_rank_fusion(runs, self.k, self.weights)
 
     def __or__(self, other: Stage) -> Stage:
-        return replace(self, stages=(*self.stages, other))
+        weights = None if self.weights is None else (*self.weights, 1.0)
+        return replace(self, stages=(*self.stages, other), weights=weights)
 
 
 @dataclass(frozen=True)

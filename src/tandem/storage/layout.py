@@ -8,6 +8,7 @@
     index/<generation>/      one immutable index generation
     index/updates.jsonl      upserts and deletes since the generation was built (journal)
     models/<generation>/     one immutable trained ranker
+    configurations/<generation>/  one immutable search configuration: boosts and fusion weights
     events/                  journal and daily Parquet partitions of what shoppers did
     visitors/                what is kept of visitors who allow it, under pseudonyms
     recommenders/<generation>/  one immutable trained recommender
@@ -24,7 +25,7 @@
     access/keys.json         API keys as hashes, with role and tenant
     releases/                reports that left the house, frozen
     audit/                   hash-chained log of what was done to people's data
-    <kind>/LIVE              names the live generation of catalog, index, models, cross-encoders
+    <kind>/LIVE              names the live generation of catalog, index, models and others
 
 Going live is one atomic replacement of LIVE; rolling back is the same replacement.
 """
@@ -264,6 +265,11 @@ class Layout:
     @property
     def models(self) -> Generations:
         return Generations(self.root / "models")
+
+    @property
+    def configurations(self) -> Generations:
+        """Search configurations. Without a live one the search weighs as it was built to."""
+        return Generations(self.root / "configurations")
 
     @property
     def recommenders(self) -> Generations:
