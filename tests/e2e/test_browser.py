@@ -535,3 +535,38 @@ def test_rank_changes_are_marked(page: Page) -> None:
         rise = places[0][name] - places[1][name]
         moved = hit.find_element(By.CSS_SELECTOR, ".moved").text.split("\n")[0]
         assert moved.startswith(f"▲ {rise}" if rise > 0 else f"▼ {-rise}" if rise < 0 else "=")
+
+
+def test_the_next_pairs_are_judged_by_keys_with_few_requests(page: Page, shop: SmallShop) -> None:
+    page.open("/workbench")
+    page.until(lambda: len(page.all(".hit")) > 0)
+    before = sum(len(v) for v in shop.verdicts.values())
+    page.one("#queue-open").click()
+    page.until(lambda: page.text("#queue .asked"))
+    assert "pairs among the first ten are judged" in page.text("#queue-standing")
+    assert not page.all("#sides")[0].is_displayed()
+    asked, product = page.text("#queue .asked"), page.one("#queue article").get_attribute("data-id")
+    page.keys("2")
+    page.until(lambda: page.one("#key-dialog").is_displayed())
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: shop.verdicts[asked].get(str(product)) == 2)
+    for key in ("0", "s", "3", "1"):
+        shown = page.one("#queue article").get_attribute("data-id"), page.text("#queue .asked")
+        page.keys(key)
+        page.until(
+            lambda shown=shown: (
+                page.one("#queue article").get_attribute("data-id"), page.text("#queue .asked")
+            ) != shown
+        )  # fmt: skip
+    assert sum(len(v) for v in shop.verdicts.values()) == before + 4
+    requests = page.js(
+        "return performance.getEntriesByType('resource').map((e) => e.name)"
+        ".filter((n) => n.includes('/v1/judgments/next'))"
+    )
+    assert len(requests) == 1
+    page.view(PHONE)
+    assert page.js("return document.documentElement.scrollWidth") <= PHONE[0]
+    time.sleep(0.4)
+    assert page.js(AUDIT) == []
+    page.keys(Keys.ESCAPE)
+    page.until(lambda: page.all("#sides")[0].is_displayed())

@@ -95,3 +95,23 @@ def test_rankings_are_kept_until_the_catalogue_or_a_generation_changes(
     shop.pending = 1
     client.post("/v1/admin/refresh", headers=admin)
     assert ran() == 8
+
+
+def test_the_next_pairs_to_judge_come_with_their_products(client: TestClient) -> None:
+    answer = client.get("/v1/judgments/next", params={"a": "bm25", "b": "ltr", "size": 5}).json()
+    assert 0 < len(answer["pairs"]) <= 5
+    judged = client.get("/v1/judgments", params={"q": "bluetooth speaker"}).json()["judgments"]
+    for pair in answer["pairs"]:
+        assert pair["product"]["title"]
+        assert set(pair["places"]) == {"bm25", "ltr"}
+        assert pair["q"] != "bluetooth speaker" or pair["product"]["id"] not in judged
+    assert answer["pool"] >= answer["judged"] + len(answer["pairs"])
+    assert 0.5 <= answer["confidence"] <= 1
+    assert answer["told_apart"] is (answer["confidence"] >= 0.95)
+
+
+@pytest.mark.parametrize("rankers", [("bm25", "bm25"), ("bm25", "oracle")])
+def test_the_next_pairs_need_two_rankers(client: TestClient, rankers: tuple[str, str]) -> None:
+    answer = client.get("/v1/judgments/next", params=dict(zip("ab", rankers, strict=True)))
+    assert answer.status_code == 422
+    assert "different" in answer.json()["remedy"]

@@ -19,6 +19,7 @@ from tandem.cli import (
     evaluation,
     generations,
     leading,
+    learning,
     looping,
     models,
     online,  # noqa: F401 - adds commands to `tandem experiment`
@@ -35,6 +36,7 @@ from tandem.cli.events import events_app, import_events_command
 from tandem.cli.experiments import experiment_app
 from tandem.cli.governing import governance_app
 from tandem.cli.insights import insights_app
+from tandem.cli.judging import judge_app
 from tandem.cli.keys import keys_app
 from tandem.cli.matching import match_app
 from tandem.cli.offpolicy import offpolicy_app
@@ -75,6 +77,7 @@ app.add_typer(rights_app, name="rights")
 app.add_typer(offpolicy_app, name="offpolicy")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(report_app, name="report")
+app.add_typer(judge_app, name="judge")
 
 app.add_typer(models.models_app, name="models")
 
@@ -90,12 +93,14 @@ train.command("ranker")(training.train_ranker_command)
 train.command("matcher")(training.train_matcher_command)
 train.command("recommender")(training.train_recommender_command)
 train.command("encoder")(training.train_encoder_command)
+experiment_app.command("unbiased")(learning.unbiased_command)
 train.command("cross-encoder")(training.train_cross_encoder_command)
 app.command("index")(data.index)
 app.command("search")(searching.search)
 app.command("leaderboard")(leading.leaderboard_command)
 app.command("evaluate")(evaluation.evaluate_command)
 app.command("serve")(serving.serve_command)
+app.command("tune")(learning.tune_command)
 app.command("rollback")(generations.rollback)
 app.command("trace")(models.trace)
 app.command("demo")(demo.demo)

@@ -21,7 +21,7 @@ from typing import Any
 
 from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
-from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.judgment import JudgmentList, Provenance
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import RecommendRequest, RecommendResponse
@@ -55,6 +55,7 @@ from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.encoders.cross import OnnxCrossEncoder
 from tandem.retrieval.engines.embedded import EmbeddedEngine
 from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
+from tandem.storage.configurations import load_configuration
 from tandem.storage.judgments import (
     judgment_names,
     judgments_stamp,
@@ -359,6 +360,7 @@ class Workspace:
             view.model_generation,
             view.cross_generation,
             view.recommender_generation,
+            view.configuration_generation,
         )
 
     def _catch_up(self) -> None:
@@ -377,6 +379,10 @@ class Workspace:
         """The view with the live rankers and the shop's rules."""
         view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
         self._rules = rules_digest(self.layout)
+        if (path := self.layout.configurations.live_path()) is not None:
+            view = replace(
+                view, configuration=load_configuration(path), configuration_generation=path.name
+            )
         if not self._ranked:
             return view
         if (path := self.layout.models.live_path()) is not None:
@@ -451,7 +457,13 @@ class Workspace:
             judged = dict(known.by_query)
             judged[query] = {**judged.get(query, {}), product_id: relevance}
             names = judgment_names(self.layout)
-            save_judgments(self.layout, JudgmentList(judged, names[0] if names else "judgments"))
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            about = {
+                **known.provenance,
+                (query, product_id): Provenance("people", "workbench", now),
+            }
+            name = names[0] if names else "judgments"
+            save_judgments(self.layout, JudgmentList(judged, name, provenance=about))
 
     # --- About --------------------------------------------------------------------------------
 
@@ -503,6 +515,7 @@ class Workspace:
             "model_generation": view.model_generation,
             "cross_generation": view.cross_generation,
             "recommender_generation": view.recommender_generation,
+            "configuration_generation": view.configuration_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),

@@ -16,10 +16,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from tandem.contracts.campaign import Campaign
 from tandem.contracts.collaboration import Attribution, Collaboration
+from tandem.contracts.configuration import SearchConfiguration
 from tandem.contracts.consent import Basis, ConsentRecord, Purpose
 from tandem.contracts.events import AdmittedEvent
 from tandem.contracts.experiment import OnlineExperiment, ShadowRequest
-from tandem.contracts.judgment import Judgment
+from tandem.contracts.judgment import Judgment, Provenance
 from tandem.contracts.parties import WATCH_CURVE, Content, Creator, Merchant
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
@@ -153,6 +154,24 @@ COLLECTIONS: tuple[Collection, ...] = (
         (),
         (),
         _all(OPERATIONS, "query", "product_id", "relevance"),
+    ),
+    Collection(
+        "judgment_provenance",
+        Provenance,
+        "judgments/",
+        "Beside each verdict: people or which program, when, and the clicks that support it (sums)",
+        (),
+        (),
+        _all(OPERATIONS, "source", "judge", "at", "looks", "clicks"),
+    ),
+    Collection(
+        "search_configurations",
+        SearchConfiguration,
+        "configurations/",
+        "How search weighs fields, words and meaning, and the judged queries that was chosen by",
+        (),
+        (),
+        _all(OPERATIONS, "field_boosts", "words", "meaning", "rank_constant", "tuned_on"),
     ),
     Collection(
         "products",

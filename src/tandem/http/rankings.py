@@ -27,8 +27,8 @@ class Rankings:
         """The best DEPTH product ids by query, best first."""
         with self._lock:
             status = self._shop.status()
-            kinds = ("index_generation", "model_generation", "cross_generation")
-            generations = tuple(status.get(kind) for kind in kinds)
+            kinds = ("index", "model", "cross", "configuration")
+            generations = tuple(status.get(f"{kind}_generation") for kind in kinds)
             if generations != self._of:
                 self._kept, self._of = {}, generations
             kept = self._kept.setdefault(ranker, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -491,6 +491,38 @@ class JudgmentsQuery(Message):
 class JudgmentsResponse(Traced):
     q: str
     judgments: dict[str, int]
+
+
+class NextQuery(Message):
+    """Query string of `GET /v1/judgments/next`: the two rankers that are to be told apart."""
+
+    a: str = Field(min_length=1, max_length=64, examples=["bm25"])
+    b: str = Field(min_length=1, max_length=64, examples=["ltr"])
+    size: int = Field(default=20, ge=1, le=50)
+
+
+class PairToJudge(Message):
+    """A pair that nobody has judged. `why`: `disagreement`, or `random` for an unbiased check;
+    `worth`: by how much its verdict is expected to move the difference; `places`: from 1, null
+    where it is not among the first ten."""
+
+    q: str
+    product: Product
+    why: Literal["disagreement", "random"]
+    worth: float
+    places: dict[str, int | None]
+
+
+class NextResponse(Traced):
+    """The next pairs, and what the verdicts so far say: expected nDCG@10 of `b` minus that of `a`,
+    and the confidence that the sign is right, null while nothing is known of either."""
+
+    pairs: list[PairToJudge]
+    difference: float | None
+    confidence: float | None
+    told_apart: bool
+    judged: int
+    pool: int
 
 
 class JudgmentBody(Message):

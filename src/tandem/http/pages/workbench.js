@@ -201,7 +201,14 @@ function nextQuery(step) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog") || !view) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
+  if (!$("queue").hidden) {
+    const acts = { 0: () => verdict(0), 1: () => verdict(1), 2: () => verdict(2), 3: () => verdict(3), s: nextPair, Escape: closeQueue };
+    const act = acts[event.key];
+    if (act) { event.preventDefault(); act(); }
+    return;
+  }
+  if (!view) return;
   const acts = { ArrowDown: () => move(1), j: () => move(1), ArrowUp: () => move(-1), k: () => move(-1), ArrowLeft: () => move(0, "a"), ArrowRight: () => move(0, "b"), e: () => nodeAt() && toggle(nodeAt()), n: () => nextQuery(1), p: () => nextQuery(-1), 0: () => judge(0), 1: () => judge(1), 2: () => judge(2), 3: () => judge(3), "/": () => $("q").focus() };
   const act = acts[event.key];
   if (act) { event.preventDefault(); act(); }
@@ -209,31 +216,109 @@ document.addEventListener("keydown", (event) => {
 
 // --- Judging ------------------------------------------------------------------------------------
 
+// Records one verdict, asking for the key where it is needed; whether it was recorded.
+async function put(q, id, relevance) {
+  let key = sessionStorage.getItem("admin-key") || (await askKey(""));
+  while (key) {
+    try {
+      await call("PUT", "/v1/judgments", { body: { q, product_id: id, relevance }, key });
+      sessionStorage.setItem("admin-key", key);
+      return true;
+    } catch (error) {
+      sessionStorage.removeItem("admin-key");
+      if (error.status !== 401) { $("live").textContent = error.message; return false; }
+      key = await askKey("This is not the admin key of this server.");
+    }
+  }
+  return false;
+}
+
 async function judge(relevance) {
   const node = nodeAt();
   if (!node || !view) return;
   const { q } = view;
   const opened = !node.querySelector(".detail").hidden;
   const title = node.querySelector("a").textContent;
-  let key = sessionStorage.getItem("admin-key") || (await askKey(""));
-  while (key) {
-    try {
-      await call("PUT", "/v1/judgments", { body: { q, product_id: node.dataset.id, relevance }, key });
-      sessionStorage.setItem("admin-key", key);
-      break;
-    } catch (error) {
-      sessionStorage.removeItem("admin-key");
-      if (error.status !== 401) { $("live").textContent = error.message; return; }
-      key = await askKey("This is not the admin key of this server.");
-    }
-  }
-  if (!key) return;
+  if (!(await put(q, node.dataset.id, relevance))) return;
   $("live").textContent = `${title}: ${LABELS[relevance]}`;
   await compare(q, { keep: true });
   const n = view.results[ranker(at.side)].hits.length;
   if (opened) { const again = nodeAt(); if (again) toggle(again); } else if (at.index < n - 1) at.index += 1;
   focusAt(true);
 }
+
+// --- The queue: pairs whose verdicts tell A and B apart soonest ------------------------------------
+
+const BATCH = 20; // pairs that come in one answer
+const queue = { pairs: [], done: 0, saving: false };
+
+async function openQueue() {
+  $("queue").hidden = false;
+  $("compare").classList.add("judging");
+  queue.pairs = [];
+  await fillQueue();
+  $("queue").scrollIntoView({ block: "start" });
+  $("queue").querySelector("button.g3")?.focus({ preventScroll: true });
+}
+
+function closeQueue() {
+  $("queue").hidden = true;
+  $("compare").classList.remove("judging");
+  if (queue.done) { queue.done = 0; loadQueries(); if (view) compare(view.q, { keep: true }); }
+  $("queue-open").focus();
+}
+
+async function fillQueue() {
+  const [a, b] = [ranker("a"), ranker("b")];
+  if (a === b) { $("queue-standing").textContent = "Choose two different rankers for A and B."; $("queue-pair").replaceChildren(); return; }
+  $("queue-standing").textContent = "Looking for the pairs that tell most…";
+  try {
+    const answer = await call("GET", `/v1/judgments/next?${new URLSearchParams({ a, b, size: BATCH })}`);
+    queue.pairs = answer.pairs;
+    const ahead = answer.difference > 0 ? "B" : "A";
+    const sure = answer.confidence === null || answer.difference === 0 ? "So far A and B look the same." : answer.told_apart ? `${ahead} is ahead, and more verdicts will hardly change that (${Math.floor(answer.confidence * 100)}% sure).` : `${ahead} seems ahead, but that is only ${Math.floor(answer.confidence * 100)}% sure: these verdicts say most.`;
+    $("queue-standing").textContent = answer.pool ? `${sure} ${answer.judged} of ${answer.pool} pairs among the first ten are judged.` : "There are no judged queries yet. Ask a query and judge a few of its results first.";
+    renderPair();
+  } catch (error) {
+    $("queue-standing").textContent = `${error.message}. ${error.remedy || ""}`;
+    $("queue-pair").replaceChildren();
+  }
+}
+
+function renderPair() {
+  const pair = queue.pairs[0];
+  if (!pair) { $("queue-pair").replaceChildren(h("p", { class: "muted" }, "Nothing is left to judge for these two rankers.")); return; }
+  const p = pair.product;
+  const place = (name) => (pair.places[name] === null ? "not among the first ten" : `place ${pair.places[name]}`);
+  const about = [p.brand, p.category.join(" › "), p.price ? money(p.price) : null].filter(Boolean).join(" · ");
+  $("queue-pair").replaceChildren(h("article", { data: { id: p.id } },
+    h("div", {}, h("p", { class: "asked-label muted" }, "Somebody searches for"), h("p", { class: "asked", dir: "auto" }, pair.q)),
+    h("div", {}, h("h3", { dir: "auto" }, h("a", { href: `/p/${productPath(p.id)}`, target: "_blank", rel: "noopener" }, p.title)), h("p", { class: "muted" }, about)),
+    p.description ? h("p", { class: "about", dir: "auto", tabindex: "0" }, p.description.slice(0, 600)) : null,
+    h("p", { class: "muted places" }, h("span", {}, h("span", { class: "side a" }, "A"), place(ranker("a"))), h("span", {}, h("span", { class: "side b" }, "B"), place(ranker("b"))), pair.why === "random" ? h("span", {}, " Drawn by lot, as a check.") : null),
+    h("div", { class: "verdicts", role: "group", "aria-label": "Does it fit?" }, [3, 2, 1, 0].map((g) => h("button", { type: "button", class: `g${g}`, onclick: () => verdict(g) }, h("b", {}, String(g)), LABELS[g])))));
+}
+
+async function verdict(relevance) {
+  const pair = queue.pairs[0];
+  if (!pair || queue.saving) return;
+  queue.saving = true;
+  const kept = await put(pair.q, pair.product.id, relevance);
+  queue.saving = false;
+  if (!kept) return;
+  queue.done += 1;
+  $("live").textContent = `${pair.product.title}: ${LABELS[relevance]}. ${queue.done} judged.`;
+  await nextPair();
+}
+
+async function nextPair() {
+  queue.pairs.shift();
+  if (queue.pairs.length) renderPair(); else await fillQueue();
+  $("queue").querySelector("button.g3")?.focus();
+}
+
+$("queue-open").addEventListener("click", openQueue);
+$("queue-close").addEventListener("click", closeQueue);
 
 function askKey(error) {
   const dialog = $("key-dialog");
@@ -254,7 +339,7 @@ for (const [which, fallback] of [["a", "bm25"], ["b", facts.default_ranker]]) {
   $(`ranker-${which}`).append(...facts.rankers.map((name) => h("option", { value: name }, name)));
   const wanted = asked.get(which) || fallback;
   if (facts.rankers.includes(wanted)) $(`ranker-${which}`).value = wanted;
-  $(`ranker-${which}`).addEventListener("change", () => { loadQueries(); if (view) compare(view.q, { replace: true }); });
+  $(`ranker-${which}`).addEventListener("change", () => { if (!$("queue").hidden) fillQueue(); loadQueries(); if (view) compare(view.q, { replace: true }); });
 }
 for (const button of document.querySelectorAll("thead button")) {
   button.addEventListener("click", () => {

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import SearchRequest, SearchResponse
+from tandem.experiments.judging import judging_queue
 from tandem.experiments.measures import parse_measures, score
 from tandem.governance.access import Permission
 from tandem.http.problems import documented
@@ -22,6 +24,9 @@ from tandem.http.schemas import (
     JudgmentBody,
     JudgmentsQuery,
     JudgmentsResponse,
+    NextQuery,
+    NextResponse,
+    PairToJudge,
     QueriesQuery,
     QueriesResponse,
 )
@@ -70,6 +75,51 @@ async def judged_queries(request: Request, query: Annotated[QueriesQuery, Query(
             **serving.traced(request, timings, serving.shop.status()),
         )
     )
+
+
+@router.get("/judgments/next", response_model=NextResponse, responses=_PROBLEMS)
+async def next_pairs(request: Request, query: Annotated[NextQuery, Query()]) -> Response:
+    """The pairs whose verdicts tell two rankers apart soonest, with their products, in one answer.
+
+    Out of the first ten places of both for every judged query; one in five is drawn by lot.
+    """
+    serving = of(request)
+    known = serving.shop.status()["rankers"]
+    for field, name in (("a", query.a), ("b", query.b)):
+        if name not in known or query.a == query.b:
+            raise InvalidInput(
+                f"rankers '{query.a}' and '{query.b}'",
+                field=field,
+                remedy=f"name two different ones of: {', '.join(known)}",
+            )
+
+    def work() -> NextResponse:
+        judged = serving.shop.judgment_list()
+        first, second = (
+            Run(name, {q: [ScoredProduct(p, 0.0) for p in ids] for q, ids in found.items()})
+            for name in (query.a, query.b)
+            for found in [serving.rankings.of(name, judged.queries)]
+        )
+        pairs, standing = judging_queue(first, second, judged, query.size)
+        shown = [(p, serving.shop.product(p.product_id)) for p in pairs]
+        return NextResponse.model_construct(
+            pairs=[
+                PairToJudge(
+                    q=p.query, product=product, why=p.why, worth=p.worth, places=dict(p.places)
+                )
+                for p, product in shown
+                if product is not None  # it has been deleted a moment ago
+            ],
+            difference=standing.difference if standing.pool else None,
+            confidence=standing.confidence if standing.pool else None,
+            told_apart=standing.told_apart,
+            judged=standing.judged,
+            pool=standing.pool,
+        )
+
+    answer, timings = await serving.run(serving.slow, work)
+    trace = serving.traced(request, timings, serving.shop.status())
+    return json_response(answer.model_copy(update=trace))
 
 
 @router.get("/judgments", response_model=JudgmentsResponse, responses=_PROBLEMS)
