@@ -246,7 +246,7 @@ def _tables(
         if not file.is_file():
             raise InvalidInput("no such file", file=str(file), remedy="check the name")
     settings = layout.settings()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(prefix="tandem-insights-") as scratch:
         folder = Path(scratch)
         runs_on = engine_named(engine or settings.engine, folder, settings.spark)
         with Tables(spill=folder, engine=runs_on) as tables:
