@@ -90,7 +90,10 @@ class SparkEngine:
     def __init__(self, folder: Path, properties: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._made: set[str] = set()
-        self._session = spark_session(tuple(sorted((properties or {}).items())))
+        # A session of its own on the shared context: views of two runs do not meet.
+        self._session = spark_session(tuple(sorted((properties or {}).items()))).newSession()
+        for name, value in _SEMANTICS.items():
+            self._session.conf.set(name, value)
 
     def run(self, db: duckdb.DuckDBPyConnection, jobs: Sequence[Job]) -> None:
         spark = self._session
