@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-from benchmarks import engines, events, insights, run, shop
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from benchmarks import engines, events, insights, learning, run, shop
 
 from tandem.flows.workspace import Workspace
 
@@ -43,3 +46,15 @@ def test_insight_at_size_is_told_with_its_growth():
     row |= {f"{job}_cpu_s": 2.0 for job in insights.PARTS} | {"measured": "2026-11-27"}
     table = insights.markdown({"machine": "m", "sizes": {"2000000": row}})
     assert "| 2,000,000 | 1.00 | 1.00 | 1.00 | 1.00 | 4.00 |" in table
+
+
+def test_learning_is_measured_by_size(tmp_path):
+    session = np.repeat(np.arange(300), 4)
+    item = (session * 7 + np.tile(np.arange(4), 300)) % 50
+    clicks = {"session_id": session, "position": np.tile(np.arange(4), 300), "item_id": item}
+    pq.write_table(pa.table(clicks), tmp_path / "train_clicks.parquet")
+    found = learning.measure(["transitions"], tmp_path, (100, 1200))
+    rows = found["transitions"]
+    assert [row["clicks"] for row in rows.values()] == [100, 1200]
+    assert all(row["cpu_s"] >= 0 and row["ask_cpu_ms"] > 0 for row in rows.values())
+    assert "| learns from clicks | 100 | 1,200 |" in learning.table(found)

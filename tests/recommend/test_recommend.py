@@ -12,6 +12,7 @@ import pytest
 
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.flows.recommend import clicks_file, evaluate_next_item
+from tandem.recommend.factors import item_factors
 from tandem.recommend.files import CLICKS, read_clicks, read_pairs
 from tandem.recommend.models import ItemKNN, Popularity, SessionKNN, Transitions, top
 from tandem.recommend.sessions import Pairs, Sessions, pairs_of
@@ -106,6 +107,16 @@ def test_transitions_know_the_direction(lesson):
     ahead.fit(lesson)
     items, _ = ahead.recommend(Sessions.of([[13]], ITEMS), 1)
     assert items[0, 0] == 14
+
+
+def test_vectors_are_near_where_items_are_clicked_together():
+    lesson = Sessions.of(chains(1500), ITEMS + 1)
+    vectors = item_factors(lesson, 16)
+    alike = vectors[:ITEMS] @ vectors[:ITEMS].T
+    same = np.arange(ITEMS) // 10 == np.arange(ITEMS)[:, None] // 10
+    assert alike[same].mean() > 0.5 > 0.2 > alike[~same].mean()
+    assert (vectors[ITEMS] == 0).all()
+    np.testing.assert_array_equal(vectors, item_factors(lesson, 16))
 
 
 def test_an_item_that_nobody_clicked_gets_no_candidates_but_no_error(stacked):

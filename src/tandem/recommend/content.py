@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.recommend.baskets import Baskets
+from tandem.recommend.models import unit
 from tandem.recommend.next_basket import Floats, SellingNow, ahead
-from tandem.recommend.weights import unit
 
 
 @dataclass

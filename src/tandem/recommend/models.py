@@ -80,6 +80,12 @@ def top(scores: Sparse, k: int, allowed: Mask | None = None) -> tuple[Ints, Floa
     return items, values
 
 
+def unit(vectors: NDArray[Any]) -> Floats:
+    """Vectors made 1 long; one of zeros stays so."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+
+
 def weighted(prefixes: Sessions, weights: NDArray[Any]) -> Sparse:
     """(n, items): each click's weight, added up by item."""
     from scipy.sparse import csr_matrix

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.recommend.models import Floats, Recommender, Sparse
+from tandem.recommend.models import Floats, Recommender, Sparse, unit
 from tandem.recommend.sessions import Ints, Sessions
-from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of, unit
+from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of
 
 LISTED = 200  # candidates of a session; enough for a list after filters
 EPSILON = 1e-5  # of the layer norm, as torch has it

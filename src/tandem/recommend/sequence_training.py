@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.recommend.models import PERIOD, Floats, Transitions
+from tandem.recommend.factors import item_factors
+from tandem.recommend.models import PERIOD, Floats
 from tandem.recommend.sessions import Ints, Sessions
 from tandem.recommend.weights import Arrays, require_torch
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from tandem.recommend.sequence import SelfAttention
 
 WARM_UP = 0.05  # of all steps
-POWER_STEPS = 4  # of the factorisation
-OVERSAMPLED = 16
 START, NOISE = 0.5, 0.02  # length of item vectors at the start, and what is random of it
 
 
@@ -36,23 +35,11 @@ def trained(model: SelfAttention, sessions: Sessions) -> tuple[Arrays, list[floa
 
 
 def start_vectors(sessions: Sessions, dimensions: int, rng: np.random.Generator) -> Floats:
-    """(items, dimensions) where vectors start: the leading eigenvectors of what is clicked near
-    what, by randomised subspace iteration (Halko, Martinsson & Tropp 2011)."""
-    near = Transitions(backward=1.0, rows=0.5, columns=0.5, reach=5, recency=1.0)
-    near.fit(sessions)
-    both = ((near.matrix + near.matrix.T) / 2).tocsr()
-    both.data = np.sqrt(both.data)
-    wide = min(sessions.size, dimensions + OVERSAMPLED)
-    space = rng.standard_normal((sessions.size, wide)).astype(np.float32)
-    for _ in range(POWER_STEPS):
-        space = np.linalg.qr(both @ space)[0].astype(np.float32)
-    values, turns = np.linalg.eigh(space.T @ (both @ space))
-    best = np.argsort(-values, kind="stable")[:dimensions]
-    vectors = np.zeros((sessions.size, dimensions), np.float32)
-    vectors[:, : best.size] = space @ turns[:, best] * np.sqrt(np.maximum(values[best], 0))
-    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    """(items, dimensions) where vectors start: factors of what is clicked near what, and a little
+    that is random."""
+    vectors = item_factors(sessions, dimensions)
     noise = rng.standard_normal(vectors.shape) * NOISE
-    return np.asarray(vectors / length * START + noise, np.float32)
+    return np.asarray(vectors * START + noise, np.float32)
 
 
 def _network(torch: Any, model: SelfAttention, vectors: Floats) -> Any:

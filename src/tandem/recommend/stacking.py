@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.recommend.factors import item_factors
 from tandem.recommend.models import (
     Floats,
     ItemKNN,
@@ -24,11 +25,15 @@ from tandem.recommend.models import (
     Transitions,
     chunks,
     top,
+    unit,
+    weighted,
 )
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
 
 HELD = 16_000  # sessions that the ranker learns from, at most a fifth of all
 LEARNED = 25_000  # beginnings it learns from
+FACTORS = 64  # dimensions of the items' vectors
+FADING = 0.5  # how fast clicks further back lose weight in the vector of a session
 NEVER = 99.0  # "how long ago was it clicked", of an item that was not
 RECENT, BEFORE = 16_000, 64_000  # sessions whose clicks count as recent, and as a while ago
 
@@ -64,6 +69,7 @@ class Sources:
         for source in (self.near, self.last, self.whole, self.around, self.next, self.before):
             source.fit(sessions)
         self.alike.fit(sessions)
+        self._vectors = item_factors(sessions, FACTORS)
         self._alike_last = ItemKNN()
         self._alike_last.similarity = self.alike.similarity
         counts = sessions.counts()
@@ -114,8 +120,25 @@ class Sources:
         row, item = keys // size, keys % size
         columns = [c for table, _ in tables for c in _compared(table, keys, row, n)]
         return Candidates(
-            row, item, np.column_stack([*columns, *self._about(prefixes, own, keys, found)])
+            row,
+            item,
+            np.column_stack(
+                [*columns, *self._about(prefixes, own, keys, found), *self._near(prefixes, keys)]
+            ),
         )
+
+    def _near(self, prefixes: Sessions, keys: Ints) -> list[NDArray[np.float32]]:
+        """How near the item's vector is to that of the last item and of the whole session: cosine,
+        and rank within the session. Likeness over more than two steps, which no table has."""
+        row, item = keys // prefixes.size, keys % prefixes.size
+        fading = weighted(prefixes, np.exp(-FADING * prefixes.from_end))
+        last = weighted(prefixes, prefixes.from_end == 0)
+        columns: list[NDArray[np.float32]] = []
+        for clicks in (last, fading):
+            session = unit(clicks @ self._vectors)
+            value = np.einsum("ij,ij->i", session[row], self._vectors[item])
+            columns += [value, _rank(value, row, len(prefixes))]
+        return columns
 
     def _about(
         self, prefixes: Sessions, own: Ints, keys: Ints, found: Ints
@@ -166,11 +189,16 @@ def _compared(table: Sparse, keys: Ints, row: Ints, n: int) -> tuple[Floats, Flo
         value = np.where(held[at] == keys, table.data[at], 0).astype(np.float32)
     best = np.zeros(n, np.float32)
     np.maximum.at(best, row, value)
+    return value, value / (best[row] + np.float32(1e-9)), _rank(value, row, n)
+
+
+def _rank(value: Floats, row: Ints, n: int) -> Floats:
+    """(m,) place of every candidate among its row's by value, 0 for the largest."""
     order = np.lexsort((-value, row))
     first = np.searchsorted(row, np.arange(n))
-    rank = np.empty(keys.size, np.float32)
-    rank[order] = np.arange(keys.size) - first[row[order]]
-    return value, value / (best[row] + np.float32(1e-9)), rank
+    rank = np.empty(value.size, np.float32)
+    rank[order] = np.arange(value.size) - first[row[order]]
+    return rank
 
 
 # Trees that say whether a candidate is the one: LightGBM's parameters, the same weights each time.

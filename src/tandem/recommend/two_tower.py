@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.recommend.baskets import Baskets, Sparse
+from tandem.recommend.models import unit
 from tandem.recommend.next_basket import Floats, SellingNow, ahead
-from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of, unit
+from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of
 
 
 @dataclass

@@ -105,4 +105,5 @@ def lessons(baskets: Baskets, model: TwoTower, rng: np.random.Generator) -> tupl
 def _tensor(torch: Any, table: Sparse) -> Any:
     entries = table.tocoo()
     places = torch.from_numpy(np.stack([entries.row, entries.col]).astype(np.int64))
-    return torch.sparse_coo_tensor(places, torch.from_numpy(entries.data), table.shape)
+    values = torch.from_numpy(entries.data)
+    return torch.sparse_coo_tensor(places, values, table.shape, check_invariants=False)

@@ -110,12 +110,6 @@ def _torch() -> str:
         return ""
 
 
-def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    """Vectors made 1 long; one of zeros stays so."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
-
-
 def save_weights(directory: Path, arrays: Arrays, manifest: NetworkManifest) -> None:
     """Write both files into a folder that is there."""
     from safetensors.numpy import save_file
