@@ -26,6 +26,7 @@ from tandem.storage.judgments import save_judgments
 from tandem.storage.layout import Layout, Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reports"))
+from small_experiments import SmallExperiments
 from small_registry import SmallRegistry
 from small_reports import EXPERIMENTS, REPORTS
 from small_shop import SmallShop
@@ -68,7 +69,9 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.fixture(scope="module")
 def address(layout: Layout) -> Iterator[str]:
     settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
-    services = Services(registry=SmallRegistry(), lab=LabDesk(layout))
+    services = Services(
+        registry=SmallRegistry(), lab=LabDesk(layout), experiments=SmallExperiments()
+    )
     with served(SmallShop(), settings, services) as address:
         yield address
 
@@ -104,7 +107,8 @@ def test_figures_are_for_analysts_and_the_registry_for_all(page: Page) -> None:
 
 def test_health_stands_before_effects_and_without_it_there_are_none(page: Page) -> None:
     opened(page)
-    cards = {c.find_element(By.TAG_NAME, "h3").text: c for c in page.all(".experiment")}
+    kept = page.all("#experiments .experiment")
+    cards = {c.find_element(By.TAG_NAME, "h3").text: c for c in kept}
     assert set(cards) == {f"Test {verdict}" for verdict in EXPERIMENTS}
     good = cards["Test ship"]
     assert good.find_element(By.CSS_SELECTOR, "summary .label").text == "Ship"
@@ -125,6 +129,15 @@ def test_health_stands_before_effects_and_without_it_there_are_none(page: Page) 
     bad.find_element(By.TAG_NAME, "summary").click()
     page.until(lambda: "not as big as planned" in bad.text)
     assert not bad.find_elements(By.CSS_SELECTOR, ".effects li")
+
+
+def test_what_runs_in_the_server_is_shown_with_its_health(page: Page) -> None:
+    opened(page)
+    page.until(lambda: "One runs now" in page.text("#running > h3"))
+    page.one("#running summary").click()
+    page.until(lambda: "control 50, words 52" in page.text("#running .items"))
+    assert "as big as planned" in page.text("#running .items")
+    assert page.text("#running .label") == "Running"
 
 
 def test_live_figures_move(page: Page) -> None:

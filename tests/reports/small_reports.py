@@ -234,6 +234,8 @@ REPORTS: dict[str, Report] = {
             ("candidate", "candidate", ()),
             ("refused", "candidate", _REFUSED),
             ("retired", "retired", _PASSED),
+            ("shadow", "shadow", ()),
+            ("canary", "canary", _PASSED),
         )
         for audience in AUDIENCES
     },

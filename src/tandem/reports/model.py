@@ -12,6 +12,8 @@ WORST = 5
 CHOSEN_BY = "nDCG@10"
 STAGES: Mapping[Stage, str] = {
     "candidate": "is a candidate, and answers nobody yet",
+    "shadow": "is a shadow: it answers real requests too, and nobody sees that",
+    "canary": "is a canary: it answers a small share of the people",
     "live": "is live, and answers shoppers",
     "retired": "is retired, and answers nobody any more",
 }

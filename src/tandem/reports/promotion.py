@@ -159,6 +159,8 @@ def _answer(verdict: str, rivals: Sequence[str], figures: Mapping[str, Figure]) 
         "live": "This model is live.",
         "candidate": "This model waits for a decision.",
         "refused": "This model was not let through.",
+        "shadow": "This model runs unseen beside the live one.",
+        "canary": "Some shoppers get this model now.",
         "retired": "This model is out of use.",
     }.get(verdict, f"This model is in the stage “{verdict}”.")
     gains = _gains(rivals, figures)
@@ -215,6 +217,8 @@ def _recommend(verdict: str) -> str:
     return {
         "live": "Keep it. Watch sales and searches without results.",
         "candidate": "Ask the gates. If all agree, let some shoppers have it first.",
+        "shadow": "Look at its time and its failures. If they are good, let some shoppers have it.",
+        "canary": "Wait until the test of it is over. It goes back by itself if it harms.",
         "refused": "Do not let it go live. Mend what the checks found.",
         "retired": "Nothing is to be done. It can be made live again at once if need be.",
     }.get(verdict, "Watch it until its stage is over, then decide.")

@@ -37,7 +37,9 @@ async function load() {
     return undefined;
   }
   show(true);
+  running();
   setInterval(() => document.hidden || now().catch(() => {}), EVERY);
+  setInterval(() => document.hidden || running(), 6 * EVERY);
   return Promise.all([
     part("experiments", "experiments", (d) => d.experiments.map(experiment), "No analysis is kept yet. Keep one with: tandem experiment analyse ab.csv -w shop"),
     part("board", "board", (d) => board(d.board), "No leaderboard yet. Make one with: tandem leaderboard -w shop"),
@@ -150,6 +152,42 @@ function effect(name, m) {
     h("span", {}, h("b", { dir: "auto" }, name), h("small", { class: "muted" }, m.role === "guardrail" ? "must not get worse" : "should get better")),
     bar,
     h("span", { class: "num" }, known ? written(at) : "–", h("small", { class: "muted" }, known ? `${written(low)} to ${written(high)}` : "")));
+}
+
+// Experiments and canaries that run in the server; a server without them answers 404.
+async function running() {
+  const open = new Set([...document.querySelectorAll("#running details[open]")].map((d) => d.dataset.name));
+  try {
+    const { experiments } = await call("GET", "/v1/experiments", { key: key() });
+    const shown = experiments.filter((s) => s.experiment.state === "running").map(standing);
+    for (const card of shown) card.open = open.has(card.dataset.name);
+    $("running").replaceChildren(...(shown.length ? [h("h3", {}, shown.length === 1 ? "One runs now" : `${shown.length} run now`), ...shown] : []));
+  } catch (error) {
+    $("running").replaceChildren(...(error.status === 404 ? [] : [trouble(error)]));
+  }
+}
+
+function standing(s) {
+  const e = s.experiment;
+  const people = e.kind === "canary" ? "A canary" : `An experiment on ${percent((e.ramp * e.size) / 10_000, 1)} of the people`;
+  const health = s.health;
+  const exposed = health ? Object.entries(health.exposed).map(([name, n]) => `${name} ${count(n)}`).join(", ") : "";
+  return h("details", { class: "experiment", data: { name: e.name } },
+    h("summary", {},
+      h("div", {}, h("h3", { dir: "auto" }, e.name), h("p", {}, `${people}, since ${when(e.started)}.${s.because ? ` So far: ${s.because}.` : ""}`)),
+      h("span", { class: `label ${s.verdict ? VERDICTS[s.verdict] : "ask"}` }, s.verdict ? VERDICT_WORDS[s.verdict] : "Running")),
+    s.simulated ? h("p", { class: "banner", role: "note" }, "Simulated: these shoppers are not real.") : null,
+    h("h4", {}, "Can it be trusted?"),
+    h("ul", { class: "items" }, health
+      ? [check(!health.mismatch, health.mismatch ? "The groups are not as big as planned" : "The groups are as big as planned", `${exposed}; p = ${health.p.toPrecision(2)}`),
+        health.mismatch ? health.segments.slice(0, 3).map(([column, value]) => check(false, "The fault shows here", `${column} is ${value}`)) : null,
+        health.crossed ? check(false, "Some people saw two versions", `${count(health.crossed)}, left out`) : null]
+      : h("li", { class: "muted" }, "Nobody has been exposed yet.")),
+    health && health.mismatch
+      ? h("p", { class: "summary" }, "What it shows is left out: with a fault in the groups no effect can be believed.")
+      : Object.entries(s.analyses).map(([treatment, a]) => [
+        h("h4", {}, `What “${treatment}” shows so far`),
+        h("ul", { class: "effects" }, Object.entries(a.metrics).map(([name, m]) => effect(name, m)))]));
 }
 
 // --- Leaderboard and query sets -----------------------------------------------------------------

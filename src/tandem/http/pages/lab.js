@@ -6,7 +6,7 @@ const TICK = "m5 12.500 4.500 4.500L19 7.500";
 const CROSS = "m6 6 12 12M18 6 6 18";
 const ASK = "M9 9a3 3 0 1 1 4.500 2.600c-1 .600-1.500 1.200-1.500 2.400M12 17.500v.01";
 const MEASURES = { "nDCG@10": "Order of the first ten", "R@100": "Found among the first hundred", "RR@10": "How early the first hit comes", "P@10": "Share of hits in the first ten" };
-const STAGES = { live: "ok", candidate: "ask", retired: "" };
+const STAGES = { live: "ok", candidate: "ask", shadow: "ask", canary: "ask", retired: "" };
 let models = [];
 
 const when = (at) => new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -55,12 +55,26 @@ function renderModels() {
   $("models-note").textContent = waiting ? `${waiting} waiting to be promoted.` : "Train another with: tandem train ranker --candidate";
   $("models").replaceChildren(...models.map((m) => h("li", { data: { generation: m.generation } },
     h("div", { class: "row" },
-      h("div", {}, h("b", {}, m.model), " ", label(m.stage), h("p", { class: "muted" }, `${m.generation} · ${when(m.trained_at)}`)),
+      h("div", {}, h("b", {}, m.model), " ", label(m.stage), h("p", { class: "muted" }, `${m.generation} · ${when(m.trained_at)}`), trial(m)),
       h("span", { class: "move" }, m.metrics["nDCG@10"].mean.toFixed(3))),
     h("p", { class: "acts" },
       h("a", { class: "quiet", href: `/v1/models/${m.generation}/card` }, "Model card"),
       m.stage === "candidate" ? h("button", { class: "quiet", type: "button", onclick: () => decide("promote", m) }, "Promote …") : null,
       m.stage === "retired" ? h("button", { class: "quiet", type: "button", onclick: () => decide("rollback", m) }, "Make live again …") : null))));
+}
+
+// What a shadow or canary gets, and what a shadow has shown so far.
+function trial(m) {
+  const share = (v) => v.toLocaleString(undefined, { style: "percent", maximumFractionDigits: 1 });
+  const said = [];
+  if (m.share) said.push(m.stage === "canary" ? `Answers ${share(m.share)} of the people.` : `Answers ${share(m.share)} of the requests, unseen.`);
+  const s = m.shadowed;
+  if (s && s.requests) {
+    said.push(`${count(s.requests)} requests as a shadow, ${count(s.failed)} failed.`);
+    if (s.overlap !== null) said.push(`${share(s.overlap)} of the first ten are those of the live one.`);
+    if (s.shadow_ms !== null && s.live_ms !== null) said.push(`Usually ${s.shadow_ms.toFixed(1)} ms beside ${s.live_ms.toFixed(1)} ms.`);
+  }
+  return said.length ? h("p", {}, said.join(" ")) : null;
 }
 
 function renderDecisions() {
