@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from tandem.http.keys import AdminKey
 from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout, Settings
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "content"))
+from made_videos import make, rolling
 
 ADMIN = {"X-API-Key": "a-key-for-tests-only"}
 PRODUCT = {"product_id": "P000"}  # Acme Bluetooth speaker black 100
@@ -69,3 +74,34 @@ def test_who_may_ask(client: TestClient, role: Role | None, tenant: str | None, 
         headers = {"X-API-Key": keys.create(role, tenant=tenant, name="test")[1]}
     response = client.get("/v1/studio/brief", params=PRODUCT, headers=headers)
     assert response.status_code == status
+
+
+def test_a_video_is_looked_at_and_not_kept(client: TestClient, tmp_path: Path):
+    pytest.importorskip("av")
+    clip = make(tmp_path / "clip.mp4", 3.2, rolling)
+    before = set(Path(tempfile.gettempdir()).glob("tandem-video-*"))
+    sent = client.post("/v1/studio/video", content=clip.read_bytes(), headers=ADMIN)
+    assert sent.status_code == 200, sent.text
+    assert sent.json()["ready"]
+    assert sent.json()["facts"]["width"] == 540
+    assert set(Path(tempfile.gettempdir()).glob("tandem-video-*")) <= before
+    refused = client.post("/v1/studio/video", content=b"#EXTM3U", headers=ADMIN)
+    assert refused.status_code == 422
+    assert "MP4" in refused.json()["remedy"]
+    assert client.post("/v1/studio/video", content=b"x").status_code == 401
+
+
+def test_videos_may_be_larger_than_other_bodies_and_have_a_limit(tmp_path: Path):
+    settings = ServerSettings(
+        admin_key=AdminKey.of(ADMIN["X-API-Key"]), max_body_bytes=2048, max_video_bytes=4096
+    )
+    with TestClient(create_app(SmallShop(), settings)) as client:
+        for size, status in ((3000, 422), (5000, 413)):
+            sent = client.post("/v1/studio/video", content=b"x" * size, headers=ADMIN)
+            assert sent.status_code == status
+        sent = client.post("/v1/studio/check", content=b"x" * 3000, headers=ADMIN)
+        assert sent.status_code == 413
+        parts = client.post(
+            "/v1/studio/video", content=(b"x" * 1000 for _ in range(5)), headers=ADMIN
+        )
+        assert parts.status_code == 413

@@ -117,5 +117,29 @@ def check(
         raise typer.Exit(1)
 
 
+@studio_app.command("check-video")
+def check_video_command(
+    file: Annotated[Path, typer.Argument(help="MP4, MOV, WebM or Matroska.")],
+    json_: JsonOption = False,
+) -> None:
+    """Check a video before it is posted: length, picture, cuts, loudness, how soon it begins.
+
+    Ends with exit code 1 when something keeps it from being posted.
+    Example: `tandem studio check-video clip.mp4`
+    """
+    from tandem.content.video import check_video
+
+    report = check_video(file)
+    if json_:
+        print_json(report.model_dump(mode="json"))
+    else:
+        for c in report.checks:
+            mark = "ok  " if c.passed else "MUST" if c.must else "hint"
+            _say(f"{mark} {c.name}: {c.says}{f' – {c.remedy}' if c.remedy else ''}")
+        _say("Ready to post." if report.ready else "Not ready.")
+    if not report.ready:
+        raise typer.Exit(1)
+
+
 def _say(text: str, style: str | None = None) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True, style=style)

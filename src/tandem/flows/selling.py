@@ -102,11 +102,13 @@ _EVENTS = """
 WITH watched AS (
     SELECT client, unnest(object_ids) AS object_id, timestamp AS at
     FROM events WHERE action_name = 'watch'
+), searches AS (
+    SELECT DISTINCT query_id FROM events WHERE action_name = 'search'
 )
 SELECT event_key, client, action_name, object_id,
     strftime(make_timestamp(timestamp), '%Y-%m-%d') AS day,
     CASE
-        WHEN query_id IS NOT NULL THEN 'search'
+        WHEN query_id IN (FROM searches) THEN 'search'
         WHEN EXISTS (
             FROM watched w
             WHERE w.client = e.client AND w.object_id = e.object_id
@@ -117,7 +119,8 @@ SELECT event_key, client, action_name, object_id,
     CASE WHEN action_name = 'purchase' AND currency = $currency
         THEN CAST(round(CAST(amount AS DECIMAL(18, 4)) * $unit) AS BIGINT) END AS minor,
     CAST(action_name = 'purchase' AND currency != $currency AS BIGINT) AS other_currency,
-    CAST(action_name = 'click' AND query_id IS NOT NULL AS BIGINT) AS search_click,
+    CAST(action_name = 'click' AND coalesce(query_id IN (FROM searches), false) AS BIGINT)
+        AS search_click,
     CAST(action_name = 'purchase' AND row_number() OVER (
         PARTITION BY action_name, coalesce("order", event_key) ORDER BY timestamp, event_key
     ) = 1 AS BIGINT) AS order_begins
@@ -424,7 +427,10 @@ def _acts(
         "unit": 10 ** minor_digits(currency),
     }
     own = connection.sql(_EVENTS, params=given).to_arrow_table()
-    by_search = (pc.field("action_name") == "click") & pc.field("query_id").is_valid()
+    searches = events.filter(pc.field("action_name") == "search")["query_id"]
+    by_search = (pc.field("action_name") == "click") & pc.field("query_id").isin(
+        searches.combine_chunks().drop_null()
+    )
     market = events.filter(
         (by_search | (pc.field("action_name") == "return"))
         & (pc.field("timestamp") >= since)

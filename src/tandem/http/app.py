@@ -94,6 +94,7 @@ def create_app(
         metrics=serving.metrics,
         limit=RateLimit(settings.rate_per_second, settings.rate_burst),
         max_body_bytes=settings.max_body_bytes,
+        larger={studio.VIDEO: settings.max_video_bytes},
     )
     _document(app)
     return app

@@ -7,6 +7,7 @@ import math
 import time
 import uuid
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -54,18 +55,26 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class Gate:
     """Pure ASGI, because a request-response middleware costs more than the rest of the stack.
 
+    max_body_bytes: of any request but those to the paths of `larger`.
+
     Leaves `query_id` in the scope; a route may replace it by the one of its answer. What leaves
     carries it as `Tandem-Query-Id`, beside the generations in `scope["generations"]` and the
     timings in `scope["timings_ms"]` where the route left them.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, limit: RateLimit, max_body_bytes: int
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        limit: RateLimit,
+        max_body_bytes: int,
+        larger: Mapping[str, int] | None = None,
     ) -> None:
         self.app = app
         self.metrics = metrics
         self.limit = limit
         self.max_body_bytes = max_body_bytes
+        self.larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,7 +97,7 @@ class Gate:
         try:
             refusal = self._refusal(scope)
             if refusal is None:
-                await self.app(scope, self._counted(receive), sending)
+                await self.app(scope, self._counted(receive, self._most(scope)), sending)
             else:
                 await refusal(scope, receive, sending)
         except Exception:
@@ -127,12 +136,17 @@ class Gate:
                 headers={"Retry-After": str(math.ceil(wait))},
             )
         length = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
-        if length.isdigit() and int(length[:20]) > self.max_body_bytes:
+        most = self._most(scope)
+        if length.isdigit() and int(length[:20]) > most:
             self.metrics.refused("size")
-            return problem(413, self._too_large, query_id=scope["query_id"])
+            return problem(413, _too_large(most), query_id=scope["query_id"])
         return None
 
-    def _counted(self, receive: Receive) -> Receive:
+    def _most(self, scope: Scope) -> int:
+        """Bytes that the body of a request may have: on some paths more than elsewhere."""
+        return self.larger.get(scope["path"], self.max_body_bytes)
+
+    def _counted(self, receive: Receive, most: int) -> Receive:
         """`receive` for a body that does not say how long it is."""
         size = 0
 
@@ -140,16 +154,16 @@ class Gate:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > self.max_body_bytes:
+            if size > most:
                 self.metrics.refused("size")
-                raise HTTPException(413, self._too_large)
+                raise HTTPException(413, _too_large(most))
             return message
 
         return receiving
 
-    @property
-    def _too_large(self) -> str:
-        return f"the body is larger than {self.max_body_bytes:,} bytes"
+
+def _too_large(most: int) -> str:
+    return f"the body is larger than {most:,} bytes"
 
 
 def _stamp(headers: MutableHeaders, scope: Scope, started: float) -> None:

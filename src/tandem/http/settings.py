@@ -17,6 +17,7 @@ class ServerSettings:
     admin_key: opens everything; None: there is no such key.
     keys: keys with a role each; None: there are none.
     max_body_bytes: larger request bodies get 413.
+    max_video_bytes: the same for a video that is sent to be checked; none is kept.
     max_batch: products in one upsert; more get 422.
     collect_events: whether `POST /v1/events` takes events and the pages send them.
     max_events: records in one batch of events; more get 422.
@@ -35,6 +36,7 @@ class ServerSettings:
     admin_key: AdminKey | None = None
     keys: KeyStore | None = None
     max_body_bytes: int = 1 << 20
+    max_video_bytes: int = 128 << 20
     max_batch: int = 1000
     collect_events: bool = True
     max_events: int = 1000
@@ -51,6 +53,7 @@ class ServerSettings:
     def __post_init__(self) -> None:
         for name, least in (
             ("max_body_bytes", 1024),
+            ("max_video_bytes", 1024),
             ("max_batch", 1),
             ("max_events", 1),
             ("request_seconds", 0.01),

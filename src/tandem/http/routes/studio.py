@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -10,9 +12,11 @@ from starlette.responses import Response
 
 from tandem.content.briefs import make_brief, make_captions
 from tandem.content.checking import check_text
+from tandem.content.video import check_video
 from tandem.contracts.brief import Brief, Caption, TextReport
 from tandem.contracts.errors import NotFound
 from tandem.contracts.product import Product, ProductId
+from tandem.contracts.video import VideoReport
 from tandem.governance.access import Permission
 from tandem.http.problems import documented
 from tandem.http.schemas import Message
@@ -27,6 +31,7 @@ router = APIRouter(
 _READING = documented(401, 403, 404, 422, 429, 503)
 _POSTING = documented(400, 401, 403, 404, 413, 422, 429, 503)
 MAX_TEXT = 20_000
+VIDEO = "/v1/studio/video"
 
 
 class ProductQuery(Message):
@@ -91,4 +96,32 @@ async def check(request: Request, body: CheckBody) -> Response:
             labelled=body.labelled,
         ),
     )
+    return json_response(report)
+
+
+@router.post(
+    "/video",
+    response_model=VideoReport,
+    responses=_POSTING,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "The file itself: MP4, MOV, WebM or Matroska. It is not kept.",
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        }
+    },
+)
+async def video(request: Request) -> Response:
+    """Look at a video before it is posted: length, picture, cuts, loudness, how soon it begins.
+
+    The body is the file; it goes to a temporary file, is measured and removed.
+    """
+    serving = of(request)
+    with tempfile.NamedTemporaryFile(prefix="tandem-video-") as copy:
+        async for part in request.stream():
+            copy.write(part)
+        copy.flush()
+        report, _ = await serving.run(serving.slow, lambda: check_video(Path(copy.name)))
     return json_response(report)
