@@ -392,6 +392,7 @@ def test_a_seller_finds_a_product_and_learns_why(page: Page) -> None:
     page.open("/")
     page.one(".menu summary").click()
     page.one(".menu a[href='/seller']").click()
+    page.one("#tab-why").click()
     page.one("#product").send_keys("speaker")
     choices = page.until(lambda: page.all("#products button") or None)
     name = choices[-1].text.split("\n")[0]
@@ -421,18 +422,6 @@ def test_a_candidate_is_refused_in_the_lab_and_a_result_traced(page: Page) -> No
     page.until(lambda: "better" in page.text("#decisions"))
     page.one("#query-id").send_keys("known", Keys.ENTER)
     page.until(lambda: "P001, P002" in page.text("#traced"))
-
-
-def test_a_seller_sees_what_is_searched_for_and_asks_why(page: Page) -> None:
-    page.open("/seller")
-    page.one("#merchant").send_keys("Acme")
-    page.js("document.getElementById('period').value = '2026-03'")
-    page.one("#key").send_keys(KEY, Keys.ENTER)
-    page.until(lambda: len(page.all(".grid-table tbody tr")) == 2)
-    assert "10%" in page.text(".grid-table tbody tr")
-    assert "Nobody offers it" in page.all(".grid-table tbody tr")[1].text
-    page.one(".grid-table button").click()
-    page.until(lambda: page.one("#q").get_attribute("value") == "speaker" and page.all(".summary"))
 
 
 def test_the_privacy_office_decides_and_erases(page: Page) -> None:

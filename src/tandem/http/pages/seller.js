@@ -1,221 +1,275 @@
-// Seller center: why a product stands where it stands, and what would move it.
-import { art } from "./art.js";
-import { call, productPath, search } from "./api.js";
-import { $, debounce, h, icon } from "./dom.js";
+// Seller center: a merchant's month, what moved it, what is to come, queries, listings, creators.
+import { call, productPath } from "./api.js";
+import { $, h } from "./dom.js";
+import { ask, asMoney, busy, capital, empty, fill, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
+import { inbox } from "./deals.js";
+import { fromAddress, whyNot } from "./why.js";
 
-const TICK = "m5 12.500 4.500 4.500L19 7.500";
-const DOT = "M12 7v6M12 16.500v.01M12 3.500a8.500 8.500 0 1 1 0 17 8.500 8.500 0 0 1 0-17";
-const input = $("product");
-const list = $("products");
-let chosen = null;
-let asking = null;
-
-function close() {
-  list.hidden = true;
-  input.setAttribute("aria-expanded", "false");
-}
-
-function choose(product) {
-  chosen = product;
-  input.value = product.title;
-  close();
-  $("q").focus();
-}
-
-const offer = debounce(160, async () => {
-  const text = input.value.trim();
-  if (!text || chosen) return close();
-  asking?.abort();
-  const mine = (asking = new AbortController());
-  try {
-    const { hits } = await search({ q: text, size: 6 }, mine.signal);
-    if (asking !== mine) return;
-    list.replaceChildren(...hits.map(({ product }) =>
-      h("button", { type: "button", role: "option", onclick: () => choose(product) }, product.title,
-        h("small", {}, [product.merchant || product.brand, product.id].filter(Boolean).join(" · ")))));
-    list.hidden = !hits.length;
-    input.setAttribute("aria-expanded", String(!list.hidden));
-  } catch (error) {
-    if (error.name !== "AbortError") close();
-  }
-});
-
-input.addEventListener("input", () => { chosen = null; offer(); });
-input.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") close();
-  if (event.key === "ArrowDown" && !list.hidden) { event.preventDefault(); list.querySelector("button")?.focus(); }
-});
-list.addEventListener("keydown", (event) => {
-  const at = document.activeElement;
-  if (event.key === "ArrowDown") { event.preventDefault(); at.nextElementSibling?.focus(); }
-  if (event.key === "ArrowUp") { event.preventDefault(); (at.previousElementSibling || input).focus(); }
-  if (event.key === "Escape") { close(); input.focus(); }
-});
-document.addEventListener("click", (event) => { if (!event.target.closest(".field")) close(); });
-
-$("ask").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const product = chosen?.id || input.value.trim();
-  const parameters = new URLSearchParams({ product, q: $("q").value.trim() });
-  history.replaceState(null, "", `?${parameters}`);
-  show(product, $("q").value.trim());
-});
-
-async function show(id, q) {
-  close();
-  const answer = $("answer");
-  answer.replaceChildren(h("p", { class: "busy" }, "Trying changes in the real search …"));
-  try {
-    const [{ standing: found }, { product }] = await Promise.all([
-      call("GET", `/v1/seller/why?${new URLSearchParams({ product_id: id, q })}`),
-      call("GET", `/v1/products/${productPath(id)}`),
-    ]);
-    if (!chosen) { chosen = product; input.value = product.title; }
-    answer.replaceChildren(...answered(found, product));
-  } catch (error) {
-    answer.replaceChildren(h("p", { class: "error", role: "alert" }, `${capital(error.message)}. ${capital(error.remedy || "")}`));
-  }
-}
-
-function answered(found, product) {
-  return [
-    head(found, product),
-    h("div", { class: "two" },
-      h("div", { class: "stack" }, edits(found), differences(found)),
-      h("div", { class: "stack" }, quality(found.quality), above(found))),
-  ].filter(Boolean);
-}
-
-function head(found, product) {
-  const place = found.shut_out.length
-    ? [h("b", {}, "Not shown"), h("span", { class: "muted" }, "the search’s conditions leave it out")]
-    : found.position === null
-      ? [h("b", {}, "Not found"), h("span", { class: "muted" }, `beyond the ${found.considered} products that are looked at`)]
-      : [h("b", {}, `#${found.position}`), h("span", { class: "muted" }, `of ${found.considered} products that are looked at`)];
-  return h("section", { class: "panel", "aria-label": "Where it stands" },
-    h("div", { class: "chosen" }, art(product),
-      h("div", {}, h("a", { href: `/p/${productPath(product.id)}`, dir: "auto" }, product.title),
-        h("div", { class: "figure" }, ...place))),
-    h("p", { class: "summary" }, found.summary));
-}
-
-function edits(found) {
-  const better = found.edits.filter((e) => e.position !== null && (found.position === null || e.position < found.position));
-  const others = found.edits.filter((e) => !better.includes(e));
-  const nothing = found.position === 1 ? "It stands first: there is nothing to gain."
-    : found.shut_out.length ? "No change of the listing can help while the search’s conditions leave it out."
-    : "No change that was tried would move it up.";
-  return h("section", { class: "panel" },
-    h("h2", {}, "What would move it"),
-    h("p", { class: "muted" }, "Only state what is true. Repeated or unfitting words cost you returns and ratings."),
-    better.length ? h("ol", { class: "items" }, better.map((e) => edit(e, found.position))) : h("p", {}, nothing),
-    others.length ? h("details", { class: "more-tried" }, h("summary", {}, `${others.length} more tried, without a gain`),
-      h("ol", { class: "items" }, others.map((e) => edit(e, found.position)))) : null);
-}
-
-function edit(e, before) {
-  const from = before === null ? "not found" : `#${before}`;
-  const to = e.position === null ? "not found" : `#${e.position}`;
-  const direction = e.gain === null ? (e.position === null ? "" : "up") : e.gain > 0 ? "up" : e.gain < 0 ? "down" : "";
-  return h("li", {},
-    h("div", { class: "row" }, h("span", {}, e.says), h("span", { class: `move ${direction}` }, `${from} → ${to}`)),
-    e.after ? h("div", { class: "change", dir: "auto" }, e.after) : null,
-    e.claim ? h("span", { class: "label ask" }, "Only if true") : h("span", { class: "label ok" }, "From your own listing"));
-}
-
-function differences(found) {
-  if (!found.differences.length) return null;
-  const most = Math.abs(found.differences[0].effect);
-  return h("section", { class: "panel" },
-    h("h2", {}, "What holds it back"),
-    h("p", { class: "muted" }, "Beside those above it, in the ranking model’s eyes; the longer the bar, the more it costs."),
-    h("ol", { class: "items" }, found.differences.map((d) => {
-      const bar = h("i", { role: "img", "aria-label": `${Math.round(100 * Math.abs(d.effect) / most)}% of the largest` });
-      bar.style.setProperty("--share", Math.abs(d.effect) / most);
-      return h("li", {}, h("div", { class: "weight" }, h("span", {}, capital(d.says)), bar));
-    })));
-}
-
-function quality(q) {
-  const meter = h("div", { class: "meter", "aria-hidden": "true" });
-  meter.style.setProperty("--share", q.score / 100);
-  return h("section", { class: "panel" },
-    h("h2", {}, "Listing quality"),
-    h("div", { class: "figure" }, h("b", {}, Math.round(q.score)), h("span", { class: "muted" }, "of 100")),
-    meter,
-    h("p", { class: "muted" }, `Held against ${q.peers.toLocaleString()} ${q.peers_are}.`),
-    h("ul", { class: "items" }, q.checks.map((c) =>
-      h("li", { class: `check ${c.suggestion ? "todo" : "ok"}` }, icon(c.suggestion ? DOT : TICK),
-        h("div", {}, h("b", {}, c.name), ` – ${c.found}`, c.suggestion ? h("p", { class: "muted" }, `${capital(c.suggestion)}.`) : null)))));
-}
-
-function above(found) {
-  if (!found.above.length) return null;
-  return h("section", { class: "panel" },
-    h("h2", {}, found.position === null ? "Who stands first" : "Who stands above"),
-    h("ol", { class: "above" }, found.above.map((r) =>
-      h("li", {}, h("b", {}, r.position), h("a", { href: `/p/${productPath(r.product_id)}`, dir: "auto" }, r.title)))));
-}
-
-// --- What shoppers search for -------------------------------------------------------------------
-
-const month = new Date();
-month.setUTCDate(0); // the last day of the month before
-$("period").value = month.toISOString().slice(0, 7);
-$("key").value = sessionStorage.getItem("seller-key") || "";
-
-$("performance").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const key = $("key").value.trim();
-  const asked = new URLSearchParams({ merchant: $("merchant").value.trim(), period: $("period").value });
-  $("queries").replaceChildren(h("p", { class: "busy" }, "Counting …"));
-  try {
-    const report = await call("GET", `/v1/seller/queries?${asked}`, { key });
-    sessionStorage.setItem("seller-key", key);
-    $("queries").replaceChildren(table(report));
-  } catch (error) {
-    const said = error.status === 401 ? "This key does not open this shop" : capital(error.message);
-    $("queries").replaceChildren(h("p", { class: "error", role: "alert" }, `${said}. ${capital(error.remedy || "")}`));
-  }
-});
+const NAMES = {
+  gmv: "Sales (GMV)", orders: "Orders", views: "Product views", conversion: "Conversion",
+  search_share: "Share of search", creator_gmv: "Sales by creators", return_rate: "Returns",
+};
+const SHELVES = 40;
+const KEPT = "seller-key";
+const NEEDS_KEY = new Set(["overview", "search", "products", "deals"]);
+let me = null;
+let merchant = "";
+let tab = "overview";
+const drawn = new Set();
 
 const known = (n) => (n === null || n === undefined ? "–" : n.toLocaleString());
+const asked = (more = {}) => new URLSearchParams({ merchant, ...($("period").value && { period: $("period").value }), ...more });
 
-function table(report) {
-  if (!report.queries.length) return h("p", { class: "panel" }, "No query was asked by enough people in this month.");
-  const heads = ["Query", "Asked", "Clicks", "Your clicks", "Your share", "Your place", ""];
+// --- Signing in -----------------------------------------------------------------------------------
+
+$("enter").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("sign-error").textContent = "";
+  try {
+    const key = $("key").value.trim();
+    me = { ...(await call("GET", "/v1/me", { key })), key };
+    enter();
+  } catch (error) {
+    $("sign-error").textContent = said(error);
+  }
+});
+
+function enter() {
+  const all = me.permissions.includes("insight");
+  merchant = me.role === "merchant" ? me.tenant : $("merchant").value.trim() || sessionStorage.getItem("seller-merchant") || "";
+  if (me.role !== "merchant" && !all) {
+    $("sign-error").textContent = `This is a key for a ${me.role}; the seller center takes a merchant’s.`;
+    me = null;
+  } else if (!merchant) {
+    $("merchant-field").hidden = false;
+    $("merchant").required = true;
+    $("merchant").focus();
+    me = null;
+  } else {
+    sessionStorage.setItem(KEPT, me.key);
+    sessionStorage.setItem("seller-merchant", merchant);
+    $("who").replaceChildren(merchant, h("small", {}, "Seller center"));
+    $("tools").hidden = false;
+    drawn.clear();
+    show(tab);
+  }
+}
+
+$("leave").addEventListener("click", () => {
+  sessionStorage.removeItem(KEPT);
+  sessionStorage.removeItem("seller-merchant");
+  location.assign("/seller");
+});
+
+$("period").addEventListener("change", () => {
+  drawn.delete("overview");
+  drawn.delete("search");
+  show(tab);
+});
+
+const choose = tabs((name) => show(name));
+
+function show(name) {
+  tab = name;
+  const locked = NEEDS_KEY.has(name) && !me;
+  $("sign").hidden = !locked;
+  $(`panel-${name}`).hidden = locked;
+  if (locked || drawn.has(name)) return;
+  drawn.add(name);
+  ({ overview, search: queries, products, deals })[name]?.();
+}
+
+// --- The month ------------------------------------------------------------------------------------
+
+async function overview() {
+  let report = null;
+  for (const panel of ["moved", "ahead"]) $(`${panel}-panel`).hidden = true;
+  await fill($("indicators"), async () => {
+    report = await call("GET", `/v1/seller/indicators?${asked()}`, me);
+    $("period").value = report.period;
+    return [label(report), h("div", { class: "cards" }, report.indicators.map((i) => card(i, report)))];
+  }, waiting(7));
+  if (!report) return;
+  for (const panel of ["moved", "ahead"]) $(`${panel}-panel`).hidden = false;
+  await fill($("moved"), async () => moved(await call("GET", `/v1/seller/movement?${asked()}`, me)), busy("Working it out …"));
+  await fill($("ahead"), async () => ahead(await call("GET", `/v1/seller/forecast?${new URLSearchParams({ merchant, days: 28 })}`, me), report), busy("Looking ahead …"));
+}
+
+const label = (report) => (report.simulated ? h("p", { class: "label ask" }, "Simulated shoppers and products") : null);
+
+function shown(value, unit, currency) {
+  if (value === null) return "–";
+  if (unit === "share") return percent(value);
+  return unit === "money" ? asMoney(value, currency, value >= 10_000 ? 0 : undefined) : known(value);
+}
+
+function card(i, report) {
+  const value = h("span", { class: `value ${i.value === null ? "unknown" : ""}` }, shown(i.value, i.unit, report.currency));
+  const course = i.days.length ? sparkline(i.days.map((d) => d.value), `${NAMES[i.name]} by day; days that are not known are left out`) : null;
+  return h("section", { class: "stat", data: { indicator: i.name } },
+    h("h3", { title: i.means }, NAMES[i.name]), value, h("p", { class: "line" }, delta(i)), course, goal(i, report));
+}
+
+function delta(i) {
+  if (i.value === null) return h("span", {}, "not known");
+  if (i.before === null || i.before === 0) return h("span", {}, "nothing to compare with");
+  const points = i.unit === "share";
+  const change = points ? i.value - i.before : i.value / i.before - 1;
+  const text = points ? `${change >= 0 ? "+" : "−"}${Math.abs(100 * change).toFixed(1)} points` : `${change >= 0 ? "+" : "−"}${percent(Math.abs(change))}`;
+  const good = change === 0 ? "" : (change > 0) === (i.better === "up") ? "good" : "poor";
+  return [h("span", { class: `delta ${good}` }, text), h("span", {}, "on the month before")];
+}
+
+function goal(i, report) {
+  const change = h("button", { type: "button", class: "quiet", onclick: () => aim(i, report) }, i.target === null ? "Set a target" : "Change");
+  change.setAttribute("aria-label", `${i.target === null ? "Set a target for" : "Change the target of"} ${NAMES[i.name]}`);
+  if (i.target === null) return change;
+  const share = i.value === null || !i.target ? 0 : Math.min(1, i.value / i.target);
+  const bar = h("span", { class: "bar", "aria-hidden": "true" });
+  bar.style.setProperty("--share", share);
+  const reached = i.value === null ? "" : i.better === "up" ? `, ${percent(i.value / (i.target || 1), 0)} reached` : i.value <= i.target ? ", held" : ", missed";
+  return h("div", { class: "goal" }, bar, h("span", {}, `Target ${shown(i.target, i.unit, report.currency)}${reached}`), change);
+}
+
+async function aim(i, report) {
+  const factor = i.unit === "share" ? 100 : 1;
+  const set = await ask(`Target for ${NAMES[i.name]}`, `${i.means}. In ${report.period}${i.unit === "money" ? `, in ${report.currency}` : ""}.`,
+    [{ name: "value", label: i.unit === "share" ? "Percent" : "Value", type: "number", min: 0, step: "any", value: i.target === null ? "" : i.target * factor }],
+    "Set target", (v) => call("PUT", "/v1/seller/targets", { key: me.key, body: { merchant, period: report.period, indicator: i.name, value: Number(v.value) / factor } }));
+  if (set) { drawn.delete("overview"); show("overview"); }
+}
+
+const signedMoney = (amount, currency) => `${Number(amount) < 0 ? "−" : "+"}${asMoney(Math.abs(Number(amount)), currency, 0)}`;
+
+function moved(m) {
+  const change = Number(m.change);
+  const sum = (factor) => m.by_channel.reduce((total, row) => total + Number(row[factor]), 0);
+  const factors = [["traffic", "Traffic", "how many product pages were opened"], ["conversion", "Conversion", "how many of these led to an order"], ["basket", "Basket", "how much an order line brought"]];
+  if (Math.abs(sum("untracked")) > 0) factors.push(["untracked", "Untracked", "orders of which no view was recorded"]);
+  const most = Math.max(...factors.map(([name]) => Math.abs(sum(name))), 1);
+  return [
+    h("p", { class: "muted" }, `From ${asMoney(m.gmv_before, m.currency, 0)} to ${asMoney(m.gmv, m.currency, 0)}: `, h("b", { class: `delta ${change >= 0 ? "good" : "poor"}` }, signedMoney(change, m.currency)), ". The parts add up to it."),
+    h("ul", { class: "moves", "aria-label": "By cause" }, factors.map(([name, title, says]) => bar(h("span", {}, h("b", {}, title), h("span", { class: "muted" }, ` – ${says}`)), sum(name), most, m.currency))),
+    parts("By channel", m.by_channel, m.currency),
+    parts("By product", m.by_product.slice(0, 8), m.currency, m.by_product.length - 8),
+  ];
+}
+
+function bar(name, amount, most, currency, row) {
+  const mark = h("i", { class: amount >= 0 ? "up" : "" });
+  mark.style.setProperty("--share", Math.abs(amount) / most);
+  return h("li", {}, h("span", { class: "name", dir: "auto" }, name), h("span", { class: "signed", "aria-hidden": "true" }, mark),
+    h("span", { class: `delta ${amount >= 0 ? "good" : "poor"}` }, signedMoney(amount, currency)),
+    row ? h("span", { class: "parts" }, ["traffic", "conversion", "basket", "untracked"].filter((f) => Number(row[f])).map((f) => h("span", {}, `${capital(f)} ${signedMoney(row[f], currency)}`))) : null);
+}
+
+function parts(title, rows, currency, more = 0) {
+  const most = Math.max(...rows.map((r) => Math.abs(Number(r.amount))), 1);
+  return h("details", { class: "more-tried" }, h("summary", {}, title),
+    h("ul", { class: "moves" }, rows.map((r) => bar(r.title, Number(r.amount), most, currency, r))),
+    more > 0 ? h("p", { class: "muted" }, `${more} more products.`) : null);
+}
+
+function ahead(o, report) {
+  const past = (report.indicators.find((i) => i.name === "gmv")?.days || []).slice(-42);
+  const kept = Math.round(o.level * 10);
+  return [
+    h("p", { class: "figure" }, h("b", {}, asMoney(o.total, o.currency, 0))),
+    h("p", { class: "muted" }, `expected in the next ${o.days.length} days, ${kept} times of 10 between ${asMoney(o.total_low, o.currency, 0)} and ${asMoney(o.total_high, o.currency, 0)}`),
+    h("p", { class: "legend" }, h("span", {}, h("i", {}), "Sales by day"), h("span", {}, h("i", { class: "ahead" }), "Expected"), h("span", {}, h("i", { class: "band" }), "Interval")),
+    outlookChart(past, o.days, `Sales by day, and ${o.days.length} days to come with their interval`),
+    h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, past[0]?.day || ""), h("span", {}, o.days[0].day), h("span", {}, o.days.at(-1).day)),
+    h("p", { class: "muted" }, o.origins ? `The interval’s width was measured on ${o.origins} earlier forecasts of your own sales.` : "Too little is known yet to measure the interval; it is the model’s own."),
+  ];
+}
+
+// --- What shoppers search for -----------------------------------------------------------------------
+
+let filter = "all";
+
+function queries() {
+  return fill($("queries"), async () => {
+    const report = await call("GET", `/v1/seller/queries?${asked({ period: $("period").value || lastMonth() })}`, me);
+    const place = h("div", { class: "stack" });
+    const draw = () => place.replaceChildren(...queryTable(report, draw));
+    draw();
+    return [label(report), place];
+  }, busy("Counting …"));
+}
+
+function lastMonth() {
+  const month = new Date();
+  month.setUTCDate(0); // the last day of the month before
+  return month.toISOString().slice(0, 7);
+}
+
+const FILTERS = [
+  ["all", "All", () => true], ["opportunity", "Could stand higher", (q) => q.chance === "opportunity"],
+  ["rising", "Rising", (q) => q.rising], ["supply_gap", "Nobody offers it", (q) => q.chance === "supply_gap"],
+];
+
+function queryTable(report, draw) {
+  if (!report.queries.length) return [empty("No queries to tell of", "No query was asked by enough people in this month.")];
+  const chips = h("div", { class: "chips", role: "group", "aria-label": "Which queries" }, FILTERS.map(([name, text, fits]) =>
+    h("button", { type: "button", "aria-pressed": String(filter === name), onclick: () => { filter = name; draw(); } }, `${text} `, h("span", {}, report.queries.filter(fits).length))));
+  const rows = report.queries.filter(FILTERS.find(([name]) => name === filter)[2]);
+  const heads = ["Query", "Asked", "Month before", "Clicks", "Your clicks", "Your share", "Your place", ""];
   const withheld = Object.values(report.withheld).reduce((a, b) => a + b, 0);
-  return h("section", { class: "panel", "aria-label": "Search query performance" },
-    report.simulated ? h("p", { class: "label ask" }, "Simulated shoppers") : null,
-    h("div", { class: "wide" }, h("table", { class: "grid-table" },
-      h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { scope: "col", class: i && i < 6 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
-      h("tbody", {}, report.queries.slice(0, 100).map(queryRow)))),
-    h("p", { class: "muted" }, `${report.queries.length} queries. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away. – means not known, not zero.`));
+  return [chips, h("section", { class: "panel", "aria-label": "Search query performance" },
+    rows.length ? h("div", { class: "wide" }, h("table", { class: "grid-table" },
+      h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { scope: "col", class: i && i < 7 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
+      h("tbody", {}, rows.slice(0, 100).map(queryRow)))) : h("p", {}, "None of these in this month."),
+    h("p", { class: "muted" }, `${report.queries.length} queries in ${report.period}. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away.`))];
 }
 
 function queryRow(q) {
   const act = q.chance === "opportunity"
-    ? h("button", { type: "button", class: "quiet", onclick: () => whyNot(q) }, `Why only #${q.place}?`)
+    ? h("button", { type: "button", class: "quiet", onclick: () => { choose("why"); whyNot(q); } }, `Why only #${q.place}?`)
     : q.chance === "supply_gap" ? h("span", { class: "label ask" }, "Nobody offers it") : null;
-  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, q.query),
-    h("td", { class: "num" }, known(q.search_query_volume)), h("td", { class: "num" }, known(q.market.clicks)),
+  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, q.query, q.rising ? [" ", h("span", { class: "label ok" }, "Rising")] : null),
+    h("td", { class: "num" }, known(q.search_query_volume)), h("td", { class: "num" }, known(q.volume_before)), h("td", { class: "num" }, known(q.market.clicks)),
     h("td", { class: "num" }, known(q.own?.clicks)), h("td", { class: "num" }, q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`),
     h("td", { class: "num" }, q.place === null ? "–" : `#${q.place}`), h("td", {}, act));
 }
 
-function whyNot(q) {
-  chosen = { id: q.product_id, title: q.title };
-  input.value = q.title;
-  $("q").value = q.query;
-  $("ask").requestSubmit();
-  $("ask").scrollIntoView({ behavior: "smooth" });
+// --- Prices and listings ----------------------------------------------------------------------------
+
+function products() {
+  return fill($("assortment"), async () => {
+    const a = await call("GET", `/v1/seller/assortment?${new URLSearchParams({ merchant })}`, me);
+    const tile = (name, value, says) => h("section", { class: "stat" }, h("h3", {}, name), h("span", { class: "value" }, value), h("p", { class: "line" }, says));
+    return [label(a), h("div", { class: "stack" }, h("div", { class: "cards" },
+      tile("Products", known(a.count), "in this shop"),
+      tile("With a price", percent(a.with_price, 0), "shoppers filter by it"),
+      tile("With an image", a.shop_has_images || a.with_image ? percent(a.with_image, 0) : "–", a.shop_has_images || a.with_image ? "of your products" : "this shop shows no images"),
+      tile("Attributes stated", a.attribute_completeness === null ? "–" : percent(a.attribute_completeness, 0), "of those that most of their kind state")),
+    h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `${a.count > SHELVES ? `The ${SHELVES} that lack most. ` : "What lacks most comes first. "}The mark shows where your price stands among others of its kind.`),
+      h("div", { class: "wide" }, h("table", { class: "grid-table" },
+        h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Left unsaid"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
+        h("tbody", {}, a.products.slice(0, SHELVES).map((s) => shelf(s, a.currency, a.shop_has_images))))))) ];
+  }, waiting(4));
 }
 
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-const asked = new URLSearchParams(location.search);
-if (asked.get("product")) {
-  input.value = asked.get("product");
-  $("q").value = asked.get("q") || "";
-  if (asked.get("q")) show(asked.get("product"), asked.get("q"));
+function shelf(s, currency, images) {
+  const c = s.comparable;
+  const mark = c ? h("i", {}) : null;
+  if (mark) mark.style.setProperty("--at", c.position);
+  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, h("a", { href: `/p/${productPath(s.product_id)}` }, s.title)),
+    h("td", { class: "num" }, s.price === null ? "–" : asMoney(s.price, currency)), h("td", { class: "num" }, c ? `${asMoney(c.low, currency)} – ${asMoney(c.high, currency)}` : "–"),
+    h("td", {}, c ? h("div", { class: "rangebar", role: "img", "aria-label": `${percent(c.position, 0)} of ${c.products} comparable products cost less` }, mark) : h("span", { class: "muted" }, "too few to compare")),
+    h("td", {}, [...(s.images || !images ? [] : ["image"]), ...s.missing.map((m) => m.replaceAll("_", " "))].join(", ") || "nothing"));
 }
+
+// --- Creators ---------------------------------------------------------------------------------------
+
+async function deals() {
+  if (me.role !== "merchant") return $("deals").replaceChildren(empty("A merchant’s own inbox", "Invitations and deadlines are between a merchant and a creator: a merchant’s key opens them."));
+  inbox($("deals"), me);
+}
+
+// --- Begin ------------------------------------------------------------------------------------------
+
+if (fromAddress()) choose("why");
+signIn(KEPT).then((found) => {
+  if (found) { me = found; enter(); } else show(tab);
+});

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
+from tandem.governance.access import Permission, Principal, Role
 from tandem.http.problems import documented, problem
 from tandem.http.schemas import RefreshResponse, StatusResponse
-from tandem.http.serving import Serving, admin, json_response, of
+from tandem.http.serving import Serving, admin, json_response, of, principal
 
 router = APIRouter(tags=["operations"])
 
@@ -64,6 +65,21 @@ async def status(request: Request) -> Response:
             **serving.traced(request, timings, found),
         )
     )
+
+
+class Me(BaseModel):
+    """Whom a key belongs to. tenant: the merchant or creator; None: of nobody in particular."""
+
+    role: Role
+    tenant: str | None
+    permissions: list[Permission]
+
+
+@router.get("/v1/me", response_model=Me, responses=documented(401, 429, 503))
+async def me(who: Annotated[Principal, Depends(principal)]) -> Response:
+    """Whose key this is, and what it opens."""
+    permissions = sorted(p for p in Permission if who.may(p))
+    return json_response(Me(role=who.role, tenant=who.tenant, permissions=permissions))
 
 
 @router.post(

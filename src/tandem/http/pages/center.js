@@ -1,0 +1,162 @@
+// What the seller center and the creator studio share: signing in, tabs, states, small charts.
+import { call } from "./api.js";
+import { $, h, svg } from "./dom.js";
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const plain = (text) => text.replaceAll("_", " ");
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
+export const day = (at) => new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+export const asMoney = (amount, currency, digits) => new Intl.NumberFormat(undefined, {
+  style: "currency", currency, ...(digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+}).format(Number(amount));
+
+export function said(error) {
+  if (error.status === 401) return "This key does not open this shop.";
+  return `${capital(error.message)}.${error.remedy ? ` ${capital(error.remedy)}.` : ""}`;
+}
+
+// --- States ---------------------------------------------------------------------------------------
+
+export const busy = (text) => h("p", { class: "busy", role: "status" }, text);
+export const failed = (error) => h("p", { class: "error", role: "alert" }, said(error));
+export const waiting = (cards) => [h("p", { class: "hidden", role: "status" }, "Loading …"),
+  h("div", { class: "cards", "aria-hidden": "true" }, Array.from({ length: cards }, () => h("div", { class: "skeleton card-skeleton" })))];
+export const empty = (title, text, ...more) => h("div", { class: "panel empty" }, h("b", {}, title), h("p", {}, text), ...more);
+
+// Fill a place with what `work` gives: waiting, then the result or what went wrong.
+export async function fill(place, work, before) {
+  place.replaceChildren(...[before ?? busy("Loading …")].flat());
+  try {
+    place.replaceChildren(...[await work()].flat().filter(Boolean));
+  } catch (error) {
+    // What is not known yet is no error.
+    place.replaceChildren(error.status === 404 ? empty("Nothing to show yet", said(error)) : failed(error));
+  }
+}
+
+// --- Signing in -----------------------------------------------------------------------------------
+
+// Who a key belongs to; kept for this tab of the browser only.
+export async function signIn(place, remembered) {
+  const key = sessionStorage.getItem(place);
+  if (!key) return null;
+  try {
+    return { ...(await call("GET", "/v1/me", { key })), key };
+  } catch (error) {
+    if (error.status === 401) sessionStorage.removeItem(place);
+    if (remembered) remembered(error);
+    return null;
+  }
+}
+
+// --- Tabs -----------------------------------------------------------------------------------------
+
+// Buttons with role=tab control panels; `shown` is called with the panel's name when it opens.
+export function tabs(shown) {
+  const buttons = [...document.querySelectorAll("[role=tab]")];
+  const choose = (name, focus) => {
+    for (const button of buttons) {
+      const on = button.dataset.tab === name;
+      button.setAttribute("aria-selected", String(on));
+      button.tabIndex = on ? 0 : -1;
+      $(`panel-${button.dataset.tab}`).hidden = !on;
+      if (on && focus) button.focus();
+      if (on) button.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+    shown(name);
+  };
+  for (const [at, button] of buttons.entries()) {
+    button.addEventListener("click", () => choose(button.dataset.tab));
+    button.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      choose(buttons[(at + step + buttons.length) % buttons.length].dataset.tab, true);
+    });
+  }
+  return choose;
+}
+
+// --- Charts ---------------------------------------------------------------------------------------
+
+// Runs of known values: what is not known is a gap in the line and never zero.
+function runs(values) {
+  const found = [];
+  values.forEach((value, i) => {
+    if (value === null) return;
+    if (i && values[i - 1] !== null && found.length) found.at(-1).push([i, value]);
+    else found.push([[i, value]]);
+  });
+  return found;
+}
+
+const path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
+
+export function sparkline(values, label) {
+  const known = values.filter((v) => v !== null);
+  if (known.length < 2) return null;
+  const top = Math.max(...known) || 1;
+  const width = 100, height = 40;
+  const at = ([i, v]) => [(i / (values.length - 1)) * width, height - 2 - (v / top) * (height - 4)];
+  const node = svg("svg", { class: "spark", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
+  for (const run of runs(values)) {
+    const points = run.length === 1 ? [at(run[0]), [at(run[0])[0] + 0.5, at(run[0])[1]]] : run.map(at);
+    node.append(svg("path", { class: "fill", d: `${path(points)}L${points.at(-1)[0].toFixed(2)} ${height}L${points[0][0].toFixed(2)} ${height}Z` }));
+    node.append(svg("path", { d: path(points) }));
+  }
+  return node;
+}
+
+// Days that were, then days to come with their interval.
+export function outlookChart(past, ahead, label) {
+  const values = [...past.map((d) => d.value), ...ahead.map((d) => d.mean)];
+  const top = Math.max(...past.map((d) => d.value ?? 0), ...ahead.map((d) => d.high)) || 1;
+  const width = 600, height = 200;
+  const x = (i) => (i / (values.length - 1)) * width;
+  const y = (v) => height - (v / top) * (height - 8) - 2;
+  const node = svg("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": label });
+  const from = past.length;
+  const band = [...ahead.map((d, i) => [x(from + i), y(d.high)]), ...ahead.map((d, i) => [x(from + i), y(d.low)]).reverse()];
+  node.append(svg("path", { class: "band", d: `${path(band)}Z` }), svg("path", { class: "split", d: `M${x(from - 0.5)} 0V${height}` }));
+  for (const run of runs(past.map((d) => d.value))) node.append(svg("path", { class: "past", d: path(run.map(([i, v]) => [x(i), y(v)])) }));
+  node.append(svg("path", { class: "ahead", d: path(ahead.map((d, i) => [x(from + i), y(d.mean)])) }));
+  return node;
+}
+
+// --- Asking for a few values ----------------------------------------------------------------------
+
+// A dialog with `fields`; resolves to their values, or null when it is closed. `send` may refuse.
+export function ask(title, text, fields, verb, send) {
+  return new Promise((resolve) => {
+    const error = h("p", { class: "error", role: "alert" });
+    const go = h("button", { type: "submit", class: "primary" }, verb);
+    const close = (value) => { dialog.close(); dialog.remove(); resolve(value); };
+    const form = h("form", {}, h("h2", { id: "ask-head" }, title), text ? h("p", { class: "muted" }, text) : null,
+      fields.map((f) => (f.type === "checkbox"
+        ? h("label", { class: "tick" }, h("input", { type: "checkbox", name: f.name, checked: Boolean(f.value) }), f.label)
+        : h("label", {}, f.label, control(f)))),
+      error, h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "quiet", onclick: () => close(null) }, "Cancel"), go));
+    const dialog = h("dialog", { "aria-labelledby": "ask-head" }, form);
+    dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(null); });
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const values = Object.fromEntries(fields.map((f) => [f.name, f.type === "checkbox" ? form.elements[f.name].checked : form.elements[f.name].value.trim()]));
+      go.disabled = true;
+      try {
+        close(await send(values));
+      } catch (problem) {
+        error.textContent = said(problem);
+        go.disabled = false;
+      }
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    form.querySelector("input, textarea, select")?.focus();
+  });
+}
+
+function control({ name, type = "text", value = "", options, ...more }) {
+  if (type === "select") return h("select", { name }, options.map(([v, text]) => h("option", { value: v, selected: v === value }, text)));
+  if (type === "textarea") return h("textarea", { name, ...more }, value);
+  return h("input", { name, type, value: String(value), autocomplete: "off", required: more.required !== false, ...more });
+}
