@@ -38,7 +38,7 @@ NOT_STORED = frozenset(
         "privacy",
         "recommend",
     }
-    | {"run", "search", "search_performance", "video"}
+    | {"run", "search", "search_performance", "studio", "video"}
 )
 
 

@@ -20,6 +20,7 @@ from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
 from small_shop import SmallShop
+from small_studio import SmallStudio
 
 from tandem.collaboration.desk import Desk
 from tandem.flows.collaborate import OrderNames
@@ -53,6 +54,7 @@ _app = create_app(
         seller=SmallSeller(),
         matching=SmallMatching(),
         campaigns=SmallCampaigns(),
+        studio=SmallStudio(),
         collaborations=Collaborations(
             Desk(CollaborationStore(_layout.collaborations)), OrderNames(_layout)
         ),

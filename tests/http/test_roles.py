@@ -15,6 +15,7 @@ from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
 from small_shop import SmallShop
+from small_studio import SmallStudio
 from starlette.testclient import TestClient
 
 from tandem.governance.access import TENANT_ROLES, Role
@@ -55,6 +56,7 @@ class House:
                     lab=SmallLab(),
                     privacy=SmallOffice(),
                     seller=SmallSeller(),
+                    studio=SmallStudio(),
                 ),
             )
         )
@@ -212,3 +214,32 @@ def test_a_merchant_sets_their_own_targets_only(house):
     shown = house.client.get("/v1/seller/indicators", params=asked, headers=key).json()
     assert shown["indicators"][0]["target"] == 2_000
     assert shown["indicators"][1]["value"] is None
+
+
+@pytest.mark.parametrize("report", ["home", "worked"])
+def test_a_creator_opens_their_own_studio_only(house, report):
+    keys = {
+        name: house.store.create(Role.CREATOR, tenant=name, name="t")[1] for name in ("mia", "noa")
+    }
+    for me, key in keys.items():
+        for other in keys:
+            response = house.client.get(
+                f"/v1/studio/{report}", params={"creator": other}, headers={"X-API-Key": key}
+            )
+            assert response.status_code == (200 if me == other else 403)
+    for role, tenant in (
+        (Role.MERCHANT, "Acme"),
+        (Role.PRIVACY_OFFICER, None),
+        (Role.SHOPPER, None),
+    ):
+        refused = house.client.get(
+            f"/v1/studio/{report}", params={"creator": "mia"}, headers=house.keys[role, tenant]
+        )
+        assert refused.status_code == 403
+
+
+def test_a_key_says_whose_it_is(house):
+    found = house.client.get("/v1/me", headers=house.keys[Role.MERCHANT, "Acme"]).json()
+    assert (found["role"], found["tenant"]) == ("merchant", "Acme")
+    assert "own_reports" in found["permissions"]
+    assert house.client.get("/v1/me").status_code == 401

@@ -174,7 +174,7 @@ def try_command(
 def simulate_command(
     workspace: Annotated[Path, typer.Argument(help="Folder of the workspace to create.")],
     sessions: Annotated[int, typer.Option(min=1, help="Visits to simulate.")] = 20_000,
-    products: Annotated[int, typer.Option(min=100, help="Products to simulate.")] = 6_000,
+    products: Annotated[int, typer.Option(min=600, help="Products to simulate.")] = 6_000,
     days: Annotated[int, typer.Option(min=1, max=240, help="Days to spread them over.")] = 28,
     seed: Annotated[int, typer.Option(help="Same seed: same shop, same shoppers.")] = 0,
     broken: Annotated[

@@ -27,6 +27,7 @@ def serve_command(
 
 def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = True) -> None:
     """Serve a workspace with all that belongs to it until interrupted."""
+    from tandem.content.writing import writer_from_environment
     from tandem.flows.campaigns import CampaignDesk
     from tandem.flows.collaborate import OrderNames, collaboration_desk
     from tandem.flows.experimenting import ExperimentDesk
@@ -37,6 +38,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.flows.privacy import PrivacyDesk
     from tandem.flows.registry import ModelRegistry
     from tandem.flows.seller_desk import SellerDesk
+    from tandem.flows.studio_desk import StudioDesk
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
     from tandem.http.server import serve
@@ -64,6 +66,8 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 seller=SellerDesk(shop),
                 matching=office,
                 campaigns=CampaignDesk(layout, office),
+                studio=StudioDesk(shop),
                 asked=tuple(load_query_log(layout)),
+                writer=writer_from_environment(),
             ),
         )

@@ -21,15 +21,25 @@ ProductArgument = Annotated[str, typer.Argument(help="Id of the product.")]
 def brief(
     product_id: ProductArgument,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    rewrite: Annotated[
+        bool,
+        typer.Option("--rewrite", help="Have the language model of TANDEM_WRITER_URL reword it."),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """A brief for one video: message, three hooks, scenes, do and don't, words to say and show.
 
     Everything in it is a fact of the listing. Example: `tandem studio brief SP-1 -w shop`
     """
+    from tandem.content.writing import writer_from_environment
     from tandem.flows.studio import brief_for
 
-    b = brief_for(workspace, product_id)
+    writer = writer_from_environment() if rewrite else None
+    if rewrite and writer is None:
+        raise InvalidInput(
+            "there is no language model to reword it", remedy="set TANDEM_WRITER_URL and _MODEL"
+        )
+    b = brief_for(workspace, product_id, writer)
     if json_:
         print_json(b.model_dump(mode="json"))
         return
@@ -52,6 +62,77 @@ def brief(
     asked = ", ".join(k.text if k.asked is None else f"{k.text} ({k.asked:,})" for k in b.keywords)
     _say(f"\nWhat shoppers type: {asked}")
     _say(b.disclosure)
+    for claim in b.refused:
+        _say(f"Not taken from the model: '{claim.text}', {claim.evidence}", style="yellow")
+    if b.note:
+        _say(b.note, style="yellow")
+
+
+@studio_app.command("home")
+def home(
+    creator: Annotated[str, typer.Argument(help="The creator, as the marketplace names them.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """Products that fit a creator with expected earnings, and what is often searched and rarely
+    shown.
+
+    Example: `tandem studio home mia -w shop`
+    """
+    from tandem.flows.studio_desk import StudioDesk
+    from tandem.flows.workspace import open_workspace
+    from tandem.governance.audit import os_actor
+
+    with open_workspace(workspace) as shop:
+        found = StudioDesk(shop).home(creator, actor=os_actor())
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    if found.simulated:
+        out.print("[black on yellow] SIMULATED [/] These creators and products are not real.")
+    for fit in found.products:
+        e = fit.earnings
+        brings = f"{e.low:,.2f} to {e.high:,.2f} {e.currency} a piece" if e else "earnings unknown"
+        _say(f"{fit.product_id}  {fit.title}: {brings}; {'; '.join(fit.reasons)}")
+    for gap in found.gaps:
+        _say(f"'{gap.query}': {gap.asked:,} searches, {gap.content:,} videos ({gap.product_id})")
+
+
+@studio_app.command("worked")
+def worked(
+    creator: Annotated[str, typer.Argument(help="The creator, as the marketplace names them.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    json_: JsonOption = False,
+) -> None:
+    """What worked after posting, beside the creator's own past and similar creators.
+
+    Example: `tandem studio worked mia -w shop`
+    """
+    from tandem.flows.studio_desk import StudioDesk
+    from tandem.flows.workspace import open_workspace
+
+    with open_workspace(workspace) as shop:
+        found = StudioDesk(shop).worked(creator)
+    if json_:
+        print_json(found.model_dump(mode="json"))
+        return
+    if found.simulated:
+        out.print("[black on yellow] SIMULATED [/] These creators and products are not real.")
+    rows = (("last ones", found.recent), ("earlier ones", found.past), ("similar", found.similar))
+    for name, w in rows:
+        if w is not None:
+            shown = [
+                f"{what} {'–' if v is None else f'{v:.1%}'}"
+                for what, v in (
+                    ("hook", w.hook_rate),
+                    ("hold", w.hold_rate),
+                    ("clicks", w.ctr),
+                    ("orders", w.ctor),
+                )
+            ]
+            _say(f"{name} ({w.pieces} pieces): {', '.join(shown)}")
+    for sentence in found.says:
+        _say(sentence)
 
 
 @studio_app.command("caption")

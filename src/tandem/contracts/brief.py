@@ -55,6 +55,9 @@ class Brief(_Contract):
 
     facts: everything that may be stated. unknown: what the listing does not say and a creator
     should not make up.
+    written_by: `model` where a language model's sentences stand beside those of the templates.
+    refused: claims that it made and the listing does not bear out; their sentences were not taken.
+    note: why no sentence of it was taken.
     """
 
     product_id: str
@@ -69,6 +72,9 @@ class Brief(_Contract):
     facts: tuple[str, ...]
     unknown: tuple[str, ...]
     simulated: bool
+    written_by: Literal["templates", "model"] = "templates"
+    refused: tuple[Claim, ...] = ()
+    note: str | None = None
 
 
 class Caption(_Contract):

@@ -25,6 +25,7 @@ from tandem.contracts.search_performance import (
     QueryPerformance,
     SearchPerformance,
 )
+from tandem.flows.events import events_status
 from tandem.flows.search import rank
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
@@ -85,7 +86,7 @@ def search_performance(
     )
     mine = {f.key[0]: f for f in own.figures}
     volumes = _volumes(market)
-    before = _volumes(_market_before(layout, releases, period, actor))
+    before = _volumes(_market(layout, releases, month_before(period), actor))
     rising = rising_queries(before, volumes)
     rows = [
         _row(view, figures, mine.get(figures.key[0]), sold).model_copy(
@@ -110,12 +111,12 @@ def search_performance(
     )
 
 
-def _market_before(layout: Layout, releases: Releases, period: str, actor: str) -> Report | None:
-    """Everybody's queries of the month before; None where nothing was recorded."""
-    before = month_before(period)
-    if known := releases.released(MARKET_QUERIES, MARKET, before, ["query"]):
+def _market(layout: Layout, releases: Releases, period: str, actor: str) -> Report | None:
+    """Everybody's queries of a month, released now if they were not; None where nothing was
+    recorded."""
+    if known := releases.released(MARKET_QUERIES, MARKET, period, ["query"]):
         return known
-    since, until = month_bounds(before)
+    since, until = month_bounds(period)
     with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
         table = allowed.table(COLUMNS, since=since, until=until).table
     if table.num_rows == 0:
@@ -123,8 +124,19 @@ def _market_before(layout: Layout, releases: Releases, period: str, actor: str) 
     import pyarrow as pa
 
     return releases.release(
-        MARKET_QUERIES, MARKET, before, pa.concat_tables(_by_query(table)), ["query"]
+        MARKET_QUERIES, MARKET, period, pa.concat_tables(_by_query(table)), ["query"]
     )
+
+
+def asked_last(layout: Layout, *, actor: str) -> dict[str, int]:
+    """What shoppers typed in the last recorded month that is over, with how often: of at least k
+    people each; empty before the first."""
+    newest = events_status(layout).last
+    if newest is None:
+        return {}
+    last = datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m")
+    period = min(last, last_month(datetime.now(UTC)))
+    return _volumes(_market(layout, Releases(layout), period, actor))
 
 
 def _volumes(report: Report | None) -> dict[str, int]:

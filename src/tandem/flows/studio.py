@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tandem.content.briefs import make_brief, make_captions
 from tandem.content.checking import check_text
+from tandem.content.writing import Writer, reworded
 from tandem.contracts.brief import Brief, Caption, TextReport
 from tandem.contracts.errors import NotFound
 from tandem.contracts.product import Product
@@ -15,9 +16,12 @@ from tandem.flows.workspace import open_workspace
 from tandem.storage.query_log import load_query_log
 
 
-def brief_for(workspace: Path, product_id: str) -> Brief:
-    """NotFound for a product that the workspace does not have."""
-    return make_brief(*_product(workspace, product_id))
+def brief_for(workspace: Path, product_id: str, writer: Writer | None = None) -> Brief:
+    """NotFound for a product that the workspace does not have. writer: a language model that
+    rewords it."""
+    product, log = _product(workspace, product_id)
+    made = make_brief(product, log)
+    return made if writer is None else reworded(made, product, writer)
 
 
 def captions_for(workspace: Path, product_id: str) -> tuple[Caption, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tandem.collaboration.desk import Desk
+from tandem.content.writing import Writer
 from tandem.contracts.errors import NotFound
 from tandem.contracts.query_log import QueryCount
 from tandem.flows.collaborate import OrderNames
@@ -19,6 +20,7 @@ from tandem.http.shop import (
     PrivacyOffice,
     Registry,
     SellerOffice,
+    StudioOffice,
 )
 
 T = TypeVar("T")
@@ -39,9 +41,10 @@ class Services:
     registry: the model registry. insights: reports on where search fails.
     lab: experiments, leaderboard and kept reports. privacy: the privacy
     office. collaborations: where merchants and creators act. seller: merchants' indicators.
-    matching: who suits whom. campaigns: merchants' campaigns. asked: what shoppers type, with
-    counts, for the studio's texts.
-
+    matching: who suits whom. campaigns: merchants' campaigns.
+    studio: creators' products, gaps and results.
+    asked: what shoppers type, with counts, for the studio's texts. writer: a language model that
+    may reword briefs.
     online: answers searches under experiments. experiments: starts, stops and tells of them.
     """
 
@@ -55,7 +58,9 @@ class Services:
     seller: SellerOffice | None = None
     matching: Matching | None = None
     campaigns: CampaignOffice | None = None
+    studio: StudioOffice | None = None
     asked: tuple[QueryCount, ...] = ()
+    writer: Writer | None = None
 
 
 def offered(service: T | None, lack: str) -> T:

@@ -23,6 +23,7 @@ from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 from tandem.contracts.search_performance import SearchPerformance
 from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
+from tandem.contracts.studio import StudioHome, Worked
 
 
 class Visitors(Protocol):
@@ -248,6 +249,14 @@ class LabOffice(Protocol):
     def report(self, name: str, ending: str) -> bytes:
         """One file of a kept report, by name and `.html`, `.pdf`, …; NotFound for any other."""
         ...
+
+
+class StudioOffice(Protocol):
+    """What creators are told. `tandem.flows.studio_desk.StudioDesk` is one."""
+
+    def home(self, creator: str, *, actor: str) -> StudioHome: ...
+
+    def worked(self, creator: str) -> Worked: ...
 
 
 class PrivacyOffice(Protocol):

@@ -26,6 +26,7 @@ OFFICE = (
     ("/insight", "insight.html", "Insight"),
     ("/privacy", "privacy.html", "Privacy office"),
     ("/seller", "seller.html", "Seller center"),
+    ("/studio", "studio.html", "Creator studio"),
 )
 # Ask every time, transfer only what changed: a new version is seen at once without a build step.
 _REVALIDATE = "no-cache"

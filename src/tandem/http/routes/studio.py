@@ -13,14 +13,19 @@ from starlette.responses import Response
 from tandem.content.briefs import make_brief, make_captions
 from tandem.content.checking import check_text
 from tandem.content.video import check_video
+from tandem.content.writing import reworded
 from tandem.contracts.brief import Brief, Caption, TextReport
-from tandem.contracts.errors import NotFound
+from tandem.contracts.errors import Forbidden, NotFound
+from tandem.contracts.parties import PartyId
 from tandem.contracts.product import Product, ProductId
+from tandem.contracts.studio import StudioHome, Worked
 from tandem.contracts.video import VideoReport
-from tandem.governance.access import Permission
+from tandem.governance.access import Permission, Principal, Role
 from tandem.http.problems import documented
 from tandem.http.schemas import Message
-from tandem.http.serving import Serving, StrictRoute, json_response, needs, of
+from tandem.http.services import offered
+from tandem.http.serving import Serving, StrictRoute, json_response, needs, of, principal
+from tandem.http.shop import StudioOffice
 
 router = APIRouter(
     prefix="/v1/studio",
@@ -28,9 +33,11 @@ router = APIRouter(
     tags=["studio"],
     dependencies=[Depends(needs(Permission.OWN_REPORTS))],
 )
+Who = Annotated[Principal, Depends(principal)]
 _READING = documented(401, 403, 404, 422, 429, 503)
 _POSTING = documented(400, 401, 403, 404, 413, 422, 429, 503)
 MAX_TEXT = 20_000
+NO_WRITER = "this server has no language model: set TANDEM_WRITER_URL"
 VIDEO = "/v1/studio/video"
 
 
@@ -38,6 +45,19 @@ class ProductQuery(Message):
     """Query string: the product that a text is about."""
 
     product_id: ProductId = Field(examples=["SP-1"])
+
+
+class BriefQuery(ProductQuery):
+    rewrite: bool = Field(
+        default=False,
+        description="Have the server's language model reword it; 404 where it has none",
+    )
+
+
+class CreatorQuery(Message):
+    """Query string: whose studio. A creator's key opens that creator's."""
+
+    creator: PartyId = Field(examples=["mia"])
 
 
 class CheckBody(Message):
@@ -61,15 +81,56 @@ def _product(serving: Serving, product_id: str) -> Product:
     return product
 
 
-@router.get("/brief", response_model=Brief, responses=_READING)
-async def brief(request: Request, query: Annotated[ProductQuery, Query()]) -> Response:
-    """A brief for one video, made of the listing's facts and of what shoppers type."""
+def _own(who: Principal, creator: str) -> None:
+    """Forbidden unless it is the creator's own key, or the shop's own team's."""
+    if not who.may(Permission.INSIGHT) and not who.owns(Role.CREATOR, creator):
+        raise Forbidden("this key is of another tenant", remedy="ask for your own studio")
+
+
+def _office(serving: Serving) -> StudioOffice:
+    return offered(serving.services.studio, "this server keeps no creators")
+
+
+@router.get("/home", response_model=StudioHome, responses=_READING)
+async def home(request: Request, query: Annotated[CreatorQuery, Query()], who: Who) -> Response:
+    """Products that fit a creator with expected earnings, and what is searched for and rarely
+    shown within the creator's topics."""
+    _own(who, query.creator)
     serving = of(request)
-    made, _ = await serving.run(
-        serving.search,
-        lambda: make_brief(_product(serving, query.product_id), serving.services.asked),
+    found, _ = await serving.run(
+        serving.slow, lambda: _office(serving).home(query.creator, actor=who.actor)
     )
-    return json_response(made)
+    return json_response(found)
+
+
+@router.get("/worked", response_model=Worked, responses=_READING)
+async def worked(request: Request, query: Annotated[CreatorQuery, Query()], who: Who) -> Response:
+    """What worked after posting: hook, hold, retention and sales beside one's own past and similar
+    creators. Figures are of at least 50 views, and of others only over five creators and more."""
+    _own(who, query.creator)
+    serving = of(request)
+    found, _ = await serving.run(serving.slow, lambda: _office(serving).worked(query.creator))
+    return json_response(found)
+
+
+@router.get("/brief", response_model=Brief, responses=_READING)
+async def brief(request: Request, query: Annotated[BriefQuery, Query()]) -> Response:
+    """A brief for one video, made of the listing's facts and of what shoppers type.
+
+    Reworded by a language model, a sentence is taken only if the listing bears out its claims.
+    """
+    serving = of(request)
+
+    def work() -> Brief:
+        product = _product(serving, query.product_id)
+        made = make_brief(product, serving.services.asked)
+        if not query.rewrite:
+            return made
+        return reworded(made, product, offered(serving.services.writer, NO_WRITER))
+
+    lane = serving.slow if query.rewrite else serving.search
+    found, _ = await serving.run(lane, work)
+    return json_response(found)
 
 
 @router.get("/captions", response_model=CaptionList, responses=_READING)
