@@ -385,8 +385,11 @@ def _verdict(best: Point, naive: Point, full: Point) -> str:
     )
 
 
+_SHORT = {"naive-pairwise": "naive pairs", "pairwise": "pairs", FULL_PAIRWISE: "judged pairs"}
+
+
 def _bar(p: Point, strong: bool) -> Bar:
-    return Bar(p.method, p.mean, p.low, p.high, strong)
+    return Bar(_SHORT.get(p.method, p.method), p.mean, p.low, p.high, strong)
 
 
 def _row(p: Point) -> tuple[str, ...]:
