@@ -25,6 +25,7 @@ from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout, Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
+from small_matching import SmallMatching
 from small_seller import SmallSeller
 from small_shop import SmallShop
 
@@ -48,6 +49,7 @@ class House:
         )
         self.services = Services(
             seller=SmallSeller(),
+            matching=SmallMatching(),
             collaborations=Collaborations(self.desk, OrderNames(self.layout)),
         )
 
@@ -128,6 +130,10 @@ def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House)
     page.until(lambda: "Content due" in page.text(".deal"))
     (deal,) = house.desk.find(Party(role="merchant", id="Acme"))
     assert deal.status == "CONTENT_DUE"
+    page.until(lambda: "Mia" in page.text("#find li"))
+    page.one("#find button").click()
+    assert page.one("dialog input[name=other]").get_attribute("value") == "mia"
+    page.one("dialog .quiet").click()
     page.one("#begin").click()
     page.one("dialog input[name=other]").send_keys("noa")
     page.one("dialog input[name=products]").send_keys("P001, P002")

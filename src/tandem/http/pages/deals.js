@@ -55,7 +55,7 @@ async function name(ids) {
   }));
 }
 
-// `me` has role, tenant and key.
+// `me` has role, tenant and key. Returns how to begin a new one.
 export function inbox(root, me) {
   const list = h("div", { class: "stack" });
   const money = h("div", { class: "cards" });
@@ -90,23 +90,25 @@ export function inbox(root, me) {
       me.role === "merchant" ? "Invite a creator with your product and a commission." : "Apply to a merchant for a product that fits you.")]));
   }
 
-  function starter() {
-    const merchant = me.role === "merchant";
+  const merchant = me.role === "merchant";
+
+  // Ask the other side; `known` fills the form in.
+  async function begin(known = {}) {
     const fields = [
-      { name: "other", label: merchant ? "Creator" : "Merchant", maxlength: 200 },
-      { name: "products", label: "Product ids, with commas between", maxlength: 1000 },
-      { name: "rate", label: "Commission, percent of sales", type: "number", min: 0, max: 100, step: 0.5, value: 15 },
+      { name: "other", label: merchant ? "Creator" : "Merchant", maxlength: 200, value: known.other || "" },
+      { name: "products", label: "Product ids, with commas between", maxlength: 1000, value: known.products || "" },
+      { name: "rate", label: "Commission, percent of sales", type: "number", min: 0, max: 100, step: 0.5, value: known.rate ?? 15 },
       { name: "sample", label: "With a free sample", type: "checkbox" },
     ];
     const send = (v) => call("POST", "/v1/collaborations", { key: me.key, body: {
       action: merchant ? "invite" : "apply", [merchant ? "creator_id" : "merchant_id"]: v.other,
       product_ids: v.products.split(",").map((p) => p.trim()).filter(Boolean), commission_rate: Math.round(Number(v.rate) * 100), terms: { sample: v.sample },
     } });
-    return h("button", { type: "button", class: "primary small", id: "begin", onclick: async () => {
-      const made = await ask(merchant ? "Invite a creator" : "Apply to a merchant", merchant ? "They have a week to answer; the commission is theirs on every order that their content brings." : "They have a week to answer.", fields, merchant ? "Send invitation" : "Send application", send);
-      if (made) { shown = "running"; load(); }
-    } }, merchant ? "Invite a creator" : "Apply to a merchant");
+    const made = await ask(merchant ? "Invite a creator" : "Apply to a merchant", merchant ? "They have a week to answer; the commission is theirs on every order that their content brings." : "They have a week to answer.", fields, merchant ? "Send invitation" : "Send application", send);
+    if (made) { shown = "running"; load(); }
   }
+
+  const starter = () => h("button", { type: "button", class: "primary small", id: "begin", onclick: () => begin() }, merchant ? "Invite a creator" : "Apply to a merchant");
 
   function deal(c) {
     const other = me.role === "merchant" ? c.creator_id : me.role === "creator" ? c.merchant_id : `${c.merchant_id} and ${c.creator_id}`;
@@ -176,6 +178,7 @@ export function inbox(root, me) {
   }
 
   load();
+  return begin;
 }
 
 function earnings({ balances, settlements }, me) {

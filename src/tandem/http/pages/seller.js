@@ -262,9 +262,28 @@ function shelf(s, currency, images) {
 
 // --- Creators ---------------------------------------------------------------------------------------
 
-async function deals() {
+function deals() {
   if (me.role !== "merchant") return $("deals").replaceChildren(empty("A merchant’s own inbox", "Invitations and deadlines are between a merchant and a creator: a merchant’s key opens them."));
-  inbox($("deals"), me);
+  const begin = inbox($("deals"), me);
+  $("find-panel").hidden = false;
+  fill($("find"), async () => {
+    const found = await call("GET", `/v1/match/creators?${new URLSearchParams({ merchant, k: 12 })}`, me);
+    if (!found.matches.length) return h("p", {}, "Nobody is known who suits your products.");
+    return [found.simulated ? h("p", { class: "label ask" }, "Simulated creators") : null, h("ul", { class: "items" }, found.matches.map((m) => suiting(m, begin)))];
+  });
+}
+
+const counted = (range) => (range === null ? null : range.minimum === range.maximum ? known(range.minimum) : `${known(range.minimum)} – ${range.maximum === null ? "more" : known(range.maximum)}`);
+
+function suiting(m, begin) {
+  const c = m.creator;
+  const gmv = m.one_piece.gmv;
+  const brings = gmv ? `${asMoney(gmv.low, m.one_piece.currency, 0)} – ${asMoney(gmv.high, m.one_piece.currency, 0)}` : "–";
+  const facts = [c.follower_count && `${counted(c.follower_count)} followers`, c.post_rate !== null && `${percent(c.post_rate, 0)} of samples led to content`, m.new && "new: nothing is measured yet"].filter(Boolean);
+  const button = h("button", { type: "button", class: "secondary", onclick: () => begin({ other: c.id, products: m.product_id, rate: c.commission_rate === null ? 15 : c.commission_rate / 100 }) }, "Invite");
+  button.setAttribute("aria-label", `Invite ${c.handle}`);
+  return h("li", { class: "suits" }, h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, c.handle), h("span", { class: "muted" }, facts.length ? ` – ${facts.join(", ")}` : "")), button),
+    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` a video, best with ${m.product_id}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
 }
 
 // --- Begin ------------------------------------------------------------------------------------------

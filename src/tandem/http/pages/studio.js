@@ -74,22 +74,35 @@ const label = (simulated) => (simulated ? h("p", { class: "label ask" }, "Simula
 
 function home() {
   return fill($("home"), async () => {
-    const found = await call("GET", `/v1/studio/home?${new URLSearchParams({ creator })}`, me);
+    const [found, matched] = await Promise.all([
+      call("GET", `/v1/studio/home?${new URLSearchParams({ creator })}`, me),
+      // A shop without a trained matcher proposes by the creator's own history.
+      call("GET", `/v1/match/products?${new URLSearchParams({ creator_id: creator, k: 12 })}`, me).catch(() => null)]);
+    const fits = matched?.matches.length ? matched.matches.map(matching) : found.products.map(own);
     return [label(found.simulated),
       h("h2", { class: "section-head" }, "Products that fit you ", h("small", {}, found.topics.length ? `You show ${found.topics.join(", ")}` : "")),
-      found.products.length ? h("ul", { class: "fits" }, found.products.map(fit)) : empty("No products yet", "Products of your topics show up here once you have posted about some."),
+      fits.length ? h("ul", { class: "fits" }, fits.map(fit)) : empty("No products yet", "Products of your topics show up here once you have posted about some."),
       h("section", { class: "panel", "aria-labelledby": "gaps-head" }, h("h2", { id: "gaps-head" }, "Often searched, rarely shown"),
         h("p", { class: "muted" }, "What shoppers type within your topics, and how many videos there are for it."),
         found.gaps.length ? h("ul", { class: "gaps" }, found.gaps.map(gap)) : h("p", {}, "Nothing was asked by enough people yet."))];
   }, waiting(6));
 }
 
-function fit(p) {
+// One shape for what a learned matcher expects and for what the creator's own history says.
+function own(p) {
   const e = p.earnings;
+  return { ...p, currency: e?.currency, range: e, says: e && `a video at ${e.commission_rate / 100}%: the middle 60% of ${many(e.pieces, "piece")} ${e.own ? "of yours" : "by similar creators, at your reach"}` };
+}
+
+function matching(m) {
+  const c = m.commission;
+  return { ...m, category: [], currency: m.one_piece.currency, range: c, says: c && `a video at ${m.commission_rate / 100}%, 8 times of 10; ${asMoney(c.expected, m.one_piece.currency)} on average` };
+}
+
+function fit(p) {
   return h("li", { class: "fit", data: { id: p.product_id } }, art({ ...p, id: p.product_id, images: [], brand: null }), h("div", {},
     h("h3", { dir: "auto" }, p.title),
-    e ? h("p", { class: "earn" }, `${asMoney(e.low, e.currency, 0)} – ${asMoney(e.high, e.currency, 0)}`,
-      h("small", {}, `a video at ${e.commission_rate / 100}%: the middle 60% of ${many(e.pieces, "piece")} ${e.own ? "of yours" : "by similar creators, at your reach"}`))
+    p.range ? h("p", { class: "earn" }, `${asMoney(p.range.low, p.currency, 0)} – ${asMoney(p.range.high, p.currency, 0)}`, h("small", {}, p.says))
       : h("p", { class: "earn" }, "–", h("small", {}, "too little is known to say what it brings")),
     h("ul", {}, p.reasons.map((r) => h("li", {}, r))),
     h("button", { type: "button", class: "primary small", onclick: () => brief(p.product_id) }, "Make a brief")));
