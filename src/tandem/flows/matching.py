@@ -35,7 +35,7 @@ from tandem.storage.parties import read_creators
 
 MOST = 100
 MOST_PRODUCTS = 200
-"""Products of a brand that creators are looked for; the dearest first beyond that."""
+"""Products of a brand that creators are looked for; of more, so many evenly over the prices."""
 _FOR_BRAND = 50  # creators looked at for each product of a brand
 _OF_BRAND = 3  # products that a brand's match names
 
@@ -111,7 +111,9 @@ class MatchOffice:
                 f"no products of '{merchant}'", remedy="name a merchant of the catalogue"
             )
         price = np.nan_to_num(now.matcher.products.price[numbers])
-        asked = np.array(numbers)[np.argsort(-price, kind="stable")][:MOST_PRODUCTS]
+        by_price = np.array(numbers)[np.argsort(price, kind="stable")]
+        some = np.linspace(0, len(by_price) - 1, min(MOST_PRODUCTS, len(by_price)))
+        asked = by_price[some.round().astype(np.int64)]
         consent, barred = self._barred(now)
         parts = [now.matcher.creators_for(int(p), _FOR_BRAND, barred=barred) for p in asked]
         creator = np.concatenate([part.creator for part in parts])

@@ -125,7 +125,12 @@ def pair_features(
     price = np.log(np.where(products.price[product] > 0, products.price[product], np.nan))
     out["price"] = price
     out["creator_price"] = creators.price[creator]
-    out["price_distance"] = np.abs(price - creators.price[creator])
+    # Of whom nobody knows what they sell at, the usual price is expected: a very dear product is no
+    # likelier to sell through a stranger.
+    known = np.isfinite(creators.price)
+    usual = float(creators.price[known].mean()) if known.any() else np.nan
+    level = np.where(known[creator], creators.price[creator], usual)
+    out["price_distance"] = np.abs(price - level)
     out["product_pieces"] = np.log1p(products.pieces[product])
     out["product_ctr"], out["product_ctor"] = products.ctr[product], products.ctor[product]
     out["rating"] = products.rating[product]
