@@ -77,6 +77,13 @@ def test_an_analyst_reads_the_findings_and_tries_a_fix(page: Page, shop: Workspa
     page.until(lambda: page.text(f"{card} .trial .label") == "Helps.", 20)
     assert "have a result" in page.text(f"{card} .trial table")
 
+    many = next(f for f in findings if len(f["queries"]) > 1)
+    card = f"[id='{many['id']}']"
+    if not page.all(f"{card}[open]"):
+        page.one(f"{card} > summary").click()
+    page.one(f"{card} .typed > summary").click()
+    assert many["queries"][0]["text"] in page.text(f"{card} .typed table")
+
     supply = next(f for f in findings if f["cause"] == "missing_product")
     page.one(f"[id='{supply['id']}'] > summary").click()
     assert not page.all(f"[id='{supply['id']}'] .primary")  # nothing to try

@@ -1,9 +1,14 @@
 """Failures against planted truth. Longer runs are in docs/insights.md."""
 
+import hashlib
+from dataclasses import replace
+
+import pyarrow as pa
 import pytest
 
+from tandem.insights.evidence import texts_of
 from tandem.insights.failures import FALSE_DISCOVERIES, MIN_CLIENTS, MIN_SEARCHES, find_failures
-from tandem.insights.findings import Finding, Findings
+from tandem.insights.findings import Finding, Findings, Group
 from tandem.insights.tables import TOLD, Tables, product_table
 from tandem.simulate.lexicon import CATEGORIES, LEXICONS
 from tandem.simulate.shoppers import SCHEMA, WAYS, Break, Shopping, simulated_shopping
@@ -92,7 +97,9 @@ def test_a_text_that_few_have_typed_is_not_told(broken):
         steps = [s["text"] for session in f.examples for s in session]
         learnt = [j["query"] for j in f.fix.payload.get("judgments", [])]
         ruled = [r["query"] for r in f.fix.payload.get("rules", []) if "query" in r]
-        assert {*steps, *learnt, *ruled} <= {*told, "…"}
+        listed = [q["text"] for q in f.queries]
+        assert {*steps, *learnt, *ruled, *listed} <= {*told, "…"}
+        assert sum(q["searches"] for q in f.queries) <= f.searches
 
 
 def test_the_price_of_a_failure_is_near_what_it_costs(broken):
@@ -129,3 +136,63 @@ def test_without_catalogue_and_without_events_nothing_breaks():
         tables.load(shopping.events)
         found = find_failures(tables)
     assert found.searches > 3_000
+
+
+def searches_of(texts: list[str], each: int, *, met: bool, first: int) -> list[dict]:
+    """Searches by a client each: those that are met have results, and a cart."""
+    rows = []
+    for n, text in enumerate(t for t in texts for _ in range(each)):
+        at = (first + n) * 600_000_000
+        of = {"client": f"c{first + n}", "session": f"s{first + n}", "query_id": f"q{first + n}"}
+        search = {**of, "action_name": "search", "user_query": text, "timestamp": at}
+        rows.append({**search, "total": 20 if met else 0, "object_ids": ["a"] if met else []})
+        if met:
+            seen = {**of, "object_id": "a", "position": 1}
+            for k, action in enumerate(("impression", "click", "add_to_cart"), 1):
+                if n % 2 or action != "add_to_cart":
+                    rows.append({**seen, "action_name": action, "timestamp": at + k * 1_000_000})
+    return rows
+
+
+WORDINGS = ["joggers", "sweatpants", "track pants"]
+
+
+def test_wordings_that_are_rare_alone_are_found_by_their_meaning():
+    rows = searches_of(WORDINGS, 18, met=False, first=0)
+    rows += searches_of(["shirt", "lamp", "sofa"], 150, met=True, first=1_000)
+    lists = ("masked", "object_ids", "filters")
+    filled = [
+        {
+            **dict.fromkeys(SCHEMA.names),
+            **{key: [] for key in lists},
+            "event_key": f"{n:032x}",
+            "received": row["timestamp"],
+            "traffic": "shopper",
+            "clock": "kept",
+            **row,
+        }
+        for n, row in enumerate(rows)
+    ]
+    events = pa.Table.from_pylist(filled, schema=SCHEMA)
+    with Tables(memory="500MB") as tables:
+        tables.load(events)
+        assert find_failures(tables).findings == ()  # 18 searches each are too few
+        tables.meanings(dict.fromkeys(WORDINGS, "joggers"))
+        (finding,) = find_failures(tables).findings
+        assert texts_of(tables, finding.group) == dict.fromkeys(sorted(WORDINGS), 18)
+    assert (finding.cause, finding.group.meaning) == ("missing_product", "joggers")
+    assert finding.searches == 54
+    assert finding.fix.payload["wordings"] == sorted(WORDINGS)
+    assert [q["text"] for q in finding.queries] == sorted(WORDINGS)
+    assert {q["searches"] for q in finding.queries} == {18}
+    # The id of a group that is not by meaning is what it was before there were meanings.
+    assert (
+        Finding.id.fget(replace(finding, group=Group(text="x")))
+        == "missing_product-"
+        + (
+            hashlib.sha256(
+                b'{"category": null, "device": null, "filter": null, "language": null, '
+                b'"text": "x", "words": null}'
+            ).hexdigest()[:8]
+        )
+    )

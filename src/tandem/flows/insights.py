@@ -22,6 +22,7 @@ from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import Hit, SearchRequest
 from tandem.flows.import_ import create_workspace
 from tandem.flows.index import build_index
+from tandem.flows.meanings import meanings
 from tandem.flows.search import answer
 from tandem.flows.view import View
 from tandem.flows.watch import watched
@@ -42,6 +43,7 @@ from tandem.insights.evidence import (
 from tandem.insights.failures import FALSE_DISCOVERIES, find_failures
 from tandem.insights.findings import Finding, Findings
 from tandem.insights.tables import Tables, product_table
+from tandem.retrieval.encoders import load_encoder
 from tandem.simulate.shoppers import WAYS, Break, Shop
 from tandem.storage.atomic import write_json_atomic
 from tandem.storage.catalog import CatalogWriter, read_products
@@ -271,6 +273,9 @@ def _filled(tables: Tables, layout: Layout, events: Sequence[Path], actor: str |
     if layout.catalog.live() is not None:
         products = [p for batch in read_products(layout) for p in batch]
         tables.catalogue(product_table(products))
+    encoder = load_encoder(layout.settings().encoder, layout.root)
+    if encoder is not None and (alike := meanings(tables, encoder)):
+        tables.meanings(alike)
     return tables
 
 

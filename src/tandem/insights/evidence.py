@@ -26,10 +26,13 @@ def condition(group: Group) -> str:
     said = []
     if group.words:
         said.append(f"query_id IN (SELECT query_id FROM words WHERE word = {quoted(group.words)})")
+    if group.meaning:
+        among = f"SELECT text FROM meanings WHERE meaning = {quoted(group.meaning)}"
+        said.append(f"text IN ({among})")
     for column in ("text", "category", "language", "device"):
         value = getattr(group, column)
-        # A query stands for itself; its category and language are said to name it, no more.
-        if value and (column == "text" or not group.text):
+        # Queries stand for themselves; category and language are said to name them, no more.
+        if value and (column == "text" or not (group.text or group.meaning)):
             said.append(f"{column} = {quoted(value)}")
     if group.filter:
         said.append(f"list_contains(filters, {quoted(group.filter)})")

@@ -58,6 +58,7 @@ _FLOOR = 0.02  # a symptom's base rate is taken for no less
 _HELPED, _HELPED_ALONE = 0.6, 0.85
 _CLICKS = 150  # clicks that an order is judged by, at least
 _EXAMPLES = 3
+_QUERIES = 20
 _MOSTLY = 0.75  # share of a known word's searches with the symptom that make the word the reason
 _ALONE = 0.95  # share of a word's searches with one text, from which that text is meant
 
@@ -355,11 +356,13 @@ class _Search:
         for row in self._words_with("zero", unknown=False):
             self._word(row, "zero")
         self._whole_queries("zero")
+        self._meanings("zero")
 
     def _few_results(self) -> None:
         for row in self._words_with("few", unknown=False):
             self._word(row, "few")
         self._whole_queries("few")
+        self._meanings("few")
 
     def _whole_queries(self, symptom: str) -> None:
         """Queries that have the symptom though each of their words alone has not."""
@@ -387,6 +390,78 @@ class _Search:
                    AND k >= {AFFECTED if unknown else _MOSTLY} * n
                 ORDER BY k DESC, word"""
         )
+
+    def _meanings(self, symptom: str) -> None:
+        """Queries that mean the same and have the symptom, each too rare to be seen alone. Needs
+        `Tables.meanings`."""
+        if not self.tables.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meanings'"):
+            return
+        rows = self.tables.rows(
+            f"""SELECT meaning, count(*) AS n, count(*) FILTER ({symptom}) AS k,
+                       count(DISTINCT client) AS clients, count(DISTINCT text) AS texts
+                FROM open JOIN meanings USING (text) WHERE len(filters) = 0 GROUP BY meaning
+                HAVING n >= {MIN_SEARCHES} AND clients >= {MIN_CLIENTS} AND texts > 1
+                   AND k >= {_MOSTLY} * n
+                ORDER BY k DESC, meaning"""
+        )
+        for row in rows:
+            meaning = row["meaning"]
+            where = (
+                "len(filters) = 0 AND text IN (SELECT text FROM meanings"
+                f" WHERE meaning = {quoted(meaning)})"
+            )
+            texts = [
+                r["text"]
+                for r in self.tables.rows(
+                    f"SELECT text FROM open JOIN told USING (text) WHERE {where}"
+                    " GROUP BY text ORDER BY count(*) DESC, text"
+                )
+            ]
+            also = f"'{meaning}' and what means the same"
+            often = (
+                f"{row['k'] / row['n']:.0%} of these searches, in {row['texts']} wordings, have "
+            )
+            often += "no result" if symptom == "zero" else f"fewer than {FEW} results"
+            meant = self._tried_instead(where, symptom)
+            cause: Cause = "missing_product"
+            fix = Fix(
+                "supply_gap",
+                f"Shoppers look for {also}, and the shop has none: find a supplier",
+                {"wanted": meaning, "wordings": texts, "searches": row["k"]},
+            )
+            title = f"{also} are wanted and not to be had"
+            why = f"{often}, and nothing else that shoppers try helps."
+            if meant is not None:
+                cause = "vocabulary_gap" if symptom == "zero" else "missing_synonym"
+                words = ", ".join([*texts, meant.meant])
+                fix = Fix(
+                    "synonym",
+                    f"Let {also} also find '{meant.meant}'",
+                    {"rule": words, "phrase": meaning, "meant": meant.meant},
+                )
+                title = f"{also} are not understood as '{meant.meant}'"
+                why = (
+                    f"{often}; {meant.share:.0%} of those who try again write '{meant.meant}', "
+                    f"and {meant.helped:.0%} of them find something."
+                )
+            group = Group(meaning=meaning, language=self._language(where))
+            self._compare(cause, group, where, symptom, row["k"], row["n"], title, why, fix)
+
+    def _tried_instead(self, where: str, symptom: str) -> _Tried | None:
+        """The text that shoppers type next and find more with, where one stands out and helps."""
+        rows = self.tables.rows(
+            f"""SELECT next_text, count(*) AS n, count(*) FILTER (recovered) AS helped,
+                       sum(count(*)) OVER () AS total
+                FROM open WHERE {where} AND {symptom} AND next_text IS NOT NULL
+                  AND next_results > results AND next_text IN (FROM told)
+                GROUP BY next_text ORDER BY helped DESC, next_text LIMIT 1"""
+        )
+        if not rows:
+            return None
+        (r,) = rows
+        if r["n"] < 5 or r["n"] < 0.3 * r["total"] or r["helped"] < _HELPED * self.rate * r["n"]:
+            return None
+        return _Tried("", r["next_text"], r["n"] / r["total"], r["helped"] / r["n"])
 
     def _word(self, row: dict[str, Any], symptom: str, unknown: bool = False) -> None:
         word = row["word"]
@@ -845,6 +920,21 @@ class _Search:
             self._lost(where),
             fix,
             self._sessions(where),
+            self._queries(where),
+        )
+
+    def _queries(self, where: str) -> tuple[dict[str, Any], ...]:
+        """What was typed, the most frequent first; texts that few have typed are one line."""
+        return tuple(
+            self.tables.rows(
+                f"""SELECT coalesce(told.text, '…') AS text, count(*) AS searches,
+                           median(results) AS results, avg((clicks > 0)::INT) AS clicked,
+                           avg((carts > 0)::INT) AS carted
+                    FROM (SELECT * FROM open WHERE {where}) AS asked
+                    LEFT JOIN told ON told.text = asked.text
+                    GROUP BY told.text
+                    ORDER BY told.text IS NULL, searches DESC, told.text LIMIT {_QUERIES}"""
+            )
         )
 
     def _sessions(self, where: str) -> tuple[tuple[dict[str, Any], ...], ...]:

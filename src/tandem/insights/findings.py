@@ -14,10 +14,12 @@ FixKind = Literal["synonym", "rule", "retraining_example", "attribute", "supply_
 
 @dataclass(frozen=True)
 class Group:
-    """Whose searches: the conditions that are stated all hold. `words`: a word of the query."""
+    """Whose searches: the conditions that are stated all hold. `words`: a word of the query.
+    `meaning`: the most frequent text of those that mean the same."""
 
     words: str | None = None
     text: str | None = None
+    meaning: str | None = None
     category: str | None = None
     language: str | None = None
     device: str | None = None
@@ -27,6 +29,7 @@ class Group:
         said = [
             f"'{self.text}'" if self.text else "",
             f"with the word '{self.words}'" if self.words else "",
+            f"that mean '{self.meaning}'" if self.meaning else "",
             f"for {self.category}" if self.category else "",
             f"with a filter on {self.filter}" if self.filter else "",
             f"in the language {self.language}" if self.language else "",
@@ -64,7 +67,8 @@ class Finding:
     symptom. success, expected: P(something is put into the cart) per need of the group, and what
     like needs reach. p_value: one-sided; q_value: after Benjamini-Hochberg over all tests made.
     lost_sales: over the period of the events, major units of the currency of the sales; None where
-    no sales are known. examples: sessions, each a list of searches in order.
+    no sales are known. examples: sessions, each a list of searches in order. queries: what the
+    group typed, the most frequent first, with how often and what came of it.
     """
 
     cause: Cause
@@ -81,11 +85,13 @@ class Finding:
     lost_sales: Interval | None
     fix: Fix
     examples: tuple[tuple[dict[str, Any], ...], ...]
+    queries: tuple[dict[str, Any], ...] = ()
 
     @property
     def id(self) -> str:
         """The same for the same cause and group, whenever it is found."""
-        stated = json.dumps(asdict(self.group), sort_keys=True, ensure_ascii=False)
+        group = {k: v for k, v in asdict(self.group).items() if k != "meaning" or v is not None}
+        stated = json.dumps(group, sort_keys=True, ensure_ascii=False)
         return f"{self.cause}-{hashlib.sha256(stated.encode()).hexdigest()[:8]}"
 
     def to_json(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ Events of bots and staff (`traffic` other than `shopper`) are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -109,6 +109,13 @@ class Tables:
         self.db.register("products_given", products)
         self.db.execute("CREATE OR REPLACE TABLE products AS SELECT * FROM products_given")
         self.db.unregister("products_given")
+
+    def meanings(self, of: Mapping[str, str]) -> None:
+        """Take in which texts mean the same: by text, the text that stands for all of them."""
+        given = pa.table({"text": list(of), "meaning": list(of.values())})
+        self.db.register("meanings_given", given)
+        self.db.execute("CREATE OR REPLACE TABLE meanings AS SELECT * FROM meanings_given")
+        self.db.unregister("meanings_given")
 
     def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Rows of a query as dicts; parameters are named `$name`."""

@@ -115,7 +115,8 @@ function finding(f) {
         h("div", { class: "needs" },
           h("span", {}, "These searches"), bar(f.success.estimate, "got"), h("span", {}, `${percent(f.success.estimate)} (${percent(f.success.low)} to ${percent(f.success.high)})`),
           h("span", {}, "Searches like them"), bar(f.expected, ""), h("span", {}, percent(f.expected)))),
-      h("div", {}, h("h4", {}, "For example"), h("div", { class: "visits" }, f.examples.map(visit))),
+      f.queries && f.queries.length > 1 ? typed(f) : null,
+      h("div", {}, h("h4", {}, "Visits, for example"), h("div", { class: "visits" }, f.examples.map(visit))),
       h("div", {},
         h("h4", {}, "What may help"),
         h("span", { class: "label ok" }, FIXES[f.fix.kind]), " ", h("span", { dir: "auto" }, `${f.fix.summary}.`),
@@ -136,6 +137,16 @@ function bar(share, tone) {
   const node = h("i", { class: tone, "aria-hidden": "true" });
   node.style.setProperty("--share", share ?? 0);
   return node;
+}
+
+function typed(f) {
+  return h("details", { class: "typed" },
+    h("summary", {}, `What was typed: ${f.queries.length === 20 ? "the 20 most frequent" : `${f.queries.length} queries`}`),
+    h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "What was typed" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["query", "searches", "results", "clicked", "into the cart"].map((c) => h("th", { scope: "col" }, c)))),
+      h("tbody", {}, f.queries.map((q) => h("tr", {},
+        h("td", { dir: "auto" }, q.text === "…" ? "… (others, each typed by few)" : q.text), h("td", {}, count(q.searches)),
+        h("td", {}, q.results === null ? "–" : count(Math.round(q.results))), h("td", {}, percent(q.clicked)), h("td", {}, percent(q.carted))))))));
 }
 
 function visit(steps) {
