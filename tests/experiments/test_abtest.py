@@ -293,3 +293,42 @@ def test_a_bad_file_says_what_is_wrong(tmp_path, text, says):
     with pytest.raises(InvalidInput) as error:
         analyse_file(file)
     assert says in str(error.value)
+
+
+def test_what_was_assigned_by_cluster_is_analysed_by_cluster(tmp_path):
+    """Simulated: 40 merchants, buyers of one alike; counting buyers makes up evidence."""
+    rng = np.random.default_rng(0)
+    lines = ["unit,merchant,variant,orders"]
+    for m in range(40):
+        level = rng.gamma(2, 1)
+        for i in range(30):
+            lines.append(f"u{m}-{i},m{m},{'ab'[m % 2]},{rng.poisson(level)}")
+    file = tmp_path / "ab.csv"
+    file.write_text("\n".join(lines) + "\n")
+    naive = analyse_file(file, control="a").effects["orders"]
+    found = analyse_file(file, control="a", cluster="merchant").effects["orders"]
+    assert found.difference == pytest.approx(naive.difference)
+    assert found.high - found.low > 3 * (naive.high - naive.low)
+    assert found.n_control == 20
+    file.write_text("unit,merchant,variant,orders\n1,m,a,1\n2,m,b,1\n")
+    with pytest.raises(InvalidInput, match="two variants"):
+        analyse_file(file, control="a", cluster="merchant")
+
+
+def test_segments_are_shrunk_and_tested_together():
+    rng = np.random.default_rng(1)
+    n = 8_000
+    treated, part = rng.random(n) < 0.5, rng.integers(0, 5, n)
+    found = analyse(
+        np.where(treated, "treatment", "control"),
+        {"y": rng.normal(size=n) + 0.2 * treated},
+        [Metric("y", "y")],
+        control="control",
+        treatment="treatment",
+        segments={"country": np.array(list("ABCDE"))[part]},
+    )
+    h = found.heterogeneity["country"]
+    assert h.q_p > 0.01, "all parts have the same effect"
+    plain = [s.effect.difference for s in found.segments]
+    assert np.ptp(h.shrunk) < np.ptp(plain)
+    assert set(found.to_json()["heterogeneity"]["country"]["shrunk"]) == set("ABCDE")

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem.contracts.errors import InvalidInput
-from tandem.experiments.measures import EXAMPLES, FAMILIES, Measure, depth, parse_measures, score
+from tandem.experiments.measures import (
+    EXAMPLES,
+    FAMILIES,
+    GAINS,
+    Measure,
+    depth,
+    parse_measures,
+    score,
+)
 
 JUDGED = {"q": {"a": 3, "b": 2, "c": 1, "d": 0}}
 RANKED = {"q": ["b", "x", "a", "d"]}
@@ -172,3 +180,38 @@ def test_repeats_count_once_and_none_is_an_error() -> None:
     assert [m.name for m in parse_measures(["RR", "P@1", "RR"])] == ["RR", "P@1"]
     with pytest.raises(InvalidInput):
         parse_measures([])
+
+
+def test_every_measure_is_that_of_ir_measures() -> None:
+    """trec_eval and gdeval through ir_measures; gdeval prints five decimals."""
+    import ir_measures
+
+    rng = np.random.default_rng(5)
+    products = [f"p{i}" for i in range(80)]
+    judged = {
+        str(i): {str(p): int(rng.integers(0, 4)) for p in rng.choice(products, 25, False)}
+        for i in range(40)
+    }
+    ranked = {q: [str(p) for p in rng.permutation(products)[: 5 + i]] for i, q in enumerate(judged)}
+    run = {q: {p: float(-i) for i, p in enumerate(r)} for q, r in ranked.items()}
+    gains = dict(GAINS["exponential"])
+    theirs = {
+        "nDCG": ir_measures.nDCG(gains=gains),
+        "nDCG@7": ir_measures.nDCG(gains=gains) @ 7,
+        "RR(rel=3)": ir_measures.RR(rel=3),
+        "P(rel=2)@5": ir_measures.P(rel=2) @ 5,
+        "R(rel=2)@9": ir_measures.R(rel=2) @ 9,
+        "AP(rel=2)": ir_measures.AP(rel=2),
+        "AP@6": ir_measures.AP @ 6,
+        "Success(rel=3)@2": ir_measures.Success(rel=3) @ 2,
+        "Rprec(rel=2)": ir_measures.Rprec(rel=2),
+        "ERR@10": ir_measures.ERR @ 10,
+        "Judged@10": ir_measures.Judged @ 10,
+    }
+    found = score(ranked, judged, parse_measures(theirs))
+    rows = {q: i for i, q in enumerate(judged)}
+    for column, measure in enumerate(theirs.values()):
+        values = {r.query_id: r.value for r in ir_measures.iter_calc([measure], judged, run)}
+        values.pop("amean", None)  # gdeval adds a row of means
+        ours = {q: found[i, column] for q, i in rows.items()}
+        assert ours == pytest.approx(values, abs=6e-6), measure

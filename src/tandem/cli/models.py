@@ -316,6 +316,8 @@ def trace(
     if served.explored:
         out.print(f"  explored: the first places were drawn by {served.explored.method}")
     rules = served.policy or "none"
+    if found.rules:
+        rules += f" {found.rules.generation}"
     out.print(f"  rules {rules}{'' if found.rules_unchanged else ' (changed since)'}")
     for place, product in enumerate(served.products, start=1):
         out.print(f"  {place:>3}  {product}", highlight=False, markup=False)

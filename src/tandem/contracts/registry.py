@@ -11,6 +11,21 @@ from tandem.contracts.experiment import OnlineExperiment, ShadowStanding
 from tandem.contracts.search import Frozen
 
 Stage = Literal["candidate", "shadow", "canary", "live", "retired"]
+ArtefactKind = Literal[
+    "models",
+    "index",
+    "recommenders",
+    "catalog",
+    "encoders",
+    "cross-encoders",
+    "matchers",
+    "configurations",
+    "merchants",
+    "creators",
+    "content",
+    "rules",
+]
+"""What is kept in generations. `rules`: the shop's merchandising rules with its synonyms."""
 GateName = Literal["quality", "latency", "exposure", "privacy"]
 
 
@@ -28,7 +43,7 @@ class Decision(Frozen):
 
     instead_of: the generation that was live before. overridden: gates that did not pass and were
     overruled by name. gates: empty where none were asked, as when training goes live at once.
-    share: of requests that a shadow, or of people that a canary gets.
+    share: of requests that a shadow, or of people that a canary gets. kind: of artefact.
     """
 
     number: int = Field(ge=1)
@@ -41,6 +56,7 @@ class Decision(Frozen):
     gates: tuple[Gate, ...] = ()
     overridden: tuple[GateName, ...] = ()
     share: float | None = None
+    kind: ArtefactKind = "models"
 
 
 class RegisteredModel(Frozen):
@@ -59,6 +75,16 @@ class RegisteredModel(Frozen):
     shadowed: ShadowStanding | None = Field(
         default=None, description="What running as a shadow has shown"
     )
+
+
+class Artefact(Frozen):
+    """One generation of any kind with its stage and lineage (its manifest)."""
+
+    kind: ArtefactKind
+    generation: str
+    stage: Stage
+    lineage: dict[str, Any]
+    decisions: tuple[Decision, ...] = ()
 
 
 class Explored(Frozen):
@@ -107,6 +133,9 @@ class Trace(Frozen):
     served: Served
     index: dict[str, Any] | None
     model: RegisteredModel | None
+    rules: Artefact | None = Field(
+        default=None, description="The kept generation of the rules that were in force"
+    )
     rules_unchanged: bool = Field(description="Whether the rules in force then are those of now")
     experiments: tuple[OnlineExperiment, ...] = Field(
         default=(), description="The experiments that had an effect on the answer"

@@ -1,4 +1,8 @@
-"""Measures by the names of trec_eval and ir_measures, computed by those kept libraries.
+"""Measures by the names of trec_eval and ir_measures.
+
+Whole query sets are measured as arrays: relevance by query and place. The tests hold every measure
+against ir_measures, which computes them by trec_eval and gdeval; `docs/benchmarks.md` has how fast
+each is.
 
 A name is `FAMILY[(PARAMETER)][@CUTOFF]`, for example `nDCG@10`, `RR`, `R(rel=2)@100` or
 `nDCG(gains=esci)@10`. Every value lies in [0, 1], and more is better.
@@ -9,31 +13,31 @@ What a name leaves open is settled here, once:
   another is named: `linear` (trec_eval's own default) or `esci` (the gains 1, .1, .01 and 0 of the
   Amazon Shopping Queries challenge, arXiv:2206.06588).
 - Binary measures count relevance >= 1 as relevant unless `rel=` says otherwise.
-- trec_eval breaks ties of equal scores by document id, descending, which measures an order that no
-  shopper saw. Rankings are therefore handed over with strictly decreasing stand-in scores, so that
-  exactly the order of the run is measured.
+- The order of the run decides. trec_eval breaks ties of equal scores by document id, descending,
+  which measures an order that no shopper saw.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.contracts.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from ir_measures.measures import Measure as LibraryMeasure
-
 Values = NDArray[np.float64]
 Rankings = Mapping[str, Sequence[str]]
 
 MAX_RELEVANCE = 3
+
+_UNJUDGED, _EMPTY = -1, -2
+_BLOCK = 1_024  # queries at once: bounds memory at some 20 MB per 1,000 places
 
 # Integers, because trec_eval's judgments are integers. nDCG does not change when every gain is
 # multiplied by the same number, so 100 : 10 : 1 is 1 : .1 : .01.
@@ -203,34 +207,6 @@ class Measure:
             raise _invalid(name, f"rel={value} is not on the scale", "use rel=1, rel=2 or rel=3")
         return cls(name, match["family"], cutoff, relevance=int(value))
 
-    def _library(self) -> LibraryMeasure:
-        """This measure as ir_measures spells it, for a ranking cut by `_cut_here`."""
-        import ir_measures
-
-        measure: Any = getattr(ir_measures, self.family)
-        if self.gains is not None:
-            # Always explicit: beside an nDCG with gains, the library computes one without gains on
-            # the mapped judgments of the other.
-            measure = measure(gains=dict(GAINS[self.gains]))
-        elif FAMILIES[self.family].parameter == "rel":
-            measure = measure(rel=self.relevance)
-        if self.cutoff is not None and self.family != "RR":
-            measure = measure @ self.cutoff
-        return measure  # type: ignore[no-any-return]
-
-    @property
-    def _provider(self) -> str:
-        return {"ERR": "gdeval", "Judged": "judged"}.get(self.family, "pytrec_eval")
-
-    @property
-    def _cut_here(self) -> int | None:
-        """Depth at which the ranking itself is cut before it is handed over.
-
-        Needed for RR@k, which is RR of the list cut at k (`trec_eval -M k`); elsewhere it only
-        spares work. None where trec_eval applies several cutoffs in one pass.
-        """
-        return self.cutoff if self.family in {"RR", "ERR", "Judged"} else None
-
 
 def parse_measures(names: Iterable[str]) -> tuple[Measure, ...]:
     """Read measure names, in order, without repeats. At least one is needed."""
@@ -259,67 +235,159 @@ def score(
     NaN where a query has no product that the measure would count as relevant: no ranking could
     score more than another there, so the query says nothing about this measure.
     """
-    import ir_measures
-
-    keys = {query: str(i) for i, query in enumerate(relevances)}  # any text is safe as a key
-    columns = {m: j for j, m in enumerate(measures)}
-    values = np.zeros((len(keys), len(measures)))
-    best = np.array([max(r.values(), default=0) for r in relevances.values()])
-    for measure, j in columns.items():
-        values[best < measure.relevance, j] = np.nan
-    measurable = [query for query, top in zip(keys, best, strict=True) if top > 0]
-    groups: dict[tuple[str, int | None], list[Measure]] = {}
-    for measure in measures:
-        groups.setdefault((measure._provider, measure._cut_here), []).append(measure)
-    for (provider_name, cut), group in groups.items():
-        deepest = cut if cut is not None else _deepest(group)
-        qrels: dict[str, dict[str, int]] = {keys[q]: dict(relevances[q]) for q in measurable}
-        run = {
-            keys[q]: _falling(rankings[q][:deepest]) for q in measurable if len(rankings.get(q, ()))
-        }
-        if provider_name == "gdeval":
-            qrels, run = _numbered(qrels, run)
-        provider = getattr(ir_measures, provider_name)
-        if not provider.is_available():
-            raise _invalid(
-                group[0].name, "cannot be computed here", provider.install_instructions() or ""
-            )
-        library: dict[LibraryMeasure, list[int]] = {}
-        for m in group:  # two names may mean the same measure
-            library.setdefault(m._library(), []).append(columns[m])
-        for result in provider.iter_calc(list(library), qrels, run):
-            if result.query_id.isdigit():  # gdeval adds a row of means
-                for column in library[result.measure]:
-                    at = int(result.query_id), column
-                    if not np.isnan(values[at]):
-                        values[at] = result.value
+    queries = list(relevances)
+    values = np.empty((len(queries), len(measures)))
+    deepest = None if any(m.cutoff is None for m in measures) else depth(measures)
+    for start in range(0, len(queries), _BLOCK):
+        part = queries[start : start + _BLOCK]
+        graded = _Graded.of(
+            [relevances[q] for q in part], [rankings.get(q, ()) for q in part], deepest
+        )
+        for j, measure in enumerate(measures):
+            column = _FUNCTIONS[measure.family](graded, measure)
+            column[graded.at_least(measure.relevance) == 0] = np.nan
+            values[start : start + len(part), j] = column
     return np.clip(values, 0.0, 1.0)  # rounding in sums can exceed 1 by one unit in the last place
 
 
-def _deepest(measures: Sequence[Measure]) -> int | None:
-    cutoffs = [m.cutoff for m in measures]
-    return None if None in cutoffs else max(c for c in cutoffs if c is not None)
+@dataclass(frozen=True)
+class _Graded:
+    """Some queries with their rankings, as relevance by place.
+
+    grid (n, depth) int8: relevance of the product at a place, UNJUDGED, or EMPTY below the end of
+    the list. lengths (n,): places filled. known (n, 4): judged products by relevance.
+    """
+
+    grid: NDArray[np.int8]
+    lengths: NDArray[np.int64]
+    known: NDArray[np.int64]
+    _hits: dict[tuple[int, int], NDArray[np.bool_]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        judged: Sequence[Mapping[str, int]],
+        ranked: Sequence[Sequence[str]],
+        deepest: int | None,
+    ) -> _Graded:
+        lengths = np.array([len(r) if deepest is None else min(len(r), deepest) for r in ranked])
+        grid = np.full((len(ranked), int(lengths.max(initial=0))), _EMPTY, np.int8)
+        known = np.zeros((len(ranked), MAX_RELEVANCE + 1), np.int64)
+        unjudged = repeat(_UNJUDGED)
+        for row, (grades, products, n) in enumerate(
+            zip(judged, ranked, lengths.tolist(), strict=True)
+        ):
+            grid[row, :n] = np.fromiter(map(grades.get, products, unjudged), np.int8, n)
+            held = np.fromiter(grades.values(), np.int64, len(grades))
+            known[row] = np.bincount(held, minlength=MAX_RELEVANCE + 1)
+        return cls(grid, lengths, known)
+
+    def at_least(self, relevance: int) -> NDArray[np.int64]:
+        """(n,) judged products of at least this relevance."""
+        total: NDArray[np.int64] = self.known[:, relevance:].sum(axis=1)
+        return total
+
+    def hits(self, relevance: int, cutoff: int | None) -> NDArray[np.bool_]:
+        """(n, places) whether the product at a place is relevant, down to the cutoff."""
+        places = self.grid.shape[1] if cutoff is None else min(cutoff, self.grid.shape[1])
+        key = (relevance, places)
+        if key not in self._hits:
+            self._hits[key] = self.grid[:, :places] >= relevance
+        return self._hits[key]
 
 
-def _falling(products: Sequence[str]) -> dict[str, float]:
-    """Stand-in scores n, n-1, … 1: exact in trec_eval's 32-bit floats up to 16 million ranks."""
-    n = len(products)
-    return {product: float(n - i) for i, product in enumerate(products)}
+def _ndcg(g: _Graded, m: Measure) -> Values:
+    """Järvelin & Kekäläinen, TOIS 2002; the ideal list holds every judged product, best first."""
+    gains = GAINS[m.gains or DEFAULT_GAINS]
+    # Indexed by relevance; the last two places are those of -2 and -1.
+    table = np.array([gains[r] for r in range(MAX_RELEVANCE + 1)] + [0, 0], np.float64)
+    places = g.grid.shape[1] if m.cutoff is None else min(m.cutoff, g.grid.shape[1])
+    most = max(places, int(g.known.sum(axis=1).max(initial=0)))
+    discount = 1 / np.log2(np.arange(2, most + 2))
+    worth = np.concatenate([[0.0], np.cumsum(discount)])
+    found = table[g.grid[:, :places]] @ discount[:places]
+    ideal = np.zeros(len(g.lengths))
+    above = np.zeros(len(g.lengths), np.int64)
+    for relevance in range(MAX_RELEVANCE, 0, -1):
+        through = above + g.known[:, relevance]
+        ends = [np.minimum(e, m.cutoff if m.cutoff is not None else most) for e in (above, through)]
+        ideal += table[relevance] * (worth[ends[1]] - worth[ends[0]])
+        above = through
+    return _share(found, ideal)
 
 
-def _numbered(
-    qrels: dict[str, dict[str, int]], run: dict[str, dict[str, float]]
-) -> tuple[dict[str, dict[str, int]], dict[str, dict[str, float]]]:
-    """The same with numbers for product ids: gdeval reads text files split at white space."""
-    numbers: dict[str, str] = {}
+def _reciprocal_rank(g: _Graded, m: Measure) -> Values:
+    hits = g.hits(m.relevance, m.cutoff)
+    if not hits.shape[1]:
+        return np.zeros(len(g.lengths))
+    first = hits.argmax(axis=1)
+    found: Values = hits[np.arange(first.size), first].astype(np.float64)
+    found /= first + 1.0
+    return found
 
-    def number(product: str) -> str:
-        return numbers.setdefault(product, str(len(numbers)))
 
-    return (
-        {q: {number(p): rel for p, rel in products.items()} for q, products in qrels.items()},
-        {q: {number(p): s for p, s in products.items()} for q, products in run.items()},
-    )
+def _precision(g: _Graded, m: Measure) -> Values:
+    assert m.cutoff is not None
+    values: Values = g.hits(m.relevance, m.cutoff).sum(axis=1) / m.cutoff
+    return values
+
+
+def _recall(g: _Graded, m: Measure) -> Values:
+    return _share(g.hits(m.relevance, m.cutoff).sum(axis=1), g.at_least(m.relevance))
+
+
+def _average_precision(g: _Graded, m: Measure) -> Values:
+    hits = g.hits(m.relevance, m.cutoff)
+    precision = np.cumsum(hits, axis=1, dtype=np.float64) / np.arange(1, hits.shape[1] + 1)
+    return _share((precision * hits).sum(axis=1), g.at_least(m.relevance))
+
+
+def _success(g: _Graded, m: Measure) -> Values:
+    return np.asarray(g.hits(m.relevance, m.cutoff).any(axis=1), np.float64)
+
+
+def _r_precision(g: _Graded, m: Measure) -> Values:
+    total = g.at_least(m.relevance)
+    hits = g.hits(m.relevance, None)
+    inside = np.arange(hits.shape[1]) < total[:, None]
+    return _share((hits & inside).sum(axis=1), total)
+
+
+def _expected_reciprocal_rank(g: _Graded, m: Measure) -> Values:
+    """Chapelle et al., CIKM 2009, on TREC's scale up to 4 as gdeval has it: (2^rel - 1) / 16."""
+    stops = np.array([0, 1, 3, 7, 0, 0], np.float64)[g.grid[:, : m.cutoff]] / 16
+    goes_on = np.cumprod(1 - stops, axis=1)
+    reached = np.concatenate([np.ones((len(stops), 1)), goes_on[:, :-1]], axis=1)[
+        :, : stops.shape[1]
+    ]
+    values: Values = (stops * reached) @ (1 / np.arange(1.0, stops.shape[1] + 1))
+    return values
+
+
+def _judged(g: _Graded, m: Measure) -> Values:
+    assert m.cutoff is not None
+    known = (g.grid[:, : m.cutoff] >= 0).sum(axis=1)
+    return _share(known, np.minimum(g.lengths, m.cutoff))
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Values:
+    """part / whole, 0 where there is nothing."""
+    out = np.zeros(len(whole))
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out
+
+
+_FUNCTIONS: Mapping[str, Callable[[_Graded, Measure], Values]] = {
+    "nDCG": _ndcg,
+    "RR": _reciprocal_rank,
+    "P": _precision,
+    "R": _recall,
+    "AP": _average_precision,
+    "Success": _success,
+    "Rprec": _r_precision,
+    "ERR": _expected_reciprocal_rank,
+    "Judged": _judged,
+}
 
 
 def _unknown(name: str) -> InvalidInput:

@@ -15,6 +15,7 @@ from tandem.experiments.offline import COVERAGE_DEPTH, Evaluation, evaluate
 from tandem.flows.index import Progress
 from tandem.flows.workspace import Workspace
 from tandem.ingest.judgments import read_judgments
+from tandem.registry.lineage import DataSet, job
 from tandem.reports.evaluation import SIMULATED, html_page, markdown_page
 from tandem.reports.page import Block, Bullets, Grid, Heading, Notice, Page, Paragraph
 from tandem.storage.atomic import write_atomic
@@ -33,6 +34,18 @@ def evaluate_systems(
     figures on queries that it has seen say little about queries that it has not.
     """
     judged = _judgments(shop, judgments)
+    read = (DataSet(f"judgments/{judged.name}"), DataSet("index", shop.view.generation))
+    with job(shop.layout, "evaluate", *read):
+        return _evaluated(shop, judged, systems, measures, progress)
+
+
+def _evaluated(
+    shop: Workspace,
+    judged: JudgmentList,
+    systems: Sequence[str],
+    measures: Sequence[str],
+    progress: Progress | None,
+) -> Evaluation:
     k = max(depth(parse_measures(measures)), COVERAGE_DEPTH)
     runs = [_run(shop, system, judged.queries, k, progress) for system in systems]
     evaluation = evaluate(runs, judged, measures, baseline=0)

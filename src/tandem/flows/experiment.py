@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PRE = "pre_"
+UNITS = "units_of_cluster"
 CONTROL = "control"
 EXPERIMENTS = "experiments"  # folder of kept analyses in reports/
 _RESERVED = ("unit", "variant", "simulated")
@@ -43,6 +45,7 @@ def analyse_file(
     planned: int = 10_000,
     alpha: float = 0.05,
     name: str | None = None,
+    cluster: str | None = None,
 ) -> Analysis:
     """Analyse a CSV, JSON lines or Parquet file.
 
@@ -63,6 +66,7 @@ def analyse_file(
         planned=planned,
         alpha=alpha,
         name=name or path.stem,
+        cluster=cluster,
     )
 
 
@@ -79,8 +83,13 @@ def analyse_table(
     planned: int = 10_000,
     alpha: float = 0.05,
     name: str = "experiment",
+    cluster: str | None = None,
 ) -> Analysis:
-    """Analyse a table as `analyse_file` reads it. file: for errors, where it is from."""
+    """Analyse a table as `analyse_file` reads it. file: for errors, where it is from.
+
+    cluster: the column that names what was assigned, a merchant say: its units are added up, and
+    every metric becomes a mean per unit by the delta method.
+    """
     if "variant" not in table:
         raise InvalidInput(
             "the column is missing", file=file, field="variant", remedy="name each unit's variant"
@@ -96,6 +105,8 @@ def analyse_table(
         )
     simulated = "simulated" in table and bool(table["simulated"].astype(bool).any())
     table = _one_row_per_unit(table, file)
+    if cluster is not None:
+        table = _clustered(table, cluster, file)
     variants = table["variant"].astype(str).to_numpy()
     others = [str(v) for v in np.unique(variants) if v != control]
     if treatment is None:
@@ -117,12 +128,16 @@ def analyse_table(
         for c in table.columns
         if c not in _RESERVED and c not in numbers and table[c].nunique() <= _MOST_SEGMENTS
     }
-    names = list(success) or [c for c in numbers if not c.startswith(PRE) and c not in guardrails]
+    names = list(success) or [
+        c for c in numbers if not c.startswith((PRE, UNITS)) and c not in guardrails
+    ]
     metrics = [
         _metric(text, role, numbers, less_is_better)
         for role, texts in (("success", names), ("guardrail", guardrails))
         for text in texts
     ]
+    if cluster is not None:
+        metrics = [replace(m, denominator=m.denominator or UNITS, covariate=None) for m in metrics]
     if not metrics:
         raise InvalidInput(
             "no column of numbers", file=file, field="success", remedy="add a metric per unit"
@@ -150,6 +165,26 @@ def analyse_table(
         name=name,
         simulated=simulated,
     )
+
+
+def _clustered(table: pd.DataFrame, cluster: str, file: str) -> pd.DataFrame:
+    """One row per cluster: its units added up, and how many there are."""
+    if cluster not in table:
+        raise InvalidInput(
+            "the column is missing", file=file, field=cluster, remedy="name the column of clusters"
+        )
+    groups = table.groupby(cluster, sort=False)
+    mixed = groups["variant"].nunique()
+    if (mixed > 1).any():
+        raise InvalidInput(
+            f"'{mixed.idxmax()}' has units in two variants",
+            file=file,
+            field=cluster,
+            remedy="assign whole clusters; without that, leave --cluster out",
+        )
+    numbers = [c for c in table.columns if table[c].dtype.kind in "iufb" and c not in _RESERVED]
+    summed = groups[numbers].sum(min_count=1).assign(variant=groups["variant"].first())
+    return summed.assign(**{UNITS: groups.size()}).reset_index(drop=True)
 
 
 def _metric(text: str, role: Any, numbers: dict[str, Array], less: Sequence[str]) -> Metric:

@@ -19,6 +19,7 @@ Kind = Literal[
     "merchants",
     "creators",
     "content",
+    "rules",
 ]
 
 

@@ -20,6 +20,7 @@ from tandem.ingest.judgments import read_judgments
 from tandem.ingest.mapping import ColumnMapping, find_mapping
 from tandem.ingest.problem import Rejected
 from tandem.ingest.query_log import read_query_log
+from tandem.registry.lineage import DataSet, job
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.judgments import simulated_judgments
 from tandem.storage.catalog import CatalogWriter, read_ids
@@ -121,7 +122,11 @@ def import_catalog(
     reasons: Counter[str] = Counter()
     first: Rejected | None = None
     imported = 0
-    with layout.writing(), Quarantine(layout.catalog) as quarantine:
+    with (
+        job(layout, "import catalog", *(DataSet(Path(f).name) for f in files)) as running,
+        layout.writing(),
+        Quarantine(layout.catalog) as quarantine,
+    ):
         source = {
             "files": [{"file": f.name, "mapping": m, "currency": c} for f, m, c in door.sources],
             "updates_through": _superseded(layout, mode),
@@ -141,6 +146,8 @@ def import_catalog(
                 quarantine.add(item)
             if not imported:
                 raise nothing_imported(first, reasons)
+        made = writer.manifest
+        running.outputs.append(DataSet("catalog", made.generation, made.products))
         return ImportReport(
             imported=imported,
             quarantined=reasons.total(),

@@ -18,6 +18,7 @@ from tandem.flows.folding import fold_updates
 from tandem.flows.offering import FacetChoice
 from tandem.queries.analysis import Analyser
 from tandem.queries.model import QueryModelBuilder
+from tandem.registry.lineage import DataSet, job
 from tandem.retrieval.encoders import load_encoder
 from tandem.retrieval.engines.embedded import EmbeddedBuilder
 from tandem.storage.atomic import new_directory
@@ -51,7 +52,7 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
     """
     started = time.perf_counter()
     settings = layout.settings()
-    with layout.writing():
+    with job(layout, "index") as running, layout.writing():
         layout.index.sweep()
         fold_updates(layout)
         catalog = catalog_manifest(layout)
@@ -78,6 +79,8 @@ def build_index(layout: Layout, progress: Progress | None = None) -> IndexReport
                     indent=2,
                 )
             )
+        running.inputs.append(DataSet("catalog", catalog.generation))
+        running.outputs.append(DataSet("index", name, total))
         layout.index.switch(name)
         layout.index.prune(KEEP_GENERATIONS)
     return IndexReport(

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from tandem.contracts.consent import Purpose
-from tandem.contracts.errors import TandemError
+from tandem.contracts.errors import Conflict, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION
 from tandem.contracts.experiment import (
     ExperimentBook,
@@ -36,6 +37,7 @@ from tandem.contracts.search import SearchRequest, SearchResponse, Sort
 from tandem.experiments import gates
 from tandem.experiments.abtest.assignment import Assignment, Experiment, Layer
 from tandem.experiments.exploration import draw
+from tandem.flows.artefacts import register_rules
 from tandem.flows.experimenting import harm_of
 from tandem.flows.registry import SHADOWED_DAYS, withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
@@ -62,6 +64,7 @@ CHECK_SECONDS = 60.0
 SHADOW_QUEUE = 64
 SHADOW_DEPTH = 10
 GUARD = "guardrail"
+RULES_WHO = "server"
 
 
 @dataclass
@@ -181,6 +184,8 @@ class Online:
         """To be called every few seconds: are the canaries still fit to be served? Times and
         failures are looked at each time, what people did every `CHECK_SECONDS`."""
         due = time.monotonic() - self._checked >= CHECK_SECONDS or not self._checked
+        with suppress(Conflict):  # somebody imports or indexes: at the next look
+            register_rules(self._layout, who=RULES_WHO, why="edited while serving")
         rules = self._current()
         for e in rules.experiments if rules else ():
             if e.kind != "canary":

@@ -23,6 +23,7 @@ from tandem.contracts.experiment import (
     Variant,
 )
 from tandem.contracts.registry import (
+    Artefact,
     Decision,
     Gate,
     GateName,
@@ -38,9 +39,11 @@ from tandem.flows.index import index_manifest
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace, rules_digest
 from tandem.ranking.learned import LearnedRanker, load_manifest, load_ranker
+from tandem.registry import tracking
 from tandem.registry.day_log import DayLog
 from tandem.registry.decisions import Decisions
 from tandem.registry.experiments import Experiments
+from tandem.registry.lineage import DataSet, job
 from tandem.registry.served import KEPT_DAYS, ServedLog
 from tandem.reports.model import card
 from tandem.reports.page import Page
@@ -53,7 +56,7 @@ SHADOWED_DAYS = 90
 
 def registered_models(layout: Layout) -> tuple[RegisteredModel, ...]:
     """Every ranker there is, newest first."""
-    decided = Decisions(layout.decisions).all()
+    decided = [d for d in Decisions(layout.decisions).all() if d.kind == "models"]
     book = book_of(layout)
     return tuple(
         _registered(layout, name, tuple(d for d in decided if d.generation == name), book)
@@ -121,6 +124,21 @@ def promote(
     live already.
     """
     _waiting(layout, generation)
+    with job(layout, "promote", DataSet("models", generation)) as running:
+        decision = _promoted(layout, generation, who, why, override, approved_by)
+        if decision.stage == "live":
+            running.outputs.append(DataSet("models/live", generation))
+    return decision
+
+
+def _promoted(
+    layout: Layout,
+    generation: str,
+    who: str,
+    why: str,
+    override: Sequence[str],
+    approved_by: str | None,
+) -> Decision:
     asked, blocked = _asked(layout, generation, override, approved_by)
     live = layout.models.live()
     if blocked:
@@ -137,6 +155,7 @@ def promote(
         )
         layout.models.switch(generation)
     _end_trials(layout, generation, who=who)
+    tracking.decided(layout, "models", decision)
     return decision
 
 
@@ -155,7 +174,8 @@ def shadow(layout: Layout, generation: str, *, share: float, who: str, why: str)
         return book.model_copy(update={"shadow": run})
 
     Experiments(layout.experiments_file).change(edit)
-    return Decisions(layout.decisions).record(
+    return _decided(
+        layout,
         generation,
         "shadow",
         who=who,
@@ -197,7 +217,8 @@ def canary(
     if blocked:
         return _refused(layout, generation, blocked, asked, who=who, why=why)
     now = datetime.now(UTC)
-    decision = Decisions(layout.decisions).record(
+    decision = _decided(
+        layout,
         generation,
         "canary",
         who=who,
@@ -239,11 +260,18 @@ def withdraw(layout: Layout, name: str, *, who: str, why: str) -> Decision:
         generation = str(running.variants[1].configuration.model)
         if name in (generation, running.name):
             stop(layout, running.name, who=who, why=why)
-            return Decisions(layout.decisions).record(generation, "candidate", who=who, why=why)
+            return _decided(layout, generation, "candidate", who=who, why=why)
     if book.shadow is not None and book.shadow.generation == name:
         _end_shadow(layout, name)
-        return Decisions(layout.decisions).record(name, "candidate", who=who, why=why)
+        return _decided(layout, name, "candidate", who=who, why=why)
     raise NotFound(f"'{name}' is neither canary nor shadow", remedy="see: tandem models list")
+
+
+def _decided(layout: Layout, generation: str, stage: Stage, **values: Any) -> Decision:
+    """Record a decision, and tell a tracker that is configured."""
+    decision = Decisions(layout.decisions).record(generation, stage, **values)
+    tracking.decided(layout, "models", decision)
+    return decision
 
 
 def _end_shadow(layout: Layout, generation: str) -> None:
@@ -328,7 +356,8 @@ def _refused(
     who: str,
     why: str,
 ) -> Decision:
-    return Decisions(layout.decisions).record(
+    return _decided(
+        layout,
         generation,
         "candidate",
         who=who,
@@ -406,7 +435,7 @@ class _Watched:
 def roll_back_model(layout: Layout, to: str | None, *, who: str, why: str) -> Decision:
     """Make an older model live again at once; no gate is asked. NotFound without an older one."""
     was, now = roll_back(layout, "models", to)
-    decision = Decisions(layout.decisions).record(now, "live", who=who, why=why, instead_of=was)
+    decision = _decided(layout, now, "live", who=who, why=why, instead_of=was)
     _end_trials(layout, now, who=who)
     return decision
 
@@ -436,9 +465,25 @@ def trace(layout: Layout, query_id: str) -> Trace:
         if found.index_generation in layout.index.names()
         else None,
         model=registered_model(layout, model) if model in layout.models.names() else None,
+        rules=_rules_of(layout, found.policy),
         rules_unchanged=found.policy == rules_digest(layout),
         experiments=tuple(e for e in book_of(layout).experiments if e.name in found.experiments),
     )
+
+
+def _rules_of(layout: Layout, policy: str | None) -> Artefact | None:
+    """The newest kept generation of the rules with this digest."""
+    for name in reversed(layout.rules.names()) if policy else ():
+        lineage = json.loads((layout.rules.path(name) / "manifest.json").read_bytes())
+        if lineage.get("policy") == policy:
+            return Artefact(
+                kind="rules",
+                generation=name,
+                stage="live" if name == layout.rules.live() else "retired",
+                lineage=lineage,
+                decisions=Decisions(layout.decisions).of(name, "rules"),
+            )
+    return None
 
 
 class ModelRegistry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -33,7 +33,9 @@ from tandem.ranking.learned import (
     save_ranker,
 )
 from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
+from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
+from tandem.registry.lineage import DataSet, job
 from tandem.retrieval.pipeline import QueryContext
 from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
@@ -77,6 +79,27 @@ def train_ranker(
     did not see the query they rank. With kind `auto` the kind of model is chosen by inner
     cross-validation, and the figures are those of the nested one.
     """
+    with job(layout, "train ranker") as running:
+        report = _trained(layout, name, kind, folds, seed, live, who, progress)
+        learned = report.manifest
+        running.inputs += [
+            DataSet(f"judgments/{learned.judgments}", learned.data_fingerprint),
+            DataSet("index", learned.index_generation),
+        ]
+        running.outputs.append(DataSet("models", report.generation))
+    return report
+
+
+def _trained(
+    layout: Layout,
+    name: str | None,
+    kind: str,
+    folds: int,
+    seed: int,
+    live: bool,
+    who: str,
+    progress: Progress | None,
+) -> TrainReport:
     started = time.perf_counter()
     with Workspace(layout, ranked=False) as shop:
         judgments = shop.judgment_list(name)
@@ -253,7 +276,7 @@ def publish(
         with new_directory(layout.models.root / name) as scratch:
             save_ranker(ranker, manifest, scratch)
             write_json_atomic(scratch / "evaluation.json", evaluation_record(evaluation))
-        Decisions(layout.decisions).record(
+        decision = Decisions(layout.decisions).record(
             name,
             "live" if live else "candidate",
             who=who,
@@ -262,6 +285,8 @@ def publish(
         )
         if live:
             layout.models.switch(name)
+    tracking.trained(layout, "models", name, asdict(manifest))
+    tracking.decided(layout, "models", decision)
     return name
 
 

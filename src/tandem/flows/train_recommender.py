@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tandem.recommend.baskets import Baskets
 from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
 from tandem.recommend.sessions import Ints, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables
+from tandem.registry import tracking
+from tandem.registry.decisions import Decisions
 from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 
@@ -87,7 +89,17 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
         name = layout.recommenders.next_name()
         with new_directory(layout.recommenders.root / name) as scratch:
             tables.save(scratch, manifest)
+        decision = Decisions(layout.decisions).record(
+            name,
+            "live",
+            who=os_actor(),
+            why="trained, and made live at once",
+            instead_of=layout.recommenders.live(),
+            kind="recommenders",
+        )
         layout.recommenders.switch(name)
+    tracking.trained(layout, "recommenders", name, asdict(manifest))
+    tracking.decided(layout, "recommenders", decision)
     return RecommenderReport(name, manifest, time.perf_counter() - started)
 
 

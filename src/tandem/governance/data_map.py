@@ -223,7 +223,7 @@ COLLECTIONS: tuple[Collection, ...] = (
             **_all(
                 OPERATIONS,
                 *("number", "at", "generation", "stage", "instead_of", "why", "gates"),
-                *("overridden", "share"),
+                *("overridden", "share", "kind"),
             ),
         },
     ),

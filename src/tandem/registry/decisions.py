@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tandem.contracts.errors import Conflict, InvalidInput
-from tandem.contracts.registry import Decision, Gate, GateName, Stage
+from tandem.contracts.registry import ArtefactKind, Decision, Gate, GateName, Stage
 from tandem.storage.atomic import fsync_directory, write_atomic
 
 
@@ -30,6 +30,7 @@ class Decisions:
         gates: tuple[Gate, ...] = (),
         overridden: tuple[GateName, ...] = (),
         share: float | None = None,
+        kind: ArtefactKind = "models",
     ) -> Decision:
         """Add a decision; when this returns it survives power loss."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,7 @@ class Decisions:
                 gates=gates,
                 overridden=overridden,
                 share=share,
+                kind=kind,
             )
             scratch = self._folder / f".{number:06d}.{os.getpid()}"
             write_atomic(scratch, decision.model_dump_json(indent=2).encode() + b"\n")
@@ -63,8 +65,8 @@ class Decisions:
         """InvalidInput with the file for a decision that cannot be read."""
         return tuple(self._read(file) for file in self._files())
 
-    def of(self, generation: str) -> tuple[Decision, ...]:
-        return tuple(d for d in self.all() if d.generation == generation)
+    def of(self, generation: str, kind: ArtefactKind = "models") -> tuple[Decision, ...]:
+        return tuple(d for d in self.all() if (d.kind, d.generation) == (kind, generation))
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.json")) if self._folder.is_dir() else []

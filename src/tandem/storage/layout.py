@@ -10,6 +10,7 @@
     models/<generation>/     one immutable trained ranker
     configurations/<generation>/  one immutable search configuration: boosts and fusion weights
     events/                  journal and daily Parquet partitions of what shoppers did
+    rules/<generation>/      the shop's rules and synonyms as they were
     visitors/                what is kept of visitors who allow it, under pseudonyms
     recommenders/<generation>/  one immutable trained recommender
     matchers/<generation>/   one immutable trained matcher of creators and products
@@ -49,6 +50,7 @@ from tandem.contracts.insight import ENGINES
 from tandem.storage.atomic import write_atomic
 
 SETTINGS = "tandem.toml"
+TRACKERS = ("mlflow_uri", "openlineage_url")
 _GENERATION = re.compile(r"^g(\d{6})-\d{8}T\d{6}$")
 
 
@@ -133,6 +135,7 @@ class Settings:
     retention: Mapping[str, int] = field(default_factory=dict)
     engine: str = "duckdb"
     spark: Mapping[str, str] = field(default_factory=dict)
+    tracking: Mapping[str, str] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def to_toml(self) -> str:
@@ -154,6 +157,9 @@ class Settings:
         if self.spark:
             lines += ["", "[spark]  # properties of Spark"]
             lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in self.spark.items()]
+        if self.tracking:
+            lines += ["", "[tracking]  # where trainings, decisions and lineage are told as well"]
+            lines += [f"{name} = {json.dumps(url)}" for name, url in self.tracking.items()]
         return "\n".join(lines) + "\n"
 
     @classmethod
@@ -173,6 +179,7 @@ class Settings:
             "retention",
             "engine",
             "spark",
+            "tracking",
         }
         for key in values:
             if key not in known:
@@ -213,6 +220,16 @@ class Settings:
                 file=str(path),
                 field="spark",
                 remedy='write, say: [spark] and below it: "spark.master" = "local[4]"',
+            )
+        tracking = values.get("tracking", {})
+        if not isinstance(tracking, dict) or not all(
+            key in TRACKERS and isinstance(url, str) for key, url in tracking.items()
+        ):
+            raise InvalidInput(
+                f"must be a table with {', '.join(TRACKERS)}",
+                file=str(path),
+                field="tracking",
+                remedy='write, say: [tracking] and below it: mlflow_uri = "http://127.0.0.1:5000"',
             )
         if values.get("encoder") == "none":
             values["encoder"] = None
@@ -346,6 +363,12 @@ class Layout:
         return self.root / "reports"
 
     @property
+    def rules(self) -> Generations:
+        """The shop's rules and synonyms as they were, one generation a change; the files that
+        are edited lie in the workspace itself."""
+        return Generations(self.root / "rules")
+
+    @property
     def decisions(self) -> Path:
         """Who made which model live, when and why."""
         return self.root / "registry" / "decisions"
@@ -359,6 +382,16 @@ class Layout:
     def experiments_file(self) -> Path:
         """The experiments that servers of this shop run."""
         return self.root / "registry" / "experiments.json"
+
+    @property
+    def untold(self) -> Path:
+        """What a tracking server could not be told yet."""
+        return self.root / "registry" / "untold"
+
+    @property
+    def lineage(self) -> Path:
+        """OpenLineage events, one JSON line each."""
+        return self.root / "registry" / "lineage.jsonl"
 
     @property
     def shadowed(self) -> Path:

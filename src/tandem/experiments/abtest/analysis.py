@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from tandem.contracts.errors import InvalidInput
 from tandem.experiments.abtest.effects import Effect, Metric, effect
 from tandem.experiments.abtest.health import SampleRatio, sample_ratio
-from tandem.experiments.abtest.summary import Array, Summary
+from tandem.experiments.abtest.restraint import Heterogeneity, shrink
+from tandem.experiments.abtest.summary import Array, Codes, summaries
 from tandem.experiments.inference import adjust
 
 Verdict = Literal["ship", "do_not_ship", "keep_running", "invalid"]
@@ -35,9 +36,15 @@ class Segment:
     effect: Effect
 
 
+def known(segment: Segment) -> bool:
+    """Whether the segment's effect has a standard error."""
+    return bool(segment.effect.high > segment.effect.low)
+
+
 @dataclass(frozen=True)
 class Analysis:
-    """What one treatment did against the control."""
+    """What one treatment did against the control. heterogeneity: by segment column, whether its
+    parts differ in the first success metric, and what is left of their effects with restraint."""
 
     name: str
     control: str
@@ -51,6 +58,7 @@ class Analysis:
     effects: dict[str, Effect]
     segments: tuple[Segment, ...]
     decision: Decision
+    heterogeneity: Mapping[str, Heterogeneity] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -68,6 +76,23 @@ class Analysis:
             "segments": [
                 {"column": s.column, "value": s.value, **asdict(s.effect)} for s in self.segments
             ],
+            "heterogeneity": {
+                column: {
+                    "q_p": h.q_p,
+                    "spread": h.spread,
+                    "shrunk": {
+                        s.value: {"effect": e, "low": low, "high": high}
+                        for s, e, low, high in zip(
+                            [s for s in self.segments if s.column == column and known(s)],
+                            h.shrunk,
+                            h.low,
+                            h.high,
+                            strict=True,
+                        )
+                    },
+                }
+                for column, h in self.heterogeneity.items()
+            },
             "decision": asdict(self.decision),
         }
 
@@ -93,30 +118,40 @@ def analyse(
     column → (n,) labels. planned: units at which the confidence sequence is tightest.
     Raises InvalidInput if a variant or column is not there.
     """
+    codes, names = _coded(variants)
     for variant in (control, treatment):
-        if not (variants == variant).any():
+        if variant not in names:
             raise InvalidInput(
                 f"no unit has variant '{variant}'",
                 field="variant",
-                remedy=f"variants in the data: {', '.join(map(str, np.unique(variants)[:9]))}",
+                remedy=f"variants in the data: {', '.join(names[:9])}",
             )
-    shares = shares or {str(v): 1.0 for v in np.unique(variants)}
+    shares = shares or dict.fromkeys(names, 1.0)
+    labelled = {column: _coded(labels) for column, labels in (segments or {}).items()}
+    sizes = dict(zip(names, np.bincount(codes, minlength=len(names)).tolist(), strict=True))
     health = sample_ratio(
-        _counts(variants),
+        sizes,
         shares,
         {
-            (column, str(value)): _counts(variants[labels == value])
-            for column, labels in (segments or {}).items()
-            for value in np.unique(labels)
+            (column, value): dict(zip(names, row, strict=True))
+            for column, (parts, values) in labelled.items()
+            for value, row in zip(
+                values,
+                np.bincount(parts * len(names) + codes, minlength=len(values) * len(names))
+                .reshape(len(values), len(names))
+                .tolist(),
+                strict=True,
+            )
         },
     )
-    here = {v: variants == v for v in (control, treatment)}
-    effects = {
-        m.name: _effect(m, columns, here[control], here[treatment], planned, alpha) for m in metrics
-    }
+    # Arm 0 is the control, 1 the treatment, -1 neither.
+    arms = np.full(len(names), -1, np.intp)
+    arms[[names.index(control), names.index(treatment)]] = (0, 1)
+    arm = arms[codes]
+    effects = {m.name: _effects(m, columns, arm, 1, planned, alpha)[0] for m in metrics}
     effects = _adjusted(metrics, effects)
-    units = int(here[control].sum() + here[treatment].sum())
-    parts = _segments(metrics, columns, here, control, treatment, segments or {}, planned, alpha)
+    units = sizes[control] + sizes[treatment]
+    parts = _segments(metrics, columns, arm, labelled, planned, alpha)
     return Analysis(
         name,
         control,
@@ -130,7 +165,21 @@ def analyse(
         effects,
         parts,
         decide(metrics, effects, health, units, planned, alpha),
+        _heterogeneity(parts, alpha),
     )
+
+
+def _heterogeneity(parts: Sequence[Segment], alpha: float) -> dict[str, Heterogeneity]:
+    from scipy.stats import norm
+
+    wide = 2 * float(norm.ppf(1 - alpha / 2))
+    found = {}
+    for column in dict.fromkeys(s.column for s in parts):
+        here = [s.effect for s in parts if s.column == column and known(s)]
+        shrunk = shrink([e.difference for e in here], [(e.high - e.low) / wide for e in here])
+        if shrunk is not None:
+            found[column] = shrunk
+    return found
 
 
 def decide(
@@ -177,19 +226,24 @@ def _direction(m: Metric, e: Effect) -> float:
     return float(np.sign(e.difference)) * (1 if m.better == "more" else -1)
 
 
-def _counts(variants: np.ndarray[Any, Any]) -> dict[str, int]:
-    values, counts = np.unique(variants, return_counts=True)
-    return {str(v): int(c) for v, c in zip(values, counts, strict=True)}
+def _coded(labels: np.ndarray[Any, Any]) -> tuple[Codes, list[str]]:
+    """(n,) numbers of labels, and the labels in order."""
+    import pandas as pd
+
+    codes, names = pd.factorize(np.asarray(labels), sort=True)
+    return codes.astype(np.intp, copy=False), [str(name) for name in names]
 
 
-def _effect(
+def _effects(
     m: Metric,
     columns: Mapping[str, Array],
-    control: np.ndarray[Any, Any],
-    treatment: np.ndarray[Any, Any],
+    arm: Codes,
+    parts: int,
     planned: int,
     alpha: float,
-) -> Effect:
+) -> list[Effect]:
+    """Effects in each of `parts` parts; arm (n,): 2 part + 0 for its control, + 1 for its
+    treatment, below 0 for neither."""
     for c in m.columns:
         if c not in columns:
             raise InvalidInput(
@@ -197,16 +251,18 @@ def _effect(
                 field=c,
                 remedy=f"columns in the data: {', '.join(list(columns)[:20])}",
             )
-    values = np.column_stack([columns[c] for c in m.columns])
-    known = ~np.isnan(values).any(axis=1)
-    return effect(
-        Summary.of(values[control & known]),
-        Summary.of(values[treatment & known]),
-        planned=planned,
-        alpha=alpha,
-        ratio=m.denominator is not None,
-        covariate=m.covariate is not None,
-    )
+    found = summaries([columns[c] for c in m.columns], arm, 2 * parts)
+    return [
+        effect(
+            found[2 * part],
+            found[2 * part + 1],
+            planned=planned,
+            alpha=alpha,
+            ratio=m.denominator is not None,
+            covariate=m.covariate is not None,
+        )
+        for part in range(parts)
+    ]
 
 
 def _adjusted(metrics: Sequence[Metric], effects: dict[str, Effect]) -> dict[str, Effect]:
@@ -221,10 +277,8 @@ def _adjusted(metrics: Sequence[Metric], effects: dict[str, Effect]) -> dict[str
 def _segments(
     metrics: Sequence[Metric],
     columns: Mapping[str, Array],
-    here: Mapping[str, np.ndarray[Any, Any]],
-    control: str,
-    treatment: str,
-    segments: Mapping[str, np.ndarray[Any, Any]],
+    arm: Codes,
+    labelled: Mapping[str, tuple[Codes, list[str]]],
     planned: int,
     alpha: float,
 ) -> tuple[Segment, ...]:
@@ -232,22 +286,11 @@ def _segments(
     first = next((m for m in metrics if m.role == "success"), None)
     if first is None:
         return ()
-    found = [
-        Segment(
-            column,
-            str(value),
-            _effect(
-                first,
-                columns,
-                here[control] & (labels == value),
-                here[treatment] & (labels == value),
-                planned,
-                alpha,
-            ),
-        )
-        for column, labels in segments.items()
-        for value in np.unique(labels)
-    ]
+    found = []
+    for column, (parts, values) in labelled.items():
+        inside = np.where(arm < 0, -1, 2 * parts + arm)
+        effects = _effects(first, columns, inside, len(values), planned, alpha)
+        found += [Segment(column, v, e) for v, e in zip(values, effects, strict=True)]
     p = adjust(np.array([s.effect.always_p for s in found]), "holm")
     return tuple(
         replace(s, effect=replace(s.effect, p_adjusted=float(q)))

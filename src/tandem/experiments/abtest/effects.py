@@ -152,8 +152,8 @@ def _compare(
     relative = relative_low = relative_high = always_low = always_high = None
     if min(means) > 0:
         log_error = np.sqrt(sum(q / m**2 for q, m in zip(parts, means, strict=True)))
-        factor = float(np.exp(float(t.ppf(1 - alpha / 2, freedom)) * log_error))
         # Wider than e^50 is any ratio at all, and e^800 is no number.
+        factor = float(np.exp(min(float(t.ppf(1 - alpha / 2, freedom) * log_error), 50.0)))
         wide_log = sequence_width(float(log_error), sum(n), planned, alpha)
         always = float(np.exp(min(wide_log, 50.0)))
         relative = means[1] / means[0] - 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.experiments.offpolicy.feedback import Array
 
 _CHUNK = 4_096
+_ROWS = 1 << 17
 
 
 def cross_fit(
@@ -40,8 +43,15 @@ def cross_fit(
         for g in np.unique(group):
             here = group == g
             train, held = np.flatnonzero(here & (parts != fold)), here & (parts == fold)
-            x = np.column_stack([context[train], action_features[action[train]]])
-            coefficients = fit_linear(x, reward[train], logistic, inverse_penalty)
+
+            def block(start: int, train: NDArray[np.int64] = train) -> tuple[Array, Array] | None:
+                i = train[start : start + _ROWS]
+                if not i.size and start:
+                    return None
+                x = np.column_stack([context[i], action_features[action[i]], np.ones(i.size)])
+                return x, reward[i]
+
+            coefficients = _fit(block, logistic, inverse_penalty)
             of_action = action_features @ coefficients[d:-1] + coefficients[-1]
             rows = np.flatnonzero(held)
             for start in range(0, rows.size, _CHUNK):
@@ -58,38 +68,76 @@ def fit_linear(x: Array, y: Array, logistic: bool, inverse_penalty: float) -> Ar
 
     Minimises the summed log loss (or half the squared error) plus |b|^2 / (2 inverse_penalty).
     """
-    design = np.column_stack([x, np.ones(x.shape[0])])
-    ridge = np.full(design.shape[1], 1 / inverse_penalty)
+    whole = np.column_stack([x, np.ones(x.shape[0])])
+
+    def block(start: int) -> tuple[Array, Array] | None:
+        if start and start >= x.shape[0]:
+            return None
+        return whole[start : start + _ROWS], y[start : start + _ROWS]
+
+    return _fit(block, logistic, inverse_penalty)
+
+
+def _fit(
+    block: Callable[[int], tuple[Array, Array] | None], logistic: bool, inverse_penalty: float
+) -> Array:
+    """`fit_linear` over rows that come in blocks: block(start) is (design, y) from a row on, the
+    last column of the design all ones, and None behind the end. So no design of ten million rows
+    has to exist."""
+
+    def blocks() -> Iterator[tuple[Array, Array]]:
+        start = 0
+        while (found := block(start)) is not None:
+            yield found
+            start += _ROWS
+
+    size = next(blocks())[0].shape[1]
+    ridge: Array = np.full(size, 1 / inverse_penalty)
     ridge[-1] = 0.0
     # A constant column adds nothing to the intercept, and a single class has no finite optimum.
-    floor = 1e-9 * np.eye(design.shape[1])
+    floor: Array = 1e-9 * np.eye(size)
     if not logistic:
-        gram = design.T @ design + np.diag(ridge) + floor
-        solution: Array = np.linalg.solve(gram, design.T @ y)
-        return solution
-    b = np.zeros(design.shape[1])
-    rate = np.clip(y.mean(), 1e-6, 1 - 1e-6) if y.size else 0.5
+        gram = np.asarray(np.diag(ridge) + floor, np.float64)
+        moment: Array = np.zeros(size)
+        for design, y in blocks():
+            gram += design.T @ design
+            moment += design.T @ y
+        return np.asarray(np.linalg.solve(gram, moment), np.float64)
+    rows, ones = (
+        float(sum(t)) for t in zip(*((y.size, y.sum()) for _, y in blocks()), strict=True)
+    )
+    b = np.zeros(size, np.float64)
+    rate = np.clip(ones / rows, 1e-6, 1 - 1e-6) if rows else 0.5
     b[-1] = np.log(rate / (1 - rate))
-    if y.size == 0 or np.ptp(y) == 0:
+    if ones in (0.0, rows):
         return b
+    loss = np.inf
     for _ in range(50):
-        p = _sigmoid(design @ b)
-        gradient = design.T @ (p - y) + ridge * b
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(ridge) + floor
+        gradient, hessian = ridge * b, np.diag(ridge) + floor
+        loss = float((ridge * b * b).sum() / 2)
+        for design, y in blocks():
+            z = design @ b
+            p = _sigmoid(z)
+            gradient = gradient + design.T @ (p - y)
+            hessian = hessian + (design * (p * (1 - p))[:, None]).T @ design
+            loss += float((np.logaddexp(0, z) - y * z).sum())
         step = np.linalg.solve(hessian, gradient)
         # Newton overshoots where the loss is flat: halve the step until the loss falls.
-        loss, scale = _loss(design, y, b, ridge), 1.0
-        while scale > 1e-4 and _loss(design, y, b - scale * step, ridge) > loss:
+        scale = 1.0
+        while scale > 1e-4 and _loss(blocks(), b - scale * step, ridge) > loss:
             scale /= 2
         b = b - scale * step
-        if float(np.abs(gradient).max()) < 1e-6 * y.size:
+        if float(np.abs(gradient).max()) < 1e-6 * rows:
             break
     return b
 
 
-def _loss(design: Array, y: Array, b: Array, ridge: Array) -> float:
-    z = design @ b
-    return float((np.logaddexp(0, z) - y * z).sum() + (ridge * b * b).sum() / 2)
+def _loss(blocks: Iterator[tuple[Array, Array]], b: Array, ridge: Array) -> float:
+    total = float((ridge * b * b).sum() / 2)
+    for design, y in blocks:
+        z = design @ b
+        total += float((np.logaddexp(0, z) - y * z).sum())
+    return total
 
 
 def _sigmoid(z: Array) -> Array:
