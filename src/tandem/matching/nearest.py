@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 
 EXACT = 100_000
 """Up to so many rows are all looked at: a matrix product takes a few milliseconds."""
-PROBES = 24
+PROBES = 96
 _TRAINED_ON = 100_000
 _AT_ONCE = 65_536
 
