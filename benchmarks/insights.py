@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 SIZES = [1_000_000, 10_000_000, 50_000_000]
 PARTS = ("sessionise", "searches", "position_bias", "failures")
 SEED = 5
-MEMORY = "1GB"  # DuckDB's limit; beyond it, it spills
+MEMORY = "4GB"  # DuckDB's limit; beyond it, it spills
 SESSIONISE, OUTCOMES = JOBS[:2], JOBS[2:]
 
 
@@ -72,6 +72,8 @@ def measure(file: Path, threads: int) -> Row:
             done = work()
             row[f"{name}_s"] = round(perf_counter() - start, 2)
             row[f"{name}_cpu_s"] = round(process_time() - spent, 2)
+            # Told at once: what comes later may fail.
+            print(f"{name}: {row[f'{name}_s']} s", peak_mb(), "MiB", file=sys.stderr, flush=True)
             return done
 
         timed("sessionise", lambda: tables.build("stored", SESSIONISE))
@@ -146,7 +148,7 @@ def main() -> None:
             file = simulate(folder, events)
             command = [sys.executable, "-m", "benchmarks.insights", "--measure", str(file)]
             command += ["--threads", str(options.threads)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             results["sizes"][str(events)] = json.loads(told)
             options.out.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(results, indent=2) + "\n")
