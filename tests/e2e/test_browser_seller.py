@@ -15,6 +15,7 @@ from test_browser import page as page
 from live_server import served
 from tandem.collaboration.desk import Desk
 from tandem.contracts.collaboration import Apply, Party
+from tandem.contracts.matching import CreatorMatches
 from tandem.flows.collaborate import OrderNames
 from tandem.governance.access import Role
 from tandem.governance.keys import KeyStore
@@ -30,6 +31,15 @@ from small_seller import SmallSeller
 from small_shop import SmallShop
 
 TABS = ("overview", "why", "search", "products", "deals")
+
+
+class Matching(SmallMatching):
+    """One creator, for a product of the shop."""
+
+    def creators_for_brand(self, merchant: str, k: int = 20) -> CreatorMatches:
+        found = super().creators_for_brand(merchant, k)
+        mia = found.matches[0].model_copy(update={"product_id": "P000"})
+        return found.model_copy(update={"matches": (mia,)})
 
 
 class House:
@@ -49,7 +59,7 @@ class House:
         )
         self.services = Services(
             seller=SmallSeller(),
-            matching=SmallMatching(),
+            matching=Matching(),
             collaborations=Collaborations(self.desk, OrderNames(self.layout)),
         )
 
@@ -131,6 +141,7 @@ def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House)
     (deal,) = house.desk.find(Party(role="merchant", id="Acme"))
     assert deal.status == "CONTENT_DUE"
     page.until(lambda: "Mia" in page.text("#find li"))
+    assert "best with Acme Bluetooth speaker" in page.text("#find li")
     page.one("#find button").click()
     assert page.one("dialog input[name=other]").get_attribute("value") == "mia"
     page.one("dialog .quiet").click()

@@ -44,11 +44,11 @@ function place(c) {
 }
 
 const titles = new Map();
-const title = (id) => titles.get(id) || id;
+export const title = (id) => titles.get(id) || id;
 const MOST_TITLES = 40;
 
 // Names of the products that are spoken of; one that is gone keeps its id.
-async function name(ids) {
+export async function name(ids) {
   await Promise.all(ids.filter((id) => !titles.has(id)).slice(0, MOST_TITLES).map(async (id) => {
     const found = await call("GET", `/v1/products/${productPath(id)}`).catch(() => null);
     titles.set(id, found?.product.title || id);

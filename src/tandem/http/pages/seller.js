@@ -2,7 +2,7 @@
 import { call, productPath } from "./api.js";
 import { $, h } from "./dom.js";
 import { ask, asMoney, busy, capital, empty, fill, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
-import { inbox } from "./deals.js";
+import { inbox, name, title } from "./deals.js";
 import { fromAddress, whyNot } from "./why.js";
 
 const NAMES = {
@@ -268,6 +268,7 @@ function deals() {
   $("find-panel").hidden = false;
   fill($("find"), async () => {
     const found = await call("GET", `/v1/match/creators?${new URLSearchParams({ merchant, k: 12 })}`, me);
+    await name([...new Set(found.matches.map((m) => m.product_id))]);
     if (!found.matches.length) return h("p", {}, "Nobody is known who suits your products.");
     return [found.simulated ? h("p", { class: "label ask" }, "Simulated creators") : null, h("ul", { class: "items" }, found.matches.map((m) => suiting(m, begin)))];
   });
@@ -283,7 +284,7 @@ function suiting(m, begin) {
   const button = h("button", { type: "button", class: "secondary", onclick: () => begin({ other: c.id, products: m.product_id, rate: c.commission_rate === null ? 15 : c.commission_rate / 100 }) }, "Invite");
   button.setAttribute("aria-label", `Invite ${c.handle}`);
   return h("li", { class: "suits" }, h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, c.handle), h("span", { class: "muted" }, facts.length ? ` – ${facts.join(", ")}` : "")), button),
-    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` a video, best with ${m.product_id}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
+    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` a video, best with ${title(m.product_id)}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
 }
 
 // --- Begin ------------------------------------------------------------------------------------------
