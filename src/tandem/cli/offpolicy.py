@@ -8,7 +8,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tandem.cli.console import JsonOption, out, print_json, progress_bars
+from tandem.cli.console import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    out,
+    print_json,
+    progress_bars,
+)
 from tandem.contracts.errors import InvalidInput, NotFound
 
 offpolicy_app = typer.Typer(
@@ -147,3 +154,48 @@ def reproduce_command(
         out.print(table)
     for c in missing:
         out.print(f"[dim]Campaign {c}: its impressions are not in the data.[/]")
+
+
+@offpolicy_app.command("served")
+def served_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    steepness: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=10, help="Of Plackett-Luce; default: the ranker's order, nothing drawn."
+        ),
+    ] = None,
+    min_effective: Annotated[
+        float, typer.Option(min=2, help="Refuse below this effective sample size.")
+    ] = 100.0,
+    json_: JsonOption = False,
+) -> None:
+    """From what the shop served while it explored: clicks a list under another policy.
+
+    Example: `tandem offpolicy served -w shop --json`
+    """
+    from tandem.experiments.offpolicy.diagnostics import Limits, Refusal
+    from tandem.flows.explored import evaluate_explored
+    from tandem.governance.audit import os_actor
+    from tandem.storage.layout import Layout
+
+    result = evaluate_explored(
+        Layout.open(workspace),
+        steepness=steepness,
+        actor=os_actor(),
+        limits=Limits(effective=min_effective),
+    )
+    if json_:
+        print_json(result.to_json())
+        return
+    if result.simulated:
+        out.print("[bold]SIMULATED DATA[/]")
+    out.print(
+        f"{result.lists:,} explored lists of {result.places} places: "
+        f"{result.logged:.4f} clicks a list as they were shown."
+    )
+    for name, e in result.estimates.items():
+        if isinstance(e, Refusal):
+            out.print(f"{name}: [bold]refused[/] ({e.reason}): {e.message}. {e.remedy}")
+        else:
+            out.print(f"{name}: {e.value:.4f} ({e.interval.low:.4f} – {e.interval.high:.4f})")
