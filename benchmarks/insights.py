@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 SIZES = [1_000_000, 10_000_000, 50_000_000]
 PARTS = ("sessionise", "searches", "position_bias", "failures")
 SEED = 5
-MEMORY = "4GB"  # DuckDB's limit; beyond it, it spills
+MEMORY = "8GB"  # DuckDB's limit; beyond it, it spills
 SESSIONISE, OUTCOMES = JOBS[:2], JOBS[2:]
 
 
