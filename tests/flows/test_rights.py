@@ -27,7 +27,7 @@ from tandem.governance.release import Releases
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout
 from tandem.storage.query_log import load_query_log, save_query_log
-from tandem.storage.visitors import VisitorStore
+from tandem.storage.visitors import Change, Seen, open_visitors
 
 ANNA, BEN = pseudonym("anna"), pseudonym("ben")
 PHONE, TABLET, BENS = pseudonym("phone"), pseudonym("tablet"), pseudonym("ben's phone")
@@ -62,8 +62,8 @@ def layout(tmp_path: Path) -> Layout:
     ConsentLedger(layout).record([ANNA], [Purpose.ANALYTICS], "granted", source="os:test")
     table = event_table([{"client": c, "user_query": "speaker"} for c in (*OTHERS, PHONE)])
     Releases(layout).release("r", "Acme", "2026-03", table, ["user_query"])
-    VisitorStore(layout, 30).add([PHONE], ["a"])
-    VisitorStore(layout, 30).add([BENS], ["b"])
+    open_visitors(layout, 30).change([PHONE], Change([Seen("a", "view", 1)]))
+    open_visitors(layout, 30).change([BENS], Change([Seen("b", "view", 1)]))
     layout.reports.mkdir()
     (layout.reports / "insights.json").write_text(json.dumps({"example": SESSION}))
     (layout.reports / "evaluation.json").write_text("{}")
@@ -114,8 +114,8 @@ def check_gone(layout: Layout) -> None:
     assert layout.models.names() == ("g000001-20260101T000000",)
     assert layout.models.live() == "g000001-20260101T000000"
     assert len(layout.index.names()) == 1
-    assert VisitorStore(layout, 30).get([PHONE]) is None
-    assert VisitorStore(layout, 30).get([BENS]) is not None
+    assert open_visitors(layout, 30).get([PHONE]) is None
+    assert open_visitors(layout, 30).get([BENS]) is not None
     assert AuditLog(layout).verify().ok
 
 

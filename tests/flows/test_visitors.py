@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.recommend import Kind, RecommendRequest, Visit
@@ -22,7 +19,6 @@ from tandem.governance.audit import AuditLog
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring, rotate
 from tandem.storage.layout import Layout
-from tandem.storage.visitors import MOST_HIDDEN, MOST_RECENT, VisitorStore, _newest
 
 ANNA = "a-client-that-is-anna"
 
@@ -144,44 +140,6 @@ def test_state_outlives_the_process_and_a_rotation_of_keys(layout, visitors):
     again.forget(ANNA)
     assert again.known(ANNA).recent == ()
     again.close()
-
-
-def test_state_is_bounded_and_expires(layout):
-    store = VisitorStore(layout, days=1e-5)
-    anna = Pseudonyms(open_ring(layout)).of("client", ANNA)
-    for i in range(0, 120, 10):
-        store.add(
-            [anna], [str(n) for n in range(i, i + 10)], [str(n) for n in range(3 * i, 3 * i + 30)]
-        )
-    state = store.get([anna])
-    assert state is not None
-    assert len(state.recent) == MOST_RECENT
-    assert state.recent[-1] == "119"
-    assert len(state.hidden) == MOST_HIDDEN
-    time.sleep(1)
-    assert store.get([anna]) is None
-    assert store.expire() == 1
-    assert store.expire() == 0
-    store.close()
-
-
-def test_many_at_once_lose_nothing(layout):
-    store = VisitorStore(layout, days=1)
-    anna = Pseudonyms(open_ring(layout)).of("client", ANNA)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: store.add([anna], [str(n)]), range(40)))
-    state = store.get([anna])
-    assert state is not None
-    assert set(state.recent) == {str(n) for n in range(40)}
-    store.close()
-
-
-@given(st.lists(st.sampled_from("abcde")), st.integers(1, 6))
-def test_newest_keeps_each_where_it_came_last(items, most):
-    kept = _newest(items, most)
-    assert len(kept) == len(set(kept)) == min(most, len(set(items)))
-    assert kept == tuple(sorted(kept, key=lambda i: len(items) - 1 - items[::-1].index(i)))
-    assert not items or kept[-1] == items[-1]
 
 
 def test_the_next_answer_knows_the_event(layout):

@@ -51,7 +51,8 @@ def test_a_visitor_decides_is_known_and_is_forgotten(client: TestClient) -> None
     path = "/v1/recommend/visitor"
     assert client.post(f"{path}/events", json=seen).json()["recorded"] == 0
     granted = client.put(f"{path}/consent", json={**who, "granted": True}).json()
-    assert granted["visitor"] == {"consent": True, "recent": [], "hidden": [], "kept_days": 30}
+    nothing = {"recent": [], "hidden": [], "visits": [], "shown": {}}
+    assert granted["visitor"] == {"consent": True, **nothing, "kept_days": 30}
     assert client.post(f"{path}/events", json=seen).json()["recorded"] == 1
     assert client.post(path, json=who).json()["visitor"]["recent"] == ["P001"]
     feed = client.post("/v1/recommend/feed", json={"context": who}).json()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from tandem.contracts.product import Product, ProductId
 from tandem.contracts.search import Filters, Frozen
@@ -39,33 +39,74 @@ class Kind(StrEnum):
 
 
 class Visit(Frozen):
-    """One thing that a visitor did with a product; `not_interested` keeps it out of the lists."""
+    """One thing that a visitor did with a product, or that a list did: `impression` counts that it
+    was shown. `not_interested` keeps it out of the lists."""
 
     product_id: ProductId
-    action: Literal["view", "click", "add_to_cart", "purchase", "not_interested"] = "view"
+    action: Literal["view", "click", "add_to_cart", "purchase", "impression", "not_interested"] = (
+        "view"
+    )
+
+
+class Visited(Frozen):
+    """A product that a visitor looked at, what was done with it last, and when."""
+
+    product_id: ProductId
+    action: str
+    at: AwareDatetime
 
 
 class Visitor(Frozen):
     """What is kept of a visitor: nothing without consent.
 
-    recent: products looked at, oldest first. hidden: those not to be shown. kept_days: after so
-    many days without a visit all of it is gone.
+    recent: products looked at, oldest first; visits says more of each. hidden: those not to be
+    shown. shown: how often a list showed a product that was not opened. kept_days: after so many
+    days without a visit all of it is gone.
     """
 
     consent: bool
     recent: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    visits: tuple[Visited, ...] = ()
+    shown: dict[str, int] = Field(default_factory=dict)
     kept_days: int
+
+
+class Interest(Frozen):
+    """What a visitor's visits say in plain words, and the products behind it: take these out, and
+    the interest is gone."""
+
+    kind: Literal["brand", "category", "price"]
+    value: str
+    products: tuple[str, ...]
+
+
+class Known(Frozen):
+    """What an answer may know of who asks: products looked at in this visit and before, oldest
+    first, those not to be shown, and how often others were shown in vain."""
+
+    session: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    shown: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def recent(self) -> tuple[str, ...]:
+        """All that was looked at, oldest first, each once where it came last."""
+        both = dict.fromkeys(reversed((*self.before, *self.session)))
+        return tuple(reversed(both))
 
 
 class RecommendRequest(Frozen):
     """One request. `product_id` is what `similar` and `complementary` start from; `recent` is what
-    was looked at in this session, oldest first, for `next` and `feed`."""
+    was looked at in this session, oldest first, for `next` and `feed`; `shown` how often a list
+    showed a product that was not opened."""
 
     kind: Kind
     product_id: ProductId | None = None
     recent: tuple[ProductId, ...] = Field(default=(), max_length=MAX_RECENT)
     hidden: tuple[ProductId, ...] = Field(default=(), max_length=1_000)
+    shown: dict[ProductId, int] = Field(default_factory=dict, max_length=1_000)
     filters: Filters = Filters()
     size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
 

@@ -45,7 +45,7 @@ from tandem.storage.parties import (
     rewrite_parties,
 )
 from tandem.storage.query_log import load_query_log, save_query_log
-from tandem.storage.visitors import VisitorStore
+from tandem.storage.visitors import open_visitors
 
 if TYPE_CHECKING:
     import duckdb
@@ -305,7 +305,7 @@ def _releases(layout: Layout, request: Erasure) -> Erasure:
 
 def _visitors(layout: Layout, request: Erasure) -> Erasure:
     traces = _traces(request)
-    store = VisitorStore(layout, periods(layout)["visitors"])
+    store = open_visitors(layout, periods(layout)["visitors"])
     try:
         gone = store.forget([Pseudonym(s) for s in sorted({*traces.clients, *traces.users})])
     finally:

@@ -96,13 +96,13 @@ COLLECTIONS: tuple[Collection, ...] = (
     Collection(
         "visitors",
         VisitorState,
-        "visitors/state.db",
-        "What visitors who allow personalisation looked at last, and do not want to see",
+        "visitors/state.db, or the Redis that the settings name",
+        "What visitors who allow personalisation looked at last, were shown, and do not want",
         ("customer", "anonymous_user"),
         ("visitors",),
         {
             **_all(PSEUDONYMOUS, "subject"),
-            **_all(BROWSING, "recent", "updated"),
+            **_all(BROWSING, "recent", "shown", "updated"),
             **_all(PREFERENCES, "hidden"),
         },
     ),

