@@ -315,7 +315,7 @@ def test_nothing_in_a_product_becomes_markup(page: Page) -> None:
 
 
 def test_the_simulated_catalogue_is_named_on_top_of_every_page(page: Page) -> None:
-    for path in ("/", "/?q=lamp", "/p/P001", "/workbench", "/seller", "/studio", "/lab"):
+    for path in ("/", "/?q=lamp", "/p/P001", "/you", "/workbench", "/seller", "/studio"):
         page.open(path)
         banner = page.one(".banner")
         assert "Simulated catalogue" in banner.text
@@ -344,12 +344,13 @@ SELLER = "/seller?product=P003&q=speaker"
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/workbench", SELLER, "/lab"]
+    "path",
+    ["/", "/?q=speaker", "/?q=zzzz&exact=1", "/p/P001", "/you", "/workbench", SELLER, "/lab"],
 )
 def test_a_phone_needs_no_sideways_scrolling(page: Page, path: str) -> None:
     page.view(PHONE)
     page.open(path)
-    page.one(".card, .hit, #empty h3, .product h1, .summary, .measures")
+    page.one(".card, .hit, #empty h3, .product h1, .summary, .measures, #start")
     assert page.js("return document.documentElement.scrollWidth") <= PHONE[0]
     small = page.js(
         """return [...document.querySelectorAll("button, select, input:not([type=checkbox])")]
@@ -376,12 +377,13 @@ AUDIT = (Path(__file__).parent / "test_browser_audit.js").read_text(encoding="ut
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=speaker&brand=Acme", "/p/P001", "/workbench?q=desk+lamp", SELLER, "/lab"]
+    "path",
+    ["/", "/?q=speaker&brand=Acme", "/p/P001", "/you", "/workbench?q=desk+lamp", SELLER, "/lab"],
 )
 def test_names_labels_and_contrast(page: Page, path: str, scheme: str) -> None:
     page.view(scheme=scheme)
     page.open(path)
-    page.one(".card, .hit, .product h1, .summary, .measures")
+    page.one(".card, .hit, .product h1, .summary, .measures, #start")
     if path.startswith("/workbench"):
         page.one("#rows .open")
     time.sleep(0.4)  # transitions end

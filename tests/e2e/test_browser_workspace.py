@@ -15,6 +15,7 @@ from test_browser import chromium as chromium
 from test_browser import page as page
 
 from live_server import served
+from tandem.contracts.recommend import Visit
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender
@@ -113,6 +114,75 @@ def test_the_feed_is_everybodys_until_the_shopper_says_so(page: Page, shop: Work
     page.until(lambda: page.text("#feed-head") == "From the shop")
     page.one("#personal-choice").click()
     page.until(lambda: not page.all("#personal-reset"))
+    assert not shop.visitors.known(who).consent
+
+
+def test_search_is_in_the_shoppers_own_order_once_allowed(page: Page, shop: Workspace) -> None:
+    def order() -> list[str]:
+        return [str(c.get_attribute("data-id")) for c in page.all("#hits .card")]
+
+    page.searched("/?q=shoes")
+    everybodys = order()
+    assert not page.all("#personal")
+    page.open("/you")
+    page.one("#start").click()
+    page.until(lambda: page.all("#download"))
+    who = page.js("return localStorage.getItem('tandem.client')")
+    looked = everybodys[4]
+    page.open(f"/p/{looked}")
+    page.until(lambda: shop.visitors.known(who).recent == (looked,))
+    page.searched("/?q=shoes")
+    page.until(lambda: page.all("#personal"))
+    own = order()
+    assert own == [h.product.id for h in shop.search("shoes", k=24, client_id=who).hits]
+    assert own != everybodys
+    page.one("#personal a").click()
+    page.until(lambda: order() == everybodys)
+    assert "plain=1" in page.query()
+    page.one("#personal a").click()
+    page.until(lambda: order() == own)
+    page.one("#hits .away").click()
+    page.until(lambda: order() and order()[0] != own[0])
+    assert shop.visitors.known(who).hidden == (own[0],)
+    page.one("#personal-again").click()
+    page.until(lambda: order() == everybodys)
+    assert shop.visitors.known(who).recent == ()
+
+
+def test_a_shopper_sees_corrects_takes_along_and_ends_what_is_kept(
+    page: Page, shop: Workspace
+) -> None:
+    page.open("/you")
+    page.until(lambda: "Nothing is kept" in page.text("#standing"))
+    assert not page.all("#kept")[0].is_displayed()
+    page.one("#start").click()
+    page.until(lambda: page.all("#download"))
+    who = page.js("return localStorage.getItem('tandem.client')")
+    brand = shop.product("SIM-0000001").brand
+    same = [h.product.id for h in shop.search(str(brand), k=50).hits if h.product.brand == brand]
+    shop.visitors.visit(who, [Visit(product_id=p) for p in same[:2]])
+    shop.visitors.visit(who, [Visit(product_id="SIM-0000050", action="not_interested")])
+    page.open("/you")
+    page.until(lambda: len(page.all("#looked li")) == 2)
+    assert "2 products that you looked at" in page.text("#standing")
+    assert f"Brand: {brand}" in page.text("#interests")
+    assert "Looked at" in page.text("#looked")
+    page.one("#unwanted button").click()
+    page.until(lambda: shop.visitors.known(who).hidden == ())
+    page.js(
+        "window.saved = null; const made = URL.createObjectURL;"
+        "URL.createObjectURL = (b) => {"
+        " b.text().then((t) => { window.saved = t; }); return made(b); }"
+    )
+    page.one("#download").click()
+    saved = json.loads(str(page.until(lambda: page.js("return window.saved"))))
+    assert [v["product_id"] for v in saved["visits"]] == same[:2]
+    page.until(lambda: f"Brand: {brand}" in page.text("#interests"))
+    page.one(f"#interests button[aria-label*='{brand}']").click()
+    page.until(lambda: shop.visitors.known(who).recent == ())
+    page.until(lambda: "nothing is kept yet" in page.text("#standing"))
+    page.one("#stop").click()
+    page.until(lambda: page.all("#start"))
     assert not shop.visitors.known(who).consent
 
 

@@ -23,6 +23,7 @@ from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.listing import Difference, Edit, Rival, Standing
 from tandem.contracts.product import Money, Product
 from tandem.contracts.recommend import (
+    Interest,
     Kind,
     Recommended,
     RecommendRequest,
@@ -135,6 +136,10 @@ class SmallVisitors:
         if client_id in self.kept:
             self.kept[client_id] = []
 
+    def remove(self, client_id: str, products: Sequence[str]) -> None:
+        if client_id in self.kept:
+            self.kept[client_id] = [i for i in self.kept[client_id] if i not in products]
+
 
 class SmallShop:
     """`delay` seconds are slept in each search, for tests of load and time limits."""
@@ -150,6 +155,7 @@ class SmallShop:
         self.closed = False
         self.ran = 0
         self.recorded: list[str] = []
+        self.asked: tuple[str | None, tuple[str, ...]] = (None, ())
         self.intake: EventIntake | None = None
         self._writing = threading.Lock()
         self.visitors = SmallVisitors()
@@ -159,7 +165,10 @@ class SmallShop:
             "nothing relevant": {"P001": 0},
         }
 
-    def search(self, query: SearchRequest, /) -> SearchResponse:
+    def search(
+        self, query: SearchRequest, /, *, client_id: str | None = None, recent: Sequence[str] = ()
+    ) -> SearchResponse:
+        self.asked = (client_id, tuple(recent))
         if self.delay:
             time.sleep(self.delay)
         if query.ranker not in (None, "bm25", "ltr"):
@@ -248,6 +257,10 @@ class SmallShop:
 
     def record(self, response: SearchResponse) -> None:
         self.recorded.append(response.query_id)
+
+    def interests(self, client_id: str) -> tuple[Interest, ...]:
+        recent = self.visitors.known(client_id).recent
+        return (Interest(kind="brand", value="Acme", products=recent),) if recent else ()
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
         text = prefix.lower()

@@ -61,3 +61,37 @@ def test_a_visitor_decides_is_known_and_is_forgotten(client: TestClient) -> None
     assert not client.post("/v1/recommend/feed", json={"context": who}).json()["personal"]
     assert client.put(f"{path}/consent", json={**who, "granted": "yes"}).status_code == 422
     assert client.post(f"{path}/events", json={**who, "events": []}).status_code == 422
+
+
+def test_who_asks_reaches_the_search_unless_the_browser_objects(client: TestClient, shop) -> None:
+    asked = {"q": "lamp", "context": {"client_id": "c1", "recent_products": ["P001"]}}
+    assert client.post("/v1/search", json=asked).status_code == 200
+    assert shop.asked == ("c1", ("P001",))
+    for headers in ({"Sec-GPC": "1"}, {"DNT": "1"}):
+        client.post("/v1/search", json=asked, headers=headers)
+        assert shop.asked == (None, ())
+    asked["context"]["personal"] = False
+    client.post("/v1/search", json=asked)
+    assert shop.asked == (None, ())
+
+
+def test_similar_and_complementary_by_body(client: TestClient) -> None:
+    for kind in ("similar", "complementary"):
+        path = f"/v1/recommend/{kind}"
+        plain = client.get(path, params={"product_id": "P000", "size": 5}).json()
+        body = {"product_id": "P000", "size": 5, "context": {"client_id": "c9"}}
+        assert client.post(path, json=body).json()["items"] == plain["items"]
+        assert client.post(path, json={"size": 5}).status_code == 422
+        assert client.post(path, json={"product_id": "none"}).status_code == 404
+
+
+def test_a_visitor_sees_interests_and_removes_what_is_behind_them(client: TestClient) -> None:
+    who, path = {"client_id": "c2"}, "/v1/recommend/visitor"
+    client.put(f"{path}/consent", json={**who, "granted": True})
+    client.post(f"{path}/events", json={**who, "events": [{"product_id": "P001"}]})
+    found = client.post(f"{path}/interests", json=who).json()
+    assert found["interests"] == [{"kind": "brand", "value": "Acme", "products": ["P001"]}]
+    assert [p["id"] for p in found["products"]] == ["P001"]
+    removed = client.post(f"{path}/remove", json={**who, "product_ids": ["P001"]}).json()
+    assert removed["visitor"]["recent"] == []
+    assert client.post(f"{path}/remove", json={**who, "product_ids": []}).status_code == 422

@@ -93,7 +93,9 @@ def test_the_personalisation_context_is_checked_and_goes_no_further(
 ) -> None:
     asked = []
     search = shop.search
-    monkeypatch.setattr(shop, "search", lambda query: asked.append(query) or search(query))
+    monkeypatch.setattr(
+        shop, "search", lambda query, **who: asked.append(query) or search(query, **who)
+    )
     body = {"q": "lamp", "context": {"client_id": "c-1", "recent_products": ["P001"]}}
     assert client.post("/v1/search", json=body).status_code == 200
     assert "c-1" not in repr(asked)

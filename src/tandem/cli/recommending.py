@@ -175,3 +175,81 @@ def _next_baskets(
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f}"
+
+
+@recommend_app.command("search")
+def search_command(
+    data: Annotated[Path | None, typer.Option(help="Folder of the data; default: found.")] = None,
+    people: Annotated[
+        int | None, typer.Option(min=20, help="Measure at most so many people; default: all.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure personalised search beside the search of everybody, on real purchases.
+
+    What people bought stands for what they searched for; the queries are derived from its text.
+
+    Example: `tandem recommend search --people 300`
+    """
+    from tandem.flows.personal_search import MEASURES, evaluate_receipts
+
+    with progress_bars(quiet=json_) as bars:
+        result = evaluate_receipts(data, people=people, progress=bars)
+    if json_:
+        print_json(result)
+        return
+    table = Table(box=None)
+    table.add_column("searches", no_wrap=True)
+    for title in ("people", f"{MEASURES[0]} everybody", "personal", "gain", "p"):
+        table.add_column(title, justify="right")
+    for name, row in result["segments"].items():
+        m = row[MEASURES[0]]
+        low, high = m["interval"]
+        table.add_row(
+            name,
+            f"{row['people']:,}",
+            f"{m['everybody']:.3f}",
+            f"{m['personal']:.3f}",
+            f"{m['gain']:+.3f} [dim]{low:+.3f} – {high:+.3f}[/]",
+            f"{m['p']:.3f}",
+        )
+    out.print(table)
+    out.print(
+        f"[dim]Real purchases, derived queries; learned from {result['learned_from']:,} searches "
+        f"before, over {result['system']}. Means over people, 95% intervals.[/]"
+    )
+
+
+@recommend_app.command("trial")
+def trial_command(
+    shoppers: Annotated[int, typer.Option(min=100, help="Simulated shoppers in the test.")] = 2_000,
+    seed: Annotated[int, typer.Option(help="Same seed: same shoppers.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Try personalised search on simulated shoppers whose tastes are known: an A/B test.
+
+    Example: `tandem recommend trial --shoppers 1000`
+    """
+    from tandem.flows.personal_trial import run_trial
+
+    trial = run_trial(shoppers, seed=seed)
+    overall, newcomers = trial.overall.to_json(), trial.newcomers.to_json()
+    if json_:
+        print_json({"simulated": True, "overall": overall, "newcomers": newcomers})
+        return
+    table = Table(box=None)
+    for title in ("simulated shoppers", "orders each, everybody’s", "personal", "difference", "p"):
+        table.add_column(title, justify="right" if table.columns else "left")
+    rows = [("all", overall["metrics"]["orders"])]
+    rows += [(f"taste: {s['value']}", s) for s in overall["segments"]]
+    rows += [("first searches", newcomers["metrics"]["orders"])]
+    for name, e in rows:
+        table.add_row(
+            name,
+            f"{e['control']:.3f}",
+            f"{e['treatment']:.3f}",
+            f"{e['difference']:+.3f} [dim]{e['low']:+.3f} – {e['high']:+.3f}[/]",
+            f"{e['p']:.3f}",
+        )
+    out.print(table)
+    out.print(f"[dim]Simulated. {escape(overall['decision']['because'])}[/]")

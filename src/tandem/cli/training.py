@@ -1,4 +1,4 @@
-"""`tandem train`: rankers, recommenders, encoders, cross-encoders."""
+"""`tandem train`: rankers, recommenders, personalised search, encoders, cross-encoders."""
 
 from __future__ import annotations
 
@@ -337,4 +337,45 @@ def _show(report: FinetuneReport, json_: bool, folds: int) -> None:
     )
     out.print(
         f"[dim]Each query above was answered by a model that never saw it ({folds} folds).[/]"
+    )
+
+
+def train_personal_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+) -> None:
+    """Train personalised search on the stored events of people who allow it, and make it live.
+
+    Example: `tandem train personal -w shop`
+    """
+    from dataclasses import asdict
+
+    from tandem.flows.train_personal import train_personal
+    from tandem.storage.layout import Layout
+
+    report = train_personal(Layout.open(workspace))
+    if json_:
+        print_json(
+            {
+                "generation": report.generation,
+                **asdict(report.manifest),
+                "weights": dict(report.weights),
+                "seconds": report.seconds,
+            }
+        )
+        return
+    learned = report.manifest
+    out.print(
+        f"Learned from {learned.choices:,} searches of {learned.people:,} people"
+        f"{' (simulated)' if learned.simulated else ''}; live: {report.generation}."
+    )
+    segments = learned.metrics["segments"]
+    if segments is None:
+        out.print("[dim]Too few searches to keep some back and measure it.[/]")
+        return
+    m = segments["all"]["nDCG@10"]
+    low, high = m["interval"]
+    out.print(
+        f"nDCG@10 on the last fifth: {m['everybody']:.3f} for everybody's order, "
+        f"{m['personal']:.3f} for the personal one "
+        f"({m['gain']:+.3f} [dim]{low:+.3f} – {high:+.3f}[/], p = {m['p']:.3f})."
     )

@@ -158,6 +158,9 @@ class Hit(Frozen):
     score: float
     product: Product
     explanation: Explanation | None = None
+    because: str | None = Field(
+        default=None, description="What about the visitor moved it up; null where nothing did"
+    )
 
 
 class SearchResponse(Frozen):
@@ -182,6 +185,9 @@ class SearchResponse(Frozen):
     ranker: str
     index_generation: str
     model_generation: str | None = None
+    personal: bool = Field(
+        default=False, description="Whether anything about this visitor moved the list"
+    )
     simulated: bool = Field(default=False, description="True when the catalogue is simulated")
     timings_ms: dict[str, float] = Field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from tandem.contracts.candidates import Floats
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import TEXT_FIELDS
 from tandem.features.evidence import Evidence, Matches
+from tandem.features.taste import Looked
 
 Compute = Callable[[Evidence], Floats]
 RELATIVE = "~"
@@ -455,6 +456,80 @@ def freshness(e: Evidence) -> Floats:
     return ((created - newest) / 365.25).astype(np.float32)
 
 
+# --- Taste: how it goes with what the visitor looked at, where the visitor allows it -----------
+
+
+def _declare_taste(when: str, words: str) -> None:
+    def looked(e: Evidence) -> Looked | None:
+        return None if e.taste is None else getattr(e.taste, when)
+
+    @feature(f"{when}_brand", f"you looked at products of its brand {words}")
+    def taste_brand(e: Evidence) -> Floats:
+        """Weighted share of what was looked at that is of its brand; the newest counts most."""
+        seen = looked(e)
+        return _unknown(e) if seen is None else seen.share("brand", e.columns.brand)
+
+    @feature(f"{when}_merchant", f"you looked at products of its seller {words}")
+    def taste_merchant(e: Evidence) -> Floats:
+        """Weighted share of what was looked at that is of its merchant."""
+        seen = looked(e)
+        return _unknown(e) if seen is None else seen.share("merchant", e.columns.merchant)
+
+    @feature(f"{when}_category", f"you looked at products of its category {words}")
+    def taste_category(e: Evidence) -> Floats:
+        """Weighted overlap (Dice) of its category path with those looked at; NaN without one."""
+        seen = looked(e)
+        if seen is None or not any(seen.paths):
+            return _unknown(e)
+        share = seen.overlap(e.store, e.columns.category) @ seen.weights
+        return np.where(e.columns.category >= 0, share, np.nan).astype(np.float32)
+
+    @feature(f"{when}_price", f"its price is like those of products that you looked at {words}")
+    def taste_price(e: Evidence) -> Floats:
+        """exp(-|difference of log prices|), weighted mean over what was looked at, mostly over
+        what is of its category; NaN where a price is unknown."""
+        seen = looked(e)
+        if seen is None or np.isnan(seen.columns.price).all():
+            return _unknown(e)
+        known = np.flatnonzero(~np.isnan(seen.columns.price))
+        alike = seen.overlap(e.store, e.columns.category)[:, known] + np.float32(0.05)
+        weight = alike * seen.weights[known]
+        logs = np.log(np.maximum(seen.columns.price[known], 0.01))
+        own = np.log(np.maximum(e.columns.price, 0.01))
+        near = np.exp(-np.abs(own[:, None] - logs[None, :]))
+        return np.asarray((near * weight).sum(1) / weight.sum(1), np.float32)
+
+    @feature(f"{when}_meaning", f"it is like what you looked at {words}")
+    def taste_meaning(e: Evidence) -> Floats:
+        """Weighted mean cosine with what was looked at; NaN without vectors."""
+        seen = looked(e)
+        if seen is None or seen.centre is None or e.vectors is None:
+            return _unknown(e)
+        return np.asarray(e.vectors @ seen.centre, np.float32)
+
+    @feature(f"{when}_nearest", f"it is very like something that you looked at {words}")
+    def taste_nearest(e: Evidence) -> Floats:
+        """Highest cosine with anything else that was looked at; NaN without vectors."""
+        seen = looked(e)
+        if seen is None or seen.vectors is None or e.vectors is None:
+            return _unknown(e)
+        cosine = e.vectors @ seen.vectors.T
+        itself = e.candidates.numbers[:, None] == seen.numbers[None, :]
+        nearest = np.where(itself, -1, cosine).max(1)
+        return np.where(nearest > -1, nearest, np.nan).astype(np.float32)
+
+    @feature(f"{when}_same", f"you looked at it {words}")
+    def taste_same(e: Evidence) -> Floats:
+        """1 for what was looked at itself."""
+        seen = looked(e)
+        if seen is None:
+            return _unknown(e)
+        return np.isin(e.candidates.numbers, seen.numbers).astype(np.float32)
+
+
+_declare_taste("session", "in this visit")
+_declare_taste("before", "before")
+
 # --- The query and the first stage --------------------------------------------------------------
 
 
@@ -521,4 +596,6 @@ def _unknown(e: Evidence) -> Floats:
 # What the default ranker reads. Rating, popularity, price and freshness are declared for shops
 # whose own data shows a gain; on the judged data sets they gave none (docs/ranking.md).
 PRIORS = ("rating", "popularity", "price", "freshness")
-LTR_FEATURES = with_relative([n for n in FEATURES if n not in PRIORS])
+# What the personal ranker reads, and no other: the others rank alike for everybody.
+TASTE = tuple(n for n in FEATURES if n.startswith(("session_", "before_")))
+LTR_FEATURES = with_relative([n for n in FEATURES if n not in PRIORS and n not in TASTE])

@@ -13,6 +13,7 @@ from tandem.contracts.candidates import Candidates, Floats
 from tandem.contracts.product import TEXT_FIELDS
 from tandem.contracts.search import Term, Understanding
 from tandem.features.store import SCHEMA, Columns, FeatureStore, FieldStatistics, hashes
+from tandem.features.taste import Taste
 
 # BM25 constants as in Robertson & Zaragoza (2009); short fields repeat terms seldom, so length
 # normalisation is weaker there.
@@ -68,6 +69,7 @@ class Evidence:
     vector: (d,) the query's embedding, or None without an encoder.
     vectors: (n, d) the candidates' embeddings, or None.
     categories: P(category path | query) from query understanding; empty when unknown.
+    taste: what is known of who asks, where they allow it.
     """
 
     understanding: Understanding
@@ -76,6 +78,7 @@ class Evidence:
     vector: Floats | None = None
     vectors: Floats | None = None
     categories: Mapping[str, float] | None = None
+    taste: Taste | None = None
 
     @property
     def n(self) -> int:

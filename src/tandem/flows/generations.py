@@ -12,6 +12,7 @@ Kind = Literal[
     "index",
     "models",
     "recommenders",
+    "personal",
     "catalog",
     "cross-encoders",
     "matchers",

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from tandem.contracts.experiment import (
     ShadowRequest,
     ShadowRun,
 )
+from tandem.contracts.recommend import Known
 from tandem.contracts.registry import Explored
 from tandem.contracts.search import SearchRequest, SearchResponse, Sort
 from tandem.experiments import gates
@@ -150,22 +151,33 @@ class Online:
         self._shadowed = DayLog(shop.layout.shadowed, ShadowRequest, SHADOWED_DAYS)
 
     def answer(
-        self, request: SearchRequest, client_id: str | None = None, user_agent: str | None = None
+        self,
+        request: SearchRequest,
+        client_id: str | None = None,
+        user_agent: str | None = None,
+        *,
+        personal: bool = True,
+        recent: Sequence[str] = (),
     ) -> SearchResponse:
         """Answer one search, note it in the served log, and tell of exposures.
 
         client_id, user_agent: as the sender states them; neither is stored. Without a client, or
-        for one whom analytics may not read, the answer is everybody's.
+        for one whom analytics may not read, no experiment has a say. personal: whether what is
+        known of a client who allows personalisation, and `recent`, may move the list.
         """
         view = self._shop.view
         rules = self._current()
         if rules is None:
-            response = self._shop.search(request)
+            known_by = client_id if personal else None
+            response = self._shop.search(request, client_id=known_by, recent=recent)
             if self._log_served:
                 self._shop.record(response)
             return response
         chosen = self._choose(rules, request, client_id)
-        work = self._ranked(view, request, chosen)
+        known = None
+        if client_id is not None and personal:
+            known = self._shop.visitors.asking(client_id, recent)
+        work = self._ranked(view, request, chosen, known)
         chosen, explored = work.chosen, None
         if (policy := rules.book.exploration) is not None:
             work, explored = self._explored(work, policy)
@@ -272,20 +284,22 @@ class Online:
 
     # --- Answering ----------------------------------------------------------------------------
 
-    def _ranked(self, view: View, request: SearchRequest, chosen: _Chosen) -> _Work:
+    def _ranked(
+        self, view: View, request: SearchRequest, chosen: _Chosen, known: Known | None
+    ) -> _Work:
         """A canary that fails is not shown: the live model answers, and the failure counts."""
         watched = [e for e in chosen.experiments if e in self._canaries()]
         started = time.perf_counter()
         try:
             inside, asked = self._configured(view, request, chosen.configuration)
-            ranking = rank(inside, asked)
+            ranking = rank(inside, asked, known)
         except Exception as error:
             if chosen.canary is None:
                 raise
             log.warning("canary %s failed: %s", chosen.canary, error)
             self._note(chosen.canary, "canary", None)
             rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
-            return _Work(view, request, rank(view, request), started, _Chosen(experiments=rest))
+            return _Work(view, request, rank(view, request, known), started, _Chosen(experiments=rest))
         took = (time.perf_counter() - started) * 1000
         for name in watched:
             self._note(name, "canary" if chosen.canary == name else "control", took)

@@ -66,7 +66,8 @@ def recommend(view: View, request: RecommendRequest, simulated: bool = False) ->
         case Kind.FEED:
             found = _feed(view, request)
     gathered = time.perf_counter()
-    hidden = set(view.snapshot.numbers([*request.hidden, *request.recent]).tolist())
+    seen = request.recent if request.kind in (Kind.NEXT, Kind.FEED) else ()
+    hidden = set(view.snapshot.numbers([*request.hidden, *seen]).tolist())
     shown = [c for c in found if c.number not in hidden][: request.size]
     products = view.snapshot.products(np.array([c.number for c in shown], np.int64))
     ended = time.perf_counter()

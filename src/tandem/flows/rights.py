@@ -346,8 +346,8 @@ def _models(layout: Layout, request: Erasure) -> Erasure:
     newest other one goes live."""
     retired = []
     kinds: Sequence[Generations] = (
-        *(layout.models, layout.recommenders, layout.encoders, layout.cross_encoders),
-        layout.matchers,
+        *(layout.models, layout.recommenders, layout.personal),
+        *(layout.encoders, layout.cross_encoders, layout.matchers),
     )
     creator = bool(_traces(request).names)
     with layout.writing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from tandem.contracts.candidates import Candidates
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.recommend import Known
 from tandem.contracts.search import (
+    Contribution,
     Explanation,
     Filters,
     Hit,
@@ -26,6 +28,7 @@ from tandem.flows.view import View
 from tandem.ranking.business import Applied, BusinessPolicy, apply_policy
 from tandem.ranking.explain import sentence
 from tandem.ranking.learned import LearnedRanker
+from tandem.ranking.personal import reason
 from tandem.retrieval.pipeline import Chain, Lexical, QueryContext, Stage
 from tandem.retrieval.port import LexicalQuery
 
@@ -37,7 +40,8 @@ Clock = Callable[[], datetime]
 class Ranking:
     """All that a request led to, before a page of it is cut out.
 
-    pool: what the ranker ordered; applied: the same after the shop's rules, as shoppers see it.
+    pool: what the ranker ordered; applied: the same in the visitor's order, where the visitor
+    allows it (`personal`), and after the shop's rules, as shoppers see it.
     """
 
     name: str
@@ -49,14 +53,16 @@ class Ranking:
     context: QueryContext
     pool: Candidates
     applied: Applied
+    personal: bool = False
 
     @property
     def matching(self) -> LexicalQuery | None:
         return matching_query(self.understanding)
 
 
-def rank(view: View, request: SearchRequest) -> Ranking:
-    """Understand, retrieve, rank and apply the shop's rules. Deterministic for one view."""
+def rank(view: View, request: SearchRequest, known: Known | None = None) -> Ranking:
+    """Understand, retrieve, rank, make it the visitor's own and apply the shop's rules.
+    Deterministic for one view. known: of a visitor who allows it."""
     started = time.perf_counter()
     stages = view.stages()
     name = request.ranker or view.default_system()
@@ -76,6 +82,7 @@ def rank(view: View, request: SearchRequest) -> Ranking:
 
     matching = matching_query(understanding)
     wanted = request.page * request.size
+    personal = False
     if matching is None:
         pool = view.snapshot.browse(filters, request.sort, wanted)
         applied = Applied(pool, {})
@@ -85,17 +92,34 @@ def rank(view: View, request: SearchRequest) -> Ranking:
         applied = Applied(pool, {})
     else:
         pool = stages[name].run(context, None)
+        own = pool if known is None else _personal(view, context, known, pool)
+        personal = own is not pool
         with context.timed("business"):
-            applied = _business(view, understanding, filters, _deepened(pool, context, wanted))
+            applied = _business(view, understanding, filters, _deepened(own, context, wanted))
     return Ranking(
-        name, stages[name], understanding, filters, total, relaxed, context, pool, applied
+        name, stages[name], understanding, filters, total, relaxed, context, pool, applied, personal
     )
 
 
-def answer(view: View, request: SearchRequest, simulated: bool = False) -> SearchResponse:
+def _personal(view: View, context: QueryContext, known: Known, pool: Candidates) -> Candidates:
+    """The pool in the visitor's order, what is not wanted last; the pool itself where nothing about
+    the visitor moves it."""
+    context.taste = view.taste(known)
+    own = view.personal.run(context, pool)
+    if known.hidden:
+        unwanted = np.isin(own.numbers, view.snapshot.numbers(known.hidden))
+        if unwanted.any():
+            floor = own.scores.min() - 1
+            own = own.rescored(np.where(unwanted, floor, own.scores).astype(np.float32))
+    return own
+
+
+def answer(
+    view: View, request: SearchRequest, simulated: bool = False, known: Known | None = None
+) -> SearchResponse:
     """The response to one request. Deterministic for one view, up to `query_id` and timings."""
     started = time.perf_counter()
-    return respond(view, request, rank(view, request), started, simulated)
+    return respond(view, request, rank(view, request, known), started, simulated)
 
 
 def respond(
@@ -127,6 +151,7 @@ def respond(
         ranker=ranking.name,
         index_generation=view.generation,
         model_generation=view.model_of(ranking.name),
+        personal=ranking.personal,
         simulated=simulated,
         timings_ms={k: round(v, 3) for k, v in context.timings_ms.items()},
     )
@@ -224,14 +249,20 @@ def _hits(view: View, request: SearchRequest, ranking: Ranking) -> tuple[Hit, ..
     numbers, scores = ranked.numbers[window], ranked.scores[window]
     products = view.snapshot.products(numbers)
     explanations: dict[int, Explanation] = {}
+    moved = (
+        view.personal.contributions(ranking.context, ranking.pool, numbers)
+        if ranking.personal and ranking.context.taste is not None
+        else {}
+    )
     if request.explain:
-        explanations = _explanations(ranking, window)
+        explanations = _explanations(ranking, window, moved)
     return tuple(
         Hit(
             position=start + i,
             score=float(score),
             product=product,
             explanation=explanations.get(number),
+            because=reason(moved.get(number, ())),
         )
         for i, (number, score, product) in enumerate(
             zip(numbers.tolist(), scores.tolist(), products, strict=True), start=1
@@ -239,8 +270,11 @@ def _hits(view: View, request: SearchRequest, ranking: Ranking) -> tuple[Hit, ..
     )
 
 
-def _explanations(ranking: Ranking, window: slice) -> dict[int, Explanation]:
-    """Explanations of the products shown; features are computed over the pool that was ranked."""
+def _explanations(
+    ranking: Ranking, window: slice, moved: Mapping[int, tuple[Contribution, ...]]
+) -> dict[int, Explanation]:
+    """Explanations of the products shown; features are computed over the pool that was ranked.
+    moved: what taste did to each, listed after the ranker's own reasons."""
     stage, applied = ranking.stage, ranking.applied
     shown = applied.candidates.numbers[window]
     ranker = stage.second if isinstance(stage, Chain) else None
@@ -255,7 +289,7 @@ def _explanations(ranking: Ranking, window: slice) -> dict[int, Explanation]:
         shares = contributions.get(int(number), ())
         explained[int(number)] = Explanation(
             sentence=sentence(shares, rules),
-            contributions=shares,
+            contributions=(*shares, *moved.get(int(number), ())),
             rules=rules,
             sources={
                 name: float(values[at])

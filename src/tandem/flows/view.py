@@ -6,6 +6,7 @@ view and replace the reference, so nothing changes under a running request.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -13,9 +14,11 @@ import numpy as np
 
 from tandem.contracts.candidates import Floats, Numbers
 from tandem.contracts.configuration import SearchConfiguration
+from tandem.contracts.recommend import Known
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
+from tandem.features.taste import Looked, Taste
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.queries.categories import NO_LESSONS
 from tandem.queries.model import QueryModel
@@ -23,6 +26,7 @@ from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.classic import BM25F
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest
+from tandem.ranking.personal import DEFAULT, PersonalRanker
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
@@ -57,6 +61,8 @@ class View:
     recommender: Tables | None = None
     recommender_generation: str | None = None
     recommender_manifest: RecommenderManifest | None = None
+    personal: PersonalRanker = DEFAULT
+    personal_generation: str | None = None
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
     configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     configuration_generation: str | None = None
@@ -89,6 +95,18 @@ class View:
             embed=partial(_embed, self.encoder),
             categories=partial(self.queries.category_distribution, lessons=lessons),
         )
+
+    def taste(self, known: Known) -> Taste | None:
+        """What features of taste compare with; None where nothing of it is in the shop."""
+        session, before = self._looked(known.session), self._looked(known.before)
+        return None if session is None and before is None else Taste(session, before)
+
+    def _looked(self, ids: Sequence[str]) -> Looked | None:
+        numbers = self.snapshot.numbers(ids)
+        numbers = numbers[numbers >= 0]
+        if not numbers.size:
+            return None
+        return Looked.of(self.store, numbers, self.snapshot.vectors(numbers))
 
     def stages(self) -> dict[str, Stage]:
         """The systems that this view offers, by name; `ltr` only when a ranker is trained, `cross`

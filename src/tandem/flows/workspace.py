@@ -24,7 +24,7 @@ from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
 from tandem.contracts.judgment import JudgmentList, Provenance
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import Product
-from tandem.contracts.recommend import RecommendRequest, RecommendResponse
+from tandem.contracts.recommend import Interest, RecommendRequest, RecommendResponse
 from tandem.contracts.registry import Explored, Served
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
@@ -38,6 +38,7 @@ from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
 from tandem.flows.index import index_manifest
+from tandem.flows.interests import interests
 from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
 from tandem.flows.search_performance import search_performance
@@ -49,6 +50,7 @@ from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
+from tandem.ranking.personal import PersonalRanker, load_personal
 from tandem.recommend.tables import RecommenderManifest, Tables, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
@@ -146,6 +148,7 @@ class Workspace:
         self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
         self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
         self._loading = threading.Lock()
+        self._personal: tuple[str, PersonalRanker] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
@@ -158,12 +161,25 @@ class Workspace:
 
     # --- Searching ----------------------------------------------------------------------------
 
-    def search(self, query: str | SearchRequest, k: int = 10, **options: Any) -> SearchResponse:
-        """Search. `options` are fields of `SearchRequest` (filters, facets, sort, explain, …)."""
+    def search(
+        self,
+        query: str | SearchRequest,
+        k: int = 10,
+        *,
+        client_id: str | None = None,
+        recent: Sequence[str] = (),
+        **options: Any,
+    ) -> SearchResponse:
+        """Search. `options` are fields of `SearchRequest` (filters, facets, sort, explain, …).
+
+        A client who allows personalisation gets a list of his own; recent: what he looked at in
+        this session, oldest first. Everybody else gets the same list, and nothing is kept.
+        """
         request = (
             query if isinstance(query, SearchRequest) else SearchRequest(q=query, size=k, **options)
         )
-        return answer(self._view, request, self.settings.simulated)
+        known = None if client_id is None else self.visitors.asking(client_id, recent)
+        return answer(self._view, request, self.settings.simulated, known)
 
     def recommend(
         self, request: RecommendRequest, client_id: str | None = None
@@ -173,6 +189,10 @@ class Workspace:
         if client_id is not None:
             request = self.visitors.into(request, client_id)
         return recommend(self._view, request, self.settings.simulated)
+
+    def interests(self, client_id: str) -> tuple[Interest, ...]:
+        """What is kept of a visitor, as interests in plain words; none without consent."""
+        return interests(self._view, self.visitors.known(client_id))
 
     def suggest(self, prefix: str, limit: int = 8, language: str | None = None) -> list[Suggestion]:
         """Completions of what is being typed."""
@@ -361,6 +381,7 @@ class Workspace:
             view.cross_generation,
             view.recommender_generation,
             view.configuration_generation,
+            view.personal_generation,
         )
 
     def _catch_up(self) -> None:
@@ -406,6 +427,10 @@ class Workspace:
                 recommender_generation=name,
                 recommender_manifest=learned,
             )
+        if (path := self.layout.personal.live_path()) is not None:
+            if self._personal is None or self._personal[0] != path.name:
+                self._personal = (path.name, load_personal(path)[0])
+            view = replace(view, personal=self._personal[1], personal_generation=path.name)
         return view
 
     def with_model(self, view: View, generation: str) -> View:
@@ -516,6 +541,7 @@ class Workspace:
             "cross_generation": view.cross_generation,
             "recommender_generation": view.recommender_generation,
             "configuration_generation": view.configuration_generation,
+            "personal_generation": view.personal_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),

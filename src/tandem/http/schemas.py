@@ -24,6 +24,7 @@ from tandem.contracts.product import AttributeValue, Product, ProductId
 from tandem.contracts.recommend import (
     MAX_RECENT,
     MAX_RECOMMENDED,
+    Interest,
     Kind,
     RecommendRequest,
     Visit,
@@ -57,13 +58,17 @@ class Message(BaseModel):
 
 class PersonalisationContext(Message):
     """Who is asking. `client_id` finds what a visitor allowed to keep, under a pseudonym;
-    `recent_products` is this session so far. Nothing of it is stored by asking."""
+    `recent_products` is this session so far. Nothing of it is stored by asking, and none of it is
+    used where the request says Do Not Track or Global Privacy Control."""
 
     client_id: str | None = Field(default=None, max_length=128)
     session_id: str | None = Field(default=None, max_length=128)
     segments: tuple[ShortText, ...] = Field(default=(), max_length=32)
     recent_products: tuple[ProductId, ...] = Field(default=(), max_length=50)
     locale: str | None = Field(default=None, pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")
+    personal: bool = Field(
+        default=True, description="False asks for the list that everybody gets; nothing is read"
+    )
 
 
 class SearchBody(SearchRequest):
@@ -71,9 +76,9 @@ class SearchBody(SearchRequest):
 
     context: PersonalisationContext | None = Field(
         default=None,
-        description="Who is asking. `client_id` decides, under a pseudonym, which variant of a "
-        "running experiment answers; the rest is accepted and checked, unused in search, and "
-        "never stored",
+        description="Who is asking: a client who allows personalisation gets a list of his own; "
+        "everybody else gets the same one. It also decides, under a pseudonym, which variant of "
+        "a running experiment answers. Never stored by asking",
     )
 
     model_config = ConfigDict(
@@ -243,22 +248,34 @@ class RecommendBody(Message):
         }
     )
 
-    @property
-    def client_id(self) -> str | None:
-        return self.context.client_id if self.context else None
-
-    def request(self, kind: Kind) -> RecommendRequest:
+    def request(self, kind: Kind, recent: tuple[str, ...]) -> RecommendRequest:
         """What the shop is asked. InvalidInput when it is beyond what one request may cost."""
         bounded(SearchRequest(filters=self.filters))
-        recent = self.context.recent_products if self.context else ()
         return RecommendRequest(kind=kind, recent=recent, filters=self.filters, size=self.size)
+
+
+class FromProductBody(RecommendBody):
+    """Body of `POST /v1/recommend/similar` and `…/complementary`."""
+
+    product_id: ProductId
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"product_id": "SP-1", "context": {"client_id": "c-1"}, "size": 5}],
+        }
+    )
+
+    def request(self, kind: Kind, recent: tuple[str, ...]) -> RecommendRequest:
+        """The product to start from is enough: what was looked at does not move these lists."""
+        asked = super().request(kind, ())
+        return asked.model_copy(update={"product_id": self.product_id})
 
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class VisitorBody(Message):
-    """Body of `POST /v1/recommend/visitor` and `…/visitor/reset`."""
+    """Body of `POST /v1/recommend/visitor`, `…/visitor/interests` and `…/visitor/reset`."""
 
     client_id: ClientId = Field(examples=["5b0c6d1ab2f34ad3a1f6e8b0c9d7e123"])
 
@@ -276,6 +293,14 @@ class VisitsBody(VisitorBody):
         min_length=1,
         max_length=MAX_RECENT,
         examples=[[{"product_id": "SP-1", "action": "view"}]],
+    )
+
+
+class ProductsBody(VisitorBody):
+    """Body of `POST /v1/recommend/visitor/remove`."""
+
+    product_ids: tuple[ProductId, ...] = Field(
+        min_length=1, max_length=1_000, examples=[["SP-1", "SP-2"]]
     )
 
 
@@ -298,6 +323,11 @@ class Traced(Message):
 
 class VisitorResponse(Traced):
     visitor: Visitor
+
+
+class InterestsResponse(Traced):
+    interests: tuple[Interest, ...]
+    products: tuple[Product, ...] = Field(description="What the visit names, as far as it is here")
 
 
 class VisitsResponse(Traced):

@@ -16,7 +16,13 @@ from tandem.contracts.listing import Standing
 from tandem.contracts.matching import BrandMatches, CreatorMatches, ProductMatches
 from tandem.contracts.privacy import ErasureRequest, PersonRole, PersonStanding, PrivacyOverview
 from tandem.contracts.product import Product
-from tandem.contracts.recommend import RecommendRequest, RecommendResponse, Visit, Visitor
+from tandem.contracts.recommend import (
+    Interest,
+    RecommendRequest,
+    RecommendResponse,
+    Visit,
+    Visitor,
+)
 from tandem.contracts.registry import Decision as ModelDecision
 from tandem.contracts.registry import RegisteredModel, Trace
 from tandem.contracts.run import Run
@@ -36,6 +42,8 @@ class Visitors(Protocol):
     def known(self, client_id: str) -> Visitor: ...
 
     def forget(self, client_id: str) -> None: ...
+
+    def remove(self, client_id: str, products: Sequence[str]) -> None: ...
 
 
 class CampaignOffice(Protocol):
@@ -67,7 +75,12 @@ class Matching(Protocol):
 class Shop(Protocol):
     """A searchable catalogue. Every method may be called from many threads at once."""
 
-    def search(self, query: SearchRequest, /) -> SearchResponse: ...
+    def search(
+        self, query: SearchRequest, /, *, client_id: str | None = None, recent: Sequence[str] = ()
+    ) -> SearchResponse:
+        """client_id: who asks, if known; recent: what this session looked at, oldest first. Both
+        count only for a client who allows personalisation."""
+        ...
 
     def record(self, response: SearchResponse) -> None:
         """Note what a shopper was answered with, so that it can be traced; quick."""
@@ -80,6 +93,10 @@ class Shop(Protocol):
     def recommend(
         self, request: RecommendRequest, client_id: str | None = None
     ) -> RecommendResponse: ...
+
+    def interests(self, client_id: str) -> tuple[Interest, ...]:
+        """What is kept of a visitor, as interests in plain words."""
+        ...
 
     @property
     def visitors(self) -> Visitors: ...
@@ -162,7 +179,13 @@ class OnlineSearch(Protocol):
     """Searches under the experiments of a shop. `tandem.flows.online.Online` is one."""
 
     def answer(
-        self, request: SearchRequest, client_id: str | None = None, user_agent: str | None = None
+        self,
+        request: SearchRequest,
+        client_id: str | None = None,
+        user_agent: str | None = None,
+        *,
+        personal: bool = True,
+        recent: Sequence[str] = (),
     ) -> SearchResponse:
         """Answer, note it in the served log, and tell of exposures. Neither identifier nor agent
         is stored."""

@@ -22,6 +22,7 @@ from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import Filters, Understanding
 from tandem.features.evidence import Evidence
 from tandem.features.store import FeatureStore
+from tandem.features.taste import Taste
 from tandem.retrieval.fusion import reciprocal_rank_fusion, weighted_fusion
 from tandem.retrieval.port import LexicalQuery, Snapshot
 
@@ -31,7 +32,7 @@ class QueryContext:
     """Everything known about one query while it is answered; one thread, one request.
 
     `vector` is called at most once, when a stage first needs the query's embedding.
-    `timings_ms` collects each stage's wall time.
+    `timings_ms` collects each stage's wall time. `taste` is of who asks, where they allow it.
     """
 
     understanding: Understanding
@@ -41,6 +42,7 @@ class QueryContext:
     embed: Callable[[str], Floats | None]
     categories: Callable[[Understanding], dict[str, float]]
     timings_ms: dict[str, float] = field(default_factory=dict)
+    taste: Taste | None = None
     _vector: Floats | None = None
     _embedded: bool = False
 
@@ -62,6 +64,16 @@ class QueryContext:
             vector=self.vector if meaning else None,
             vectors=self.snapshot.vectors(candidates.numbers) if meaning else None,
             categories=self.categories(self.understanding) if meaning else None,
+        )
+
+    def personal_evidence(self, candidates: Candidates) -> Evidence:
+        """What features of taste are computed from, and no more."""
+        return Evidence(
+            understanding=self.understanding,
+            candidates=candidates,
+            store=self.store,
+            vectors=self.snapshot.vectors(candidates.numbers),
+            taste=self.taste,
         )
 
     def timed(self, stage: str) -> _Timer:

@@ -304,6 +304,11 @@ class Layout:
         return Generations(self.root / "matchers")
 
     @property
+    def personal(self) -> Generations:
+        """Rankers of personalised search."""
+        return Generations(self.root / "personal")
+
+    @property
     def visitors(self) -> Path:
         return self.root / "visitors"
 

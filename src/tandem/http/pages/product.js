@@ -1,10 +1,10 @@
 // One product.
 import { call, label, productPath, valueText } from "./api.js";
 import { art } from "./art.js";
-import { card, price, rating } from "./card.js";
+import { price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import "./events.js"; // the shopper's choice in the foot of the page
-import { viewed } from "./personal.js";
+import { context, entry, tell, viewed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const FEW = 14; // properties shown at first
@@ -72,14 +72,13 @@ function description(product) {
 }
 
 // A row of recommended products; without any there is no row.
-async function row(section, list, path) {
-  const { items } = await call("GET", path).catch(() => ({ items: [] }));
-  if (!items.length) return;
-  $(list).replaceChildren(...items.map(({ product }) => card(product)));
-  $(section).hidden = false;
+async function row(section, list, kind, product_id) {
+  const { items } = await tell(kind, { product_id, size: ALIKE, ...context() }).catch(() => ({ items: [] }));
+  $(list).replaceChildren(...items.map((item) => entry(item, () => row(section, list, kind, product_id))));
+  $(section).hidden = !items.length;
 }
 
 const beside = (product) => Promise.all([["more", "similar", "similar"], ["with", "along", "complementary"]].map(
-  ([section, list, kind]) => row(section, list, `/v1/recommend/${kind}?${new URLSearchParams({ product_id: product.id, size: ALIKE })}`)));
+  ([section, list, kind]) => row(section, list, kind, product.id)));
 
 show();

@@ -4,7 +4,7 @@ import { card, skeletons } from "./card.js";
 import { $, debounce, h, svg } from "./dom.js";
 import { searched, watch, whoAsks } from "./events.js";
 import { apiFilters, chosenCount, chosenNames, emptyFilters, renderChips, renderFacets, toggled } from "./facets.js";
-import { feed } from "./personal.js";
+import { away, button, context, feed, on, reset } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const SIZE = 24;
@@ -28,7 +28,7 @@ function fromAddress() {
   if (/^[1-4]$/.test(p.get("rating_min") || "")) filters.rating_min = p.get("rating_min");
   filters.in_stock = p.get("in_stock") === "1";
   const page = Math.min(Math.max(1, Number.parseInt(p.get("page"), 10) || 1), Math.floor(DEEPEST / SIZE));
-  return { q: (p.get("q") || "").slice(0, 512), filters, sort: SORTS.includes(p.get("sort")) ? p.get("sort") : "relevance", page, exact: p.get("exact") === "1" };
+  return { q: (p.get("q") || "").slice(0, 512), filters, sort: SORTS.includes(p.get("sort")) ? p.get("sort") : "relevance", page, exact: p.get("exact") === "1", plain: p.get("plain") === "1" };
 }
 
 function address(s) {
@@ -40,6 +40,7 @@ function address(s) {
   if (s.sort !== "relevance") p.set("sort", s.sort);
   if (s.page > 1) p.set("page", s.page);
   if (s.exact) p.set("exact", "1");
+  if (s.plain) p.set("plain", "1"); // everybody's order, where the shopper has an own one
   const text = p.toString();
   return text ? `/?${text}` : "/";
 }
@@ -59,7 +60,8 @@ addEventListener("popstate", () => { state = fromAddress(); box.set(state.q); sh
 // --- Search -------------------------------------------------------------------------------------
 
 function request(explain = false) {
-  return { q: state.q, filters: apiFilters(state.filters), facets: facts.facets.slice(0, 16), sort: state.sort, page: state.page, size: SIZE, rewrite: !state.exact, ...whoAsks(), ...(explain && { explain, facets: [] }) };
+  const who = { ...whoAsks().context, ...context().context };
+  return { q: state.q, filters: apiFilters(state.filters), facets: facts.facets.slice(0, 16), sort: state.sort, page: state.page, size: SIZE, rewrite: !state.exact, ...(who.client_id && { context: { ...who, ...(state.plain && { personal: false }) } }), ...(explain && { explain, facets: [] }) };
 }
 
 async function show({ top = false } = {}) {
@@ -111,7 +113,7 @@ function render(answer) {
   $("filter-count").textContent = chosen ? ` (${chosen})` : "";
   $("show-results").textContent = `Show ${count(answer.total)} results`;
   const why = explainer();
-  const cards = answer.hits.map((hit) => card(hit.product, state.q ? why : null));
+  const cards = answer.hits.map((hit) => away(card(hit.product, state.q ? why : null, hit.because ? "Why am I seeing this?" : undefined), hit.product, show));
   $("hits").replaceChildren(...cards);
   cards.forEach((item, i) => watch(item, answer.hits[i], answer));
   $("hits").start = answer.hits[0]?.position ?? 1;
@@ -146,6 +148,12 @@ function notices(answer) {
     found.push(h("p", { class: "notice", id: "understood" }, h("span", {}, "Understood as a filter: ", h("strong", {}, read.map((i) => i.text).join(", ")), "."), link("Search for the words only", { exact: true })));
   }
   if (answer.relaxed && answer.hits.length) found.push(h("p", { class: "notice warm", id: "relaxed" }, h("span", {}, sentence(answer.relaxed))));
+  if (answer.personal) {
+    found.push(h("p", { class: "notice", id: "personal" }, h("span", {}, "In your own order, from what you looked at here."), link("Show everybody’s order", { plain: true }),
+      button("personal-again", "Start anew", async () => { await reset(); show(); }), h("a", { href: "/you" }, "Your data")));
+  } else if (state.plain && on()) {
+    found.push(h("p", { class: "notice", id: "personal" }, h("span", {}, "In everybody’s order."), link("Show my own", { plain: false })));
+  }
   $("notices").replaceChildren(...found);
 }
 
@@ -160,7 +168,8 @@ function explainer() {
   return async (id) => {
     answers ||= search(request(true)).catch((error) => { answers = null; throw error; });
     const hit = (await answers).hits.find((x) => x.product.id === id);
-    return hit?.explanation?.sentence || "The order has changed since; search again.";
+    if (!hit) return "The order has changed since; search again.";
+    return [hit.because, hit.explanation?.sentence].filter(Boolean).join(" ");
   };
 }
 

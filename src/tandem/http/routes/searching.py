@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response
 
 from tandem.contracts.search import SearchRequest, SearchResponse
+from tandem.http.asking import NOBODY, Asking, asking
 from tandem.http.problems import documented
 from tandem.http.schemas import SearchBody, SearchQuery, SuggestQuery, SuggestResponse
 from tandem.http.serving import Serving, StrictRoute, json_response, of
@@ -28,15 +29,17 @@ async def search(request: Request, query: Annotated[SearchQuery, Query()]) -> Re
 
 @router.post("/search", response_model=SearchResponse, responses=_PROBLEMS)
 async def search_by_body(request: Request, body: Annotated[SearchBody, Body()]) -> Response:
-    """Search by JSON body: all filters with their types, and a personalisation context."""
-    client = body.context.client_id if body.context is not None else None
-    return await _search(request, body.request(), client)
+    """Search by JSON body: all filters with their types, and who is asking.
+
+    A client who allows personalisation gets a list of his own (`personal`); everybody else, and
+    every browser that asks not to be tracked, gets the same one.
+    """
+    return await _search(request, body.request(), asking(request, body.context))
 
 
-async def _search(request: Request, asked: SearchRequest, client_id: str | None = None) -> Response:
+async def _search(request: Request, asked: SearchRequest, who: Asking = NOBODY) -> Response:
     serving = of(request)
-    agent = request.headers.get("user-agent")
-    work = partial(_answer, serving, asked, client_id, agent)
+    work = partial(_answer, serving, asked, who, request.headers.get("user-agent"))
     response, timings = await serving.run(serving.search, work)
     # Time in the queue is part of what the shopper waited; the shop cannot know it.
     response = response.model_copy(
@@ -50,11 +53,13 @@ async def _search(request: Request, asked: SearchRequest, client_id: str | None 
 
 
 def _answer(
-    serving: Serving, asked: SearchRequest, client_id: str | None, agent: str | None
+    serving: Serving, asked: SearchRequest, who: Asking, agent: str | None
 ) -> SearchResponse:
     if serving.services.online is not None:
-        return serving.services.online.answer(asked, client_id, agent)
-    response = serving.shop.search(asked)
+        return serving.services.online.answer(
+            asked, who.client_id, agent, personal=who.personal, recent=who.recent
+        )
+    response = serving.shop.search(asked, client_id=who.known_by, recent=who.recent)
     if serving.settings.log_served:
         serving.shop.record(response)
     return response

@@ -66,6 +66,11 @@ async def product_page(request: Request, product_id: str) -> Response:
     return _page(request, "product.html")
 
 
+@router.get("/you")
+async def own_data(request: Request) -> Response:
+    return _page(request, "you.html")
+
+
 def _office(file: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         return _page(request, file)
