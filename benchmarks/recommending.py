@@ -27,6 +27,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.shop import simulated_encoder
 from benchmarks.timing import Row, peak_mb
+from tandem.contracts.events import Pseudonym
 from tandem.contracts.recommend import Kind, RecommendRequest, Visit
 from tandem.contracts.search import Filters, Sort
 from tandem.flows.workspace import Workspace, open_workspace
@@ -34,6 +35,7 @@ from tandem.recommend.baskets import GUEST, Baskets
 from tandem.recommend.sessions import Sessions
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.storage.layout import Layout
+from tandem.storage.visitors import Seen, VisitorState
 
 CALLS = 600
 SHOWN = 12
@@ -68,12 +70,15 @@ def visitors(layout: Layout, ids: list[str], people: int, rng: np.random.Generat
     began = time.perf_counter()
     connection = sqlite3.connect(layout.visitors / "state.db")
     some = rng.integers(0, len(ids), (people, 10))
+    now = int(time.time())
+
+    def state(row: list[int]) -> str:
+        recent = tuple(Seen(ids[i], "view", now) for i in row)
+        return VisitorState(Pseudonym(""), now, recent).to_json()
+
     connection.executemany(
-        "INSERT OR IGNORE INTO visitors VALUES (?, ?, ?, '[]')",
-        (
-            (f"k1.simulated-{who:012d}", time.time(), json.dumps([ids[i] for i in row]))
-            for who, row in enumerate(some.tolist())
-        ),
+        "INSERT OR IGNORE INTO states VALUES (?, ?, ?)",
+        ((f"k1.simulated-{who:012d}", now, state(row)) for who, row in enumerate(some.tolist())),
     )
     connection.commit()
     connection.close()
@@ -101,6 +106,11 @@ def serving(shop: Workspace, ids: list[str], rng: np.random.Generator) -> Row:
     def known(number: int) -> None:
         shop.recommend(RecommendRequest(kind=Kind.FEED, size=SHOWN), clients[number % 50])
 
+    def searched(client: str | None) -> Callable[[str], Any]:
+        return lambda product: shop.search(titles[product], k=SHOWN, client_id=client)
+
+    titles = {p: " ".join(shop.product(p).title.split()[-3:]) for p in asked}  # type: ignore[union-attr]
+
     def noted(number: int) -> None:
         shop.visitors.visit(clients[number % 50], [Visit(product_id=asked[number])])
 
@@ -111,6 +121,8 @@ def serving(shop: Workspace, ids: list[str], rng: np.random.Generator) -> Row:
         "feed": latencies(after(Kind.FEED), asked),
         "feed of a known visitor": latencies(known, range(CALLS)),
         "an event of a visitor": latencies(noted, range(CALLS)),
+        "search, everybody's": latencies(searched(None), asked),
+        "search, a known visitor's own": latencies(searched(clients[0]), asked),
     }
 
 

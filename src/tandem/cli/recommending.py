@@ -253,3 +253,48 @@ def trial_command(
         )
     out.print(table)
     out.print(f"[dim]Simulated. {escape(overall['decision']['because'])}[/]")
+
+
+@recommend_app.command("feed-trial")
+def feed_trial_command(
+    shoppers: Annotated[int, typer.Option(min=100, help="Simulated shoppers in the test.")] = 1_000,
+    seed: Annotated[int, typer.Option(help="Same seed: same shoppers.")] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Try the feed's ranker on simulated shoppers: calibration, orders, exploration, fairness.
+
+    Example: `tandem recommend feed-trial --shoppers 500`
+    """
+    from tandem.flows.feed_trial import run_feed_trial
+
+    trial = run_feed_trial(shoppers, seed=seed).to_json()
+    if json_:
+        print_json(trial)
+        return
+    table = Table(box=None)
+    titles = ("objective", "seen", "calibration error", "Brier", "of the plain rate", "AUC")
+    for title in titles:
+        table.add_column(title, justify="right" if table.columns else "left")
+    for name, m in trial["calibration"].items():
+        if m is not None:
+            table.add_row(
+                name,
+                f"{100 * m['rate']:.1f} %",
+                f"{m['ece']:.4f}",
+                f"{m['brier']:.4f}",
+                f"{m['brier_of_rate']:.4f}",
+                f"{m['auc']:.3f}",
+            )
+    out.print(table)
+    orders = trial["experiment"]["metrics"]["orders"]
+    out.print(
+        f"Orders of a shopper: {orders['control']:.3f} in turn, {orders['treatment']:.3f} ranked "
+        f"({orders['difference']:+.3f} [dim]{orders['low']:+.3f} – {orders['high']:+.3f}[/])."
+    )
+    for name in ("with the floor", "without"):
+        e = trial["exposure"][name]
+        out.print(
+            f"{name}: {100 * e['exploration']:.1f} % of places explore, "
+            f"{100 * e['seldom_shown_merchants']:.1f} % are of seldom shown merchants."
+        )
+    out.print(f"[dim]Simulated, from {trial['impressions']:,} impressions.[/]")

@@ -1,4 +1,5 @@
-"""`tandem train`: rankers, recommenders, personalised search, encoders, cross-encoders."""
+"""`tandem train`: rankers, recommenders, personalised search, the feed, encoders,
+cross-encoders."""
 
 from __future__ import annotations
 
@@ -379,3 +380,34 @@ def train_personal_command(
         f"{m['personal']:.3f} for the personal one "
         f"({m['gain']:+.3f} [dim]{low:+.3f} – {high:+.3f}[/], p = {m['p']:.3f})."
     )
+
+
+def train_feed_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+) -> None:
+    """Train the feed's ranker on stored impressions of people who allow it, and make it live.
+
+    Example: `tandem train feed -w shop`
+    """
+    from dataclasses import asdict
+
+    from tandem.flows.train_feed import train_feed
+    from tandem.storage.layout import Layout
+
+    report = train_feed(Layout.open(workspace))
+    learned = report.manifest
+    if json_:
+        print_json({"generation": report.generation, **asdict(learned), "seconds": report.seconds})
+        return
+    out.print(
+        f"Learned from {learned.impressions:,} impressions"
+        f"{' (simulated)' if learned.simulated else ''}; live: {report.generation}."
+    )
+    for name, m in learned.metrics.items():
+        if m is None:
+            out.print(f"[dim]{name}: too seldom to learn.[/]")
+        else:
+            out.print(
+                f"{name}: calibration error {m['ece']:.4f} at {100 * m['rate']:.2f} %, "
+                f"AUC {m['auc']:.3f}."
+            )

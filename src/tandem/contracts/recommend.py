@@ -26,6 +26,7 @@ class Source(StrEnum):
     RATING = "rating"
     CATALOGUE = "catalogue"
     EXPLORATION = "exploration"
+    VIDEO = "video"
 
 
 class Kind(StrEnum):
@@ -111,6 +112,17 @@ class RecommendRequest(Frozen):
     size: int = Field(default=12, ge=1, le=MAX_RECOMMENDED)
 
 
+class FeedVideo(Frozen):
+    """A creator's video in the feed. paid: viewers have to be told. simulated: it was made up."""
+
+    id: str
+    kind: Literal["video", "live"]
+    caption: str
+    duration: float | None
+    paid: bool | None
+    simulated: bool
+
+
 class Recommended(Frozen):
     """One recommended product: `because` says in words why it is here, `from_product` by what."""
 
@@ -121,6 +133,9 @@ class Recommended(Frozen):
     because: str
     from_product: str | None = Field(
         default=None, description="Id of the product that led here, if one did"
+    )
+    video: FeedVideo | None = Field(
+        default=None, description="A video about the product, to be shown in its place"
     )
 
 

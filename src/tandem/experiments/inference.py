@@ -122,7 +122,7 @@ def permutation_test(
     # Rows of the signs may cover queries without a difference: their sign changes nothing.
     observed = np.abs(filled.sum(axis=0)) - 1e-12 * np.maximum(1, n)
     extreme = np.zeros(filled.shape[1])
-    exact = 2.0**n <= permutations
+    exact = n <= np.log2(permutations)
     total = 2**n if exact else permutations
     rng = np.random.default_rng(seed)
     for start in range(0, total, _BLOCK):

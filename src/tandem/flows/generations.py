@@ -13,6 +13,7 @@ Kind = Literal[
     "models",
     "recommenders",
     "personal",
+    "feeds",
     "catalog",
     "cross-encoders",
     "matchers",

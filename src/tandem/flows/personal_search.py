@@ -42,6 +42,7 @@ HELD_DAYS = 28
 LEARNT_DAYS = 84
 PER_PERSON = 3  # searches of one person that are measured, and twice as many to learn from
 BROAD = 50  # products that match a query which leaves much open
+TAIL = 20  # products from the lower half of the candidates that stand for what nobody wants
 BIAS = 0.8  # P(looked at) of place k of a list is taken to be k^-0.8
 CUTOFF = 10
 MEASURES = (f"nDCG@{CUTOFF}", "RR")
@@ -116,11 +117,15 @@ def choices(pools: Pools, episodes: Sequence[Episode]) -> list[Choice]:
             places = _places(pools, pool, episode).tolist()
             weights = dict.fromkeys(places, 1 / max(1, len(places)))
         else:
-            # What was not shown was not turned down; what stood low was hardly looked at.
+            # What was not shown was not turned down, except far down, where hardly anything is
+            # wanted; what stood low was hardly looked at.
             at = {n: i for i, n in enumerate(pool.numbers.tolist())}
             numbers = pools.view.snapshot.numbers(episode.shown).tolist()
             rows = [(at[n], place) for place, n in enumerate(numbers, 1) if n in at]
-            features = features[[row for row, _ in rows]]
+            taken = {row for row, _ in rows}
+            deep = np.linspace(len(pool) // 2, len(pool) - 1, TAIL).astype(int).tolist()
+            deep = [row for row in dict.fromkeys(deep) if row not in taken]
+            features = features[[*(row for row, _ in rows), *deep]]
             weights = {
                 row: place**BIAS
                 for row, (_, place) in enumerate(rows)

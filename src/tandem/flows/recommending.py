@@ -1,53 +1,37 @@
-"""Answer one recommendation request in one view: gather, fuse, mix, say why.
+"""Answer one recommendation request in one view: gather, order, say why.
 
-`similar` needs the catalogue alone: text vectors and words, fused by reciprocal rank, and what is
-looked at in the same sessions where a recommender is trained. The others learn from sessions and
-baskets, and say so where they have to fall back.
+`similar` needs the catalogue alone: text vectors and words, and what is looked at in the same
+sessions where a recommender is trained. The others learn from sessions and baskets, and say so
+where they have to fall back.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.contracts.candidates import Candidates
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import (
+    FeedVideo,
     Kind,
     Recommended,
     RecommendRequest,
     RecommendResponse,
-    Source,
 )
-from tandem.contracts.search import Filters, SearchRequest, Sort
-from tandem.features.evidence import FIELD_WEIGHTS
+from tandem.flows.feed import feed
+from tandem.flows.sources import (
+    Candidate,
+    after,
+    complementary,
+    distinct,
+    favourites,
+    like_recent,
+    similar,
+)
 from tandem.flows.view import View
-from tandem.recommend.sessions import Ints
-from tandem.retrieval.fusion import reciprocal_rank_fusion
-from tandem.retrieval.pipeline import Lexical
-
-POOL = 60  # candidates of each source
-FEW = 13  # hits that are too few for a row of recommendations
-TITLE_WORDS = 8  # the start of a title names the product; its tail lists properties
-OF_ONE_KIND = 3  # products of one category in a dozen of the feed
-EXPLORED = 0.1  # share of the feed's places that go to the newest products
-RECENT = 2  # products looked at last that the feed answers to by content
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A product under consideration, by its number in the snapshot."""
-
-    number: int
-    score: float
-    source: Source
-    because: str
-    origin: str | None = None
 
 
 def recommend(view: View, request: RecommendRequest, simulated: bool = False) -> RecommendResponse:
@@ -60,16 +44,15 @@ def recommend(view: View, request: RecommendRequest, simulated: bool = False) ->
         case Kind.SIMILAR:
             found = list(similar(view, _start(view, request), request.filters))
         case Kind.COMPLEMENTARY:
-            found = list(_complementary(view, _start(view, request), request.filters))
+            found = list(complementary(view, _start(view, request), request.filters))
         case Kind.NEXT:
             found = _next(view, request)
         case Kind.FEED:
-            found = _feed(view, request)
+            found = feed(view, request)
     gathered = time.perf_counter()
-    seen = request.recent if request.kind in (Kind.NEXT, Kind.FEED) else ()
-    hidden = set(view.snapshot.numbers([*request.hidden, *seen]).tolist())
-    shown = [c for c in found if c.number not in hidden][: request.size]
+    shown = _shown(view, request, found)
     products = view.snapshot.products(np.array([c.number for c in shown], np.int64))
+    titles = _titles(view, shown)
     ended = time.perf_counter()
     return RecommendResponse(
         query_id=uuid.uuid4().hex,
@@ -80,12 +63,13 @@ def recommend(view: View, request: RecommendRequest, simulated: bool = False) ->
                 score=c.score,
                 product=product,
                 source=c.source,
-                because=c.because,
+                because=c.because.replace("{}", titles.get(c.origin or "", "")),
                 from_product=c.origin,
+                video=_video(c),
             )
             for place, (c, product) in enumerate(zip(shown, products, strict=True), start=1)
         ),
-        personal=any(c.origin for c in shown) and request.kind in (Kind.NEXT, Kind.FEED),
+        personal=request.kind in (Kind.NEXT, Kind.FEED) and _personal(view, request, shown),
         index_generation=view.generation,
         model_generation=view.recommender_generation,
         simulated=simulated,
@@ -97,217 +81,79 @@ def recommend(view: View, request: RecommendRequest, simulated: bool = False) ->
     )
 
 
-def _start(view: View, request: RecommendRequest) -> Product:
+def _start(view: View, request: RecommendRequest) -> str:
     if request.product_id is None:
         raise InvalidInput(
             "a product to start from is missing",
             field="product_id",
             remedy="name a product of the catalogue",
         )
-    number = view.snapshot.numbers([request.product_id])
-    if number[0] < 0:
+    if view.snapshot.numbers([request.product_id])[0] < 0:
         raise NotFound(
             f"no product '{request.product_id}'",
             remedy="search for it; it may have been removed",
         )
-    return view.snapshot.products(number)[0]
-
-
-def similar(
-    view: View, product: Product, filters: Filters, *, words: bool = True
-) -> Iterator[Candidate]:
-    """Products like this one, best first, itself left out. Without `words` by vectors alone, where
-    there are any: words of a title cost most of the time in a large shop."""
-    number = int(view.snapshot.numbers([product.id])[0])
-    vectors = view.snapshot.vectors(np.array([number]))
-    lists = []
-    if words or vectors is None:
-        lists.append(_by_words(view, product, filters, enough=0 if vectors is not None else FEW))
-    if vectors is not None:
-        lists.append(view.snapshot.dense(vectors[0], POOL, filters))
-    if view.recommender is not None:
-        known = view.recommender.known([product.id])
-        codes, scores, _ = view.recommender.after(known)
-        numbers, kept = _live(view, codes[:POOL], filters)
-        lists.append(Candidates(numbers, scores[:POOL][kept]))
-    fused = reciprocal_rank_fusion(lists)
-    for other, score in zip(fused.numbers.tolist(), fused.scores.tolist(), strict=True):
-        if other != number:
-            yield Candidate(
-                other, score, Source.CONTENT, f"Similar to {_short(product)}", product.id
-            )
-
-
-def _by_words(view: View, product: Product, filters: Filters, enough: int) -> Candidates:
-    """Products with half of the title's words; with any of them, where fewer than `enough` have
-    half."""
-    title = " ".join(product.title.split()[:TITLE_WORDS])[:512]
-    asked = SearchRequest(q=title, language=product.language, rewrite=False)
-    understanding = view.understand(asked)
-    if not understanding.terms:
-        return Candidates.empty()
-    half = (len(understanding.terms) + 1) // 2
-    found = Candidates.empty()
-    for required in (half, 1):
-        query = Lexical(FIELD_WEIGHTS, minimum_match=required).query(understanding)
-        found = view.snapshot.lexical(query, POOL, filters)
-        if len(found) >= enough:
-            break
-    return found
-
-
-def _complementary(view: View, product: Product, filters: Filters) -> Iterator[Candidate]:
-    """What is bought with this product; nothing where nobody has bought it with anything."""
-    if view.recommender is None:
-        return
-    for code in view.recommender.known([product.id]).tolist():
-        codes, scores = view.recommender.beside(code)
-        numbers, kept = _live(view, codes, filters)
-        for number, score in zip(numbers.tolist(), scores[kept].tolist(), strict=True):
-            because = f"Often bought with {_short(product)}"
-            yield Candidate(number, score, Source.BASKETS, because, product.id)
-
-
-def _live(view: View, codes: Ints, filters: Filters) -> tuple[Ints, Ints]:
-    """Numbers of a recommender's items that are in the shop and satisfy the filters, and their
-    places among `codes`."""
-    assert view.recommender is not None
-    ids = view.recommender.ids
-    numbers = view.snapshot.numbers([ids[c] for c in codes.tolist()])
-    here = numbers[numbers >= 0]
-    kept = np.flatnonzero(np.isin(numbers, view.snapshot.satisfying(here, filters)))
-    return numbers[kept], kept
+    return request.product_id
 
 
 def _next(view: View, request: RecommendRequest) -> list[Candidate]:
     """What sessions like this one led to; then what is like the last products; then favourites."""
-    found = _after(view, request.recent, request.filters)
+    found = after(view, request.recent, request.filters)
     if len(found) < request.size:
-        found = _distinct(found, _like_recent(view, request, 1))
+        found = distinct(found, like_recent(view, request, 1))
     if len(found) < request.size + len(request.recent):
-        found = _distinct(found, _favourites(view, request.filters))
+        found = distinct(found, favourites(view, request.filters))
     return found
 
 
-def _after(view: View, recent: tuple[str, ...], filters: Filters) -> list[Candidate]:
-    if view.recommender is None:
-        return []
-    tables = view.recommender
-    codes, scores, causes = tables.after(tables.known(recent))
-    codes, scores, causes = codes[: 2 * POOL], scores[: 2 * POOL], causes[: 2 * POOL]
-    numbers, kept = _live(view, codes, filters)
-    titles = _titles(view, [tables.ids[c] for c in np.unique(causes[kept]).tolist()])
-    return [
-        Candidate(
-            number,
-            score,
-            Source.SESSIONS,
-            f"Others looked at this around {titles.get(origin, origin)}",
-            origin,
-        )
-        for number, score, origin in zip(
-            numbers.tolist(),
-            scores[kept].tolist(),
-            (tables.ids[c] for c in causes[kept].tolist()),
-            strict=True,
-        )
-    ]
+def _shown(view: View, request: RecommendRequest, found: list[Candidate]) -> list[Candidate]:
+    """The first that are not hidden and, where a list goes on from them, not just looked at."""
+    seen = request.recent if request.kind in (Kind.NEXT, Kind.FEED) else ()
+    hidden = {*request.hidden, *seen}
+    if not hidden:
+        return found[: request.size]
+    shown: list[Candidate] = []
+    for start in range(0, len(found), request.size):
+        part = found[start : start + request.size]
+        ids = view.snapshot.ids(np.array([c.number for c in part], np.int64))
+        shown += [c for c, id_ in zip(part, ids, strict=True) if id_ not in hidden]
+        if len(shown) >= request.size:
+            break
+    return shown[: request.size]
 
 
-def _like_recent(view: View, request: RecommendRequest, most: int) -> list[Candidate]:
-    """What is like the last products, each in turn."""
-    numbers = view.snapshot.numbers(request.recent)
-    last = list(dict.fromkeys(numbers[numbers >= 0][::-1].tolist()))[:most]
-    lists = [
-        list(similar(view, p, request.filters, words=False))
-        for p in view.snapshot.products(np.array(last, np.int64))
-    ]
-    deepest = max(map(len, lists), default=0)
-    return [some[place] for place in range(deepest) for some in lists if place < len(some)]
+def _personal(view: View, request: RecommendRequest, shown: list[Candidate]) -> bool:
+    """Whether anything about this visitor moved the list."""
+    ranked = request.kind is Kind.FEED and view.feed_ranker is not None
+    return any(c.origin for c in shown) or (
+        ranked and bool(shown) and view.snapshot.numbers(request.recent).max(initial=-1) >= 0
+    )
 
 
-def _favourites(view: View, filters: Filters) -> list[Candidate]:
-    """What is looked at most of late; without sessions, what is rated best; without ratings, what
-    there is."""
-    if view.recommender is not None:
-        codes, scores = view.recommender.favourites(2 * POOL)
-        numbers, kept = _live(view, codes, filters)
-        return [
-            Candidate(n, s, Source.POPULARITY, "Popular now")
-            for n, s in zip(numbers.tolist(), scores[kept].tolist(), strict=True)
-        ]
-    best = view.snapshot.satisfying(view.best_rated, filters)[: 2 * POOL]
-    if best.size < POOL:  # narrow filters, or few ratings
-        best = np.append(best, view.snapshot.browse(filters, Sort.RATING, 2 * POOL).numbers)
-    numbers = np.array(list(dict.fromkeys(best.tolist())), np.int64)
-    rated = ~np.isnan(view.store.columns(numbers).rating)
-    return [
-        Candidate(number, 0.0, Source.RATING, "Rated best")
-        if known
-        else Candidate(number, 0.0, Source.CATALOGUE, "From the shop; nobody has rated it yet")
-        for number, known in zip(numbers.tolist(), rated.tolist(), strict=True)
-    ]
-
-
-def _feed(view: View, request: RecommendRequest) -> list[Candidate]:
-    """Sessions, content and favourites in turn, every tenth place for something new, and no more
-    than a few of one category in a dozen."""
-    sources = [
-        _after(view, request.recent, request.filters),
-        _like_recent(view, request, RECENT) if request.recent else [],
-        _favourites(view, request.filters),
-    ]
-    deepest = max(map(len, sources))
-    mixed = _distinct([s[at] for at in range(deepest) for s in sources if at < len(s)], [])
-    numbers = view.snapshot.browse(request.filters, Sort.NEWEST, POOL).numbers
-    dated = ~np.isnan(view.store.columns(numbers).created)
-    fresh = [
-        Candidate(n, 0.0, Source.EXPLORATION, "New here" if known else "Something else to try")
-        for n, known in zip(numbers.tolist(), dated.tolist(), strict=True)
-    ]
-    return _explored(_varied(view, mixed), fresh)
-
-
-def _varied(view: View, ranked: list[Candidate]) -> list[Candidate]:
-    """The same candidates, those of a category that is there often enough put off by a dozen."""
-    numbers = np.array([c.number for c in ranked], np.int64)
-    category = view.store.columns(numbers).category.tolist()
-    page: dict[int, int] = {}
-    placed = []
-    for place, (candidate, kind) in enumerate(zip(ranked, category, strict=True)):
-        times = page[kind] = page.get(kind, 0) + 1
-        late = 0 if kind < 0 else (times - 1) // OF_ONE_KIND * 12
-        placed.append((max(place, late), place, candidate))
-    return [candidate for _, _, candidate in sorted(placed, key=lambda p: p[:2])]
-
-
-def _explored(ranked: list[Candidate], fresh: list[Candidate]) -> list[Candidate]:
-    every = round(1 / EXPLORED)
-    known = {c.number for c in ranked[: every * 2]}
-    new = iter([c for c in fresh if c.number not in known])
-    out = []
-    for place, candidate in enumerate(ranked, start=1):
-        out.append(candidate)
-        if place % (every - 1) == 0 and (one := next(new, None)) is not None:
-            out.append(one)
-    return _distinct(out, list(new))
-
-
-def _distinct(first: list[Candidate], then: list[Candidate]) -> list[Candidate]:
-    """Every product once, where it comes first."""
-    found: dict[int, Candidate] = {}
-    for candidate in (*first, *then):
-        found.setdefault(candidate.number, candidate)
-    return list(found.values())
-
-
-def _titles(view: View, ids: list[str]) -> dict[str, str]:
+def _titles(view: View, shown: list[Candidate]) -> dict[str, str]:
+    """Short titles of the products that led to others."""
+    ids = list(dict.fromkeys(c.origin for c in shown if c.origin))
     numbers = view.snapshot.numbers(ids)
     live = [(i, n) for i, n in zip(ids, numbers.tolist(), strict=True) if n >= 0]
     products = view.snapshot.products(np.array([n for _, n in live], np.int64))
-    return {i: _short(p) for (i, _), p in zip(live, products, strict=True)}
+    titles = {i: _short(p) for (i, _), p in zip(live, products, strict=True)}
+    return {i: titles.get(i, i) for i in ids}
 
 
 def _short(product: Product) -> str:
     title = product.title
     return title if len(title) <= 60 else title[:59].rsplit(" ", 1)[0] + "…"
+
+
+def _video(candidate: Candidate) -> FeedVideo | None:
+    if candidate.video is None:
+        return None
+    content = candidate.video.content
+    return FeedVideo(
+        id=content.id,
+        kind=content.kind,
+        caption=content.caption,
+        duration=content.duration,
+        paid=content.paid,
+        simulated=content.simulated,
+    )

@@ -346,7 +346,7 @@ def _models(layout: Layout, request: Erasure) -> Erasure:
     newest other one goes live."""
     retired = []
     kinds: Sequence[Generations] = (
-        *(layout.models, layout.recommenders, layout.personal),
+        *(layout.models, layout.recommenders, layout.personal, layout.feeds),
         *(layout.encoders, layout.cross_encoders, layout.matchers),
     )
     creator = bool(_traces(request).names)

@@ -117,7 +117,9 @@ def episodes_of_events(rows: Sequence[Mapping[str, Any]]) -> list[Episode]:
             if chosen:
                 session, before = _split(past, row["timestamp"])
                 person = people.setdefault(row["client"], len(people))
-                found.append(Episode(person, row["user_query"], session, before, frozenset(chosen)))
+                shown = tuple(row["object_ids"] or ())
+                asked = row["user_query"]
+                found.append(Episode(person, asked, session, before, frozenset(chosen), shown))
     return found
 
 

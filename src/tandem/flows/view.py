@@ -6,14 +6,16 @@ view and replace the reference, so nothing changes under a running request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tandem.contracts.candidates import Floats, Numbers
 from tandem.contracts.configuration import SearchConfiguration
+from tandem.contracts.parties import Content
 from tandem.contracts.recommend import Known
 from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
@@ -27,6 +29,7 @@ from tandem.ranking.classic import BM25F
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest
 from tandem.ranking.personal import DEFAULT, PersonalRanker
+from tandem.recommend.objectives import FeedRanker
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.retrieval.encoders import TextEncoder
 from tandem.retrieval.pipeline import Cutoff, Dense, Fusion, Lexical, QueryContext, Stage
@@ -35,6 +38,8 @@ from tandem.retrieval.port import Snapshot
 RETRIEVED = 500
 RERANKED = 300
 BEST_RATED = 1_000
+_UNKNOWN = -2  # an item whose number nobody has asked for yet
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class View:
     recommender_manifest: RecommenderManifest | None = None
     personal: PersonalRanker = DEFAULT
     personal_generation: str | None = None
+    feed_ranker: FeedRanker | None = None
+    feed_generation: str | None = None
+    content: tuple[Content, ...] = ()
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
     configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     configuration_generation: str | None = None
@@ -95,6 +103,29 @@ class View:
             embed=partial(_embed, self.encoder),
             categories=partial(self.queries.category_distribution, lessons=lessons),
         )
+
+    @cached_property
+    def _shared(self) -> dict[str, Any]:
+        return {}
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What is the same for everybody in this view, made when it is first asked for."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        found: T = self._shared[name]
+        return found
+
+    def numbers_of(self, codes: Numbers) -> Numbers:
+        """(len(codes),) product numbers of a recommender's items, -1 for those not in the shop.
+        Each is looked up once per view: an id costs a search."""
+        assert self.recommender is not None
+        ids = self.recommender.ids
+        known: Numbers = self.once("numbers", lambda: np.full(len(ids), _UNKNOWN, np.int64))
+        missing = np.unique(codes[known[codes] == _UNKNOWN])
+        if missing.size:
+            known[missing] = self.snapshot.numbers([ids[c] for c in missing.tolist()])
+        found: Numbers = known[codes]
+        return found
 
     def taste(self, known: Known) -> Taste | None:
         """What features of taste compare with; None where nothing of it is in the shop."""

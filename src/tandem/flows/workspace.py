@@ -23,6 +23,7 @@ from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, Ta
 from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
 from tandem.contracts.judgment import JudgmentList, Provenance
 from tandem.contracts.listing import Standing
+from tandem.contracts.parties import Content
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import Interest, RecommendRequest, RecommendResponse
 from tandem.contracts.registry import Explored, Served
@@ -37,6 +38,7 @@ from tandem.contracts.search_performance import SearchPerformance
 from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
+from tandem.flows.feed import FEATURES
 from tandem.flows.index import index_manifest
 from tandem.flows.interests import interests
 from tandem.flows.recommending import recommend
@@ -51,6 +53,7 @@ from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
 from tandem.ranking.personal import PersonalRanker, load_personal
+from tandem.recommend.objectives import FeedRanker, load_feed_ranker
 from tandem.recommend.tables import RecommenderManifest, Tables, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
@@ -65,6 +68,7 @@ from tandem.storage.judgments import (
     save_judgments,
 )
 from tandem.storage.layout import Layout
+from tandem.storage.parties import read_content
 from tandem.storage.updates import Update, UpdateJournal
 
 log = logging.getLogger(__name__)
@@ -148,6 +152,8 @@ class Workspace:
         self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
         self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
         self._loading = threading.Lock()
+        self._feed: tuple[str, FeedRanker] | None = None
+        self._content: tuple[str, tuple[Content, ...]] | None = None
         self._personal: tuple[str, PersonalRanker] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
@@ -382,6 +388,7 @@ class Workspace:
             view.recommender_generation,
             view.configuration_generation,
             view.personal_generation,
+            view.feed_generation,
         )
 
     def _catch_up(self) -> None:
@@ -431,6 +438,15 @@ class Workspace:
             if self._personal is None or self._personal[0] != path.name:
                 self._personal = (path.name, load_personal(path)[0])
             view = replace(view, personal=self._personal[1], personal_generation=path.name)
+        if (path := self.layout.feeds.live_path()) is not None:
+            if self._feed is None or self._feed[0] != path.name:
+                self._feed = (path.name, load_feed_ranker(path, FEATURES)[0])
+            view = replace(view, feed_ranker=self._feed[1], feed_generation=path.name)
+        live = self.layout.content.live()
+        if live is not None:
+            if self._content is None or self._content[0] != live:
+                self._content = (live, tuple(read_content(self.layout)))
+            view = replace(view, content=self._content[1])
         return view
 
     def with_model(self, view: View, generation: str) -> View:
@@ -498,11 +514,15 @@ class Workspace:
         theirs = [r for r in records if not _is_exposure(r)]
         taken = iter(self._opened_intake().take(theirs, sent))
         outcomes = [_RESERVED if _is_exposure(r) else next(taken) for r in records]
+        accepted = [
+            r for r, outcome in zip(records, outcomes, strict=True) if outcome.status == "accepted"
+        ]
+        # Who opens a video looks at its product.
+        about = self._view.once("products of videos", self._about)
         self.visitors.follow(
             [
-                r
-                for r, outcome in zip(records, outcomes, strict=True)
-                if outcome.status == "accepted"
+                {**r, "object_id": about[r["object_id"]]} if r.get("object_id") in about else r
+                for r in accepted
             ]
         )
         return outcomes
@@ -510,6 +530,9 @@ class Workspace:
     def expose(self, records: Sequence[Any]) -> None:
         """Store exposures to experiments, records of the shop's own making."""
         self._opened_intake().take(records)
+
+    def _about(self) -> dict[str, str]:
+        return {c.id: c.product_ids[0] for c in self._view.content if c.product_ids}
 
     def _opened_intake(self) -> EventIntake:
         """Opened by the first event: a shop that takes none needs no keys for pseudonyms."""
@@ -542,6 +565,7 @@ class Workspace:
             "recommender_generation": view.recommender_generation,
             "configuration_generation": view.configuration_generation,
             "personal_generation": view.personal_generation,
+            "feed_generation": view.feed_generation,
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),

@@ -110,6 +110,31 @@ class Exposure(BaseModel):
     window: int = Field(default=20, ge=1, le=1000)
 
 
+class FeedPolicy(BaseModel):
+    """What the shop wants of a place in the feed, and what a page of it has to look like.
+
+    watch, click, buy, satisfaction: what each is worth, relative to each other. exploration: share
+    of places for new products and new creators. per_category, per_merchant, per_creator: at most so
+    many in a dozen. shown_in_vain: after so many times without a click a product goes down.
+    small_floor: least share of a dozen for merchants who are seldom shown: those who together have
+    the last `small_share` of the popularity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    watch: float = Field(default=0.5, ge=0)
+    click: float = Field(default=1, ge=0)
+    buy: float = Field(default=5, ge=0)
+    satisfaction: float = Field(default=2, ge=0)
+    exploration: float = Field(default=0.1, ge=0, le=0.5)
+    per_category: int = Field(default=3, ge=1)
+    per_merchant: int = Field(default=4, ge=1)
+    per_creator: int = Field(default=2, ge=1)
+    shown_in_vain: int = Field(default=3, ge=1)
+    small_floor: float = Field(default=0.1, ge=0, le=0.5)
+    small_share: float = Field(default=0.2, ge=0, le=0.5)
+
+
 class BusinessPolicy(BaseModel):
     """Everything in `rules.json`. The empty policy leaves relevance as it is."""
 
@@ -118,6 +143,7 @@ class BusinessPolicy(BaseModel):
     rules: tuple[Rule, ...] = ()
     objectives: Objectives = Objectives()
     exposure: Exposure = Exposure()
+    feed: FeedPolicy = FeedPolicy()
 
     @model_validator(mode="after")
     def _unique_ids(self) -> BusinessPolicy:

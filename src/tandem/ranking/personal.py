@@ -96,10 +96,10 @@ class PersonalRanker:
 
     @classmethod
     def fit(cls, choices: Sequence[Choice], ridge: float = RIDGE) -> PersonalRanker:
-        """Maximum likelihood of the choices with a ridge. Weights of `BASE` do not fall below those
-        of `DEFAULT`: choices out of the head of a list say little of why the rest is not in it, and
-        a ranker that forgot the query would show what is like the past. InvalidInput without
-        choices."""
+        """Maximum likelihood of the choices with a ridge. Weights of `BASE` do not fall below a
+        quarter of `DEFAULT`'s: choices out of the head of a list say little of why the rest is not
+        in it, and a ranker that forgot the query would show what is like the past. InvalidInput
+        without choices."""
         from scipy.optimize import minimize
 
         if not choices:
@@ -128,7 +128,9 @@ class PersonalRanker:
             slope = scaled.T @ ((mass / total)[owner] * e - target) + ridge * w
             return float(value), slope
 
-        floor = [DEFAULT.weights[name] * s for name, s in zip(BASE, scale.tolist(), strict=False)]
+        floor = [
+            DEFAULT.weights[name] / 4 * s for name, s in zip(BASE, scale.tolist(), strict=False)
+        ]
         bounds = [(low, None) for low in floor] + [(None, None)] * len(TASTE)
         first = np.array(floor + [0.0] * len(TASTE))
         found = minimize(loss, first, jac=True, method="L-BFGS-B", bounds=bounds)

@@ -20,8 +20,8 @@ from tandem.simulate.shoppers import PBM_EXAMINATION, SHOWN
 BRANDS = 0.2  # share of the brands that a shopper with taste prefers
 KINDS = 4  # kinds of things that a shopper comes for
 TASTELESS = 0.3  # share of shoppers to whom all products of a kind are alike
-LIKED = 0.8  # P(attracted) by what suits in all ways …
-PLAIN = 0.06  # … and by what suits in none
+LIKED = 0.9  # P(attracted) by what suits in all ways …
+PLAIN = 0.05  # … and by what suits in none
 ODD = 0.02  # by what is of another kind
 BOUGHT = 0.35  # of what attracted and was looked at
 
@@ -65,8 +65,11 @@ class Shoppers:
 
     @classmethod
     def draw(cls, shop: TastefulShop, size: int, rng: np.random.Generator) -> Shoppers:
-        count = int(shop.brand.max()) + 1
-        brands = np.argsort(rng.random((size, count)), axis=1)[:, : max(1, round(BRANDS * count))]
+        frequency = np.bincount(shop.brand)
+        few = max(1, round(BRANDS * frequency.size))
+        # Known brands are liked more often: exponential races, the first few to arrive.
+        arrival = rng.exponential(size=(size, frequency.size)) / frequency
+        brands = np.argsort(arrival, axis=1)[:, :few]
         kinds = np.argsort(rng.random((size, len(shop.names))), axis=1)[:, :KINDS]
         return cls(
             brands,
@@ -79,15 +82,18 @@ class Shoppers:
     def attraction(
         self, shop: TastefulShop, who: int, wanted: int, products: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """(n,) P(attracted) of a shopper who wants a kind, by each product."""
+        """(n,) P(attracted) of a shopper who wants a kind, by each product; -1: any of the kinds
+        that the shopper comes for."""
         suits = (
-            0.5 * np.isin(shop.brand[products], self.brands[who])
-            + 0.2 * (shop.colour[products] == self.colour[who])
+            0.6 * np.isin(shop.brand[products], self.brands[who])
+            + 0.1 * (shop.colour[products] == self.colour[who])
             + 0.3 * (1 - np.abs(shop.level[products] - self.level[who]))
         )
         if self.tasteless[who]:
             suits = np.full(products.size, 0.35)
-        return np.where(shop.kind[products] == wanted, PLAIN + (LIKED - PLAIN) * suits, ODD)
+        kinds = self.kinds[who] if wanted < 0 else np.array([wanted])
+        right = np.isin(shop.kind[products], kinds)
+        return np.where(right, PLAIN + (LIKED - PLAIN) * suits, ODD)
 
     def shop(
         self,

@@ -193,10 +193,8 @@ class Settings:
                     field=key,
                     remedy=f"use one of: {', '.join(sorted(known))}",
                 )
-        kinds = {"name": str, "currency": str, "encoder": str, "simulated": bool, "engine": str}
-        for key, kind in kinds.items():
-        texts = ("name", "currency", "encoder", "visitors")
-        for key, kind in (*((text, str) for text in texts), ("simulated", bool)):
+        kinds: dict[str, type] = dict.fromkeys(("name", "currency", "encoder", "engine"), str)
+        for key, kind in {**kinds, "visitors": str, "simulated": bool}.items():
             if key in values and not isinstance(values[key], kind):
                 raise InvalidInput(
                     f"must be a {kind.__name__}",
@@ -307,6 +305,11 @@ class Layout:
     def personal(self) -> Generations:
         """Rankers of personalised search."""
         return Generations(self.root / "personal")
+
+    @property
+    def feeds(self) -> Generations:
+        """Rankers of the feed."""
+        return Generations(self.root / "feeds")
 
     @property
     def visitors(self) -> Path:

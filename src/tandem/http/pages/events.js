@@ -120,6 +120,30 @@ function opened(event, hit, answer) {
   flush();
 }
 
+// --- The feed: what was seen of it, and what was opened -------------------------------------------
+
+const places = new WeakMap();
+const looking = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    looking.unobserve(target);
+    add(record("event", { action_name: "impression", ...places.get(target) }));
+  }
+}, { threshold: 0.5 });
+
+// An entry of the feed is on the page.
+export function listed(element, item, answer) {
+  if (!recording()) return;
+  const about = { query_id: answer.query_id, object_id: item.video ? item.video.id : item.product.id, position: item.position };
+  places.set(element, about);
+  looking.observe(element);
+  element.addEventListener("click", (event) => {
+    if (!event.target.closest(".card-link")) return;
+    add(record("event", { action_name: "click", ...about }));
+    flush();
+  });
+}
+
 // --- The shopper's choice -------------------------------------------------------------------------
 
 function choice() {

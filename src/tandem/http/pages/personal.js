@@ -2,7 +2,8 @@
 // button ends it: then the shop erases what it kept, and every list is everybody's again.
 import { call } from "./api.js";
 import { card } from "./card.js";
-import { $, h } from "./dom.js";
+import { $, h, svg } from "./dom.js";
+import { listed } from "./events.js";
 
 const CHOICE = "tandem.personal"; // "on" when the shopper asked for it
 const CLIENT = "tandem.client"; // one random id of this browser, the one that events go by
@@ -47,12 +48,24 @@ export function away(node, product, after) {
   return node;
 }
 
-// A recommended product: where it is from, why it is here, and a way to be rid of it.
+// A recommended product, or a video about it: where it is from, why it is here, and a way to be rid
+// of it.
 export function entry(item, after) {
   const node = card(item.product, async () => `${item.because}.`, "Why am I seeing this?");
-  const kind = KIND[item.source] ?? item.source;
+  const kind = item.video ? clip(node, item.video) : KIND[item.source] ?? item.source;
   if (kind) node.querySelector(".brand").prepend(h("span", { class: "kind" }, kind));
   return away(node, item.product, after);
+}
+
+// What is told of a video: that it was made up, that it is paid for, and what its creator says.
+function clip(node, video) {
+  const long = video.duration === null ? "" : ` ${Math.floor(video.duration / 60)}:${String(Math.round(video.duration % 60)).padStart(2, "0")}`;
+  node.querySelector(".card").classList.add("clip");
+  node.querySelector(".art").after(h("span", { class: "play" }, svg("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, svg("path", { d: "M8 5.500v13l10.500-6.500z" })),
+    `${video.simulated ? "Simulated video" : video.kind === "live" ? "Live" : "Video"}${long}`));
+  const paid = video.paid ? h("strong", {}, "Paid partnership. ") : null;
+  if (video.caption || paid) node.querySelector("h3").after(h("p", { class: "said", dir: "auto" }, paid, video.caption));
+  return "";
 }
 
 // --- What was shown and not opened goes down: counted for those who allow it ----------------------
@@ -102,6 +115,7 @@ export async function feed() {
   const cards = answer.items.map((item) => entry(item, feed));
   $("feed-items").replaceChildren(...cards);
   if (on() && !everybodys) for (const one of cards) seeing.observe(one.querySelector(".card"));
+  cards.forEach((one, i) => listed(one, answer.items[i], answer));
   $("feed-choice").replaceChildren(...controls(answer.personal));
   $("feed-head").textContent = answer.personal ? "For you" : "From the shop";
   $("feed").hidden = false;
