@@ -68,10 +68,13 @@ def test_what_is_out_of_stock_or_hidden_is_not_in_it(shop):
     items = asked(shop.view, size=100).items
     assert all(i.product.stock != 0 for i in items)
     gone = items[0].product
-    rule = {"id": "r", "kind": "hide", "products": (gone.id,)}
-    policy = type(shop.view.policy).model_validate({"rules": [rule]})
-    hidden = asked(replace(shop.view, policy=policy), size=100)
-    assert gone.id not in {i.product.id for i in hidden.items}
+    ended = {"id": "e", "kind": "hide", "brand": items[1].product.brand}
+    ended["ends"] = datetime(2020, 1, 1, tzinfo=UTC)
+    for names in ({"products": (gone.id,)}, {"category": gone.category[0]}, {"brand": gone.brand}):
+        rules = [{"id": "r", "kind": "hide", **names}, ended]
+        policy = type(shop.view.policy).model_validate({"rules": rules})
+        hidden = asked(replace(shop.view, policy=policy), size=100)
+        assert gone.id not in {i.product.id for i in hidden.items}
 
 
 def test_the_exploration_budget_is_spent_and_not_more(shop):
@@ -176,7 +179,7 @@ def test_probabilities_are_calibrated_and_what_never_happens_is_not_learned(rank
     truth = 1 / (1 + np.exp(2.5 - fresh[:, 3]))
     found = learned.probabilities(fresh)
     assert abs(found["click"] - truth).mean() < 0.02
-    assert calibration(found["click"], (rng.random(50_000) < truth).astype(float))["ece"] < 0.01
+    assert calibration(found["click"], (rng.random(50_000) < truth).astype(float))["ece"] < 0.02
     assert found["click"].min() > 0
     assert found["click"].max() < 1
     assert metrics["click"]["ece"] < 0.03

@@ -9,6 +9,8 @@ exploration budget, the caps and the floor are in the shop's rules (`feed`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from tandem.contracts.recommend import Known, RecommendRequest, Source
 from tandem.contracts.search import Understanding
 from tandem.features.declarations import TASTE, compute_features
 from tandem.features.evidence import Evidence
+from tandem.features.store import CATEGORY_SEPARATOR
 from tandem.flows.sources import (
     RECENT,
     Candidate,
@@ -30,8 +33,9 @@ from tandem.flows.sources import (
 )
 from tandem.flows.videos import Video, shelf
 from tandem.flows.view import View
-from tandem.ranking.business import FeedPolicy, RuleKind
+from tandem.ranking.business import FeedPolicy, Rule, RuleKind
 
+MOST_POPULAR = 2_000  # products whose popularity counts
 MOST_PLACES = 120  # that are laid out page by page
 PAGE = 12  # places within which caps and floors hold
 BEST_VIDEOS = 30  # that everybody's feed may show
@@ -55,11 +59,12 @@ def feed(view: View, request: RecommendRequest) -> list[Candidate]:
     products = distinct(in_turn(sources), [])
     clips = _videos(view, request, products)
     mixed = in_turn([products, clips]) if clips else products
-    mixed = [c for c in mixed if _fit(view, c)]
+    unfit = _unfit(view)
+    mixed = [c for c in mixed if not unfit[c.number]]
     ranked = _ranked(view, request, mixed)
     ranked = _not_again(view, ranked, request, policy)
     tries = in_turn([[c for c in clips if c.video and c.video.new], fresh])
-    tries = [c for c in tries if _fit(view, c)]
+    tries = [c for c in tries if not unfit[c.number]]
     places = min(request.size + len(request.hidden) + len(request.recent), MOST_PLACES)
     return _floored(view, _paged(view, ranked, tries, policy, places), policy)
 
@@ -126,9 +131,16 @@ def _behaved(
     codes, scores = codes[:500], scores[:500]
     if codes.size:
         followed = _looked_up(view.numbers_of(codes), scores / scores.max(), numbers)
-    favourite, liked = tables.favourites(2_000)
-    popular = _looked_up(view.numbers_of(favourite), liked, numbers)
+    table: dict[int, float] = view.once("popular", lambda: _popular(view))
+    popular = np.array([table.get(n, 0.0) for n in numbers.tolist()], float)
     return followed, popular
+
+
+def _popular(view: View) -> dict[int, float]:
+    """Popularity by product number, of those that are looked at most."""
+    assert view.recommender is not None
+    codes, liked = view.recommender.favourites(MOST_POPULAR)
+    return dict(zip(view.numbers_of(codes).tolist(), liked.tolist(), strict=True))
 
 
 def _looked_up(
@@ -166,24 +178,35 @@ def _videos(view: View, request: RecommendRequest, products: list[Candidate]) ->
     return list(seen.values())
 
 
-def _fit(view: View, candidate: Candidate) -> bool:
-    """Not out of stock, and not hidden by a rule of the shop."""
-    return candidate.number not in view.once("unfit", lambda: _unfit(view))
-
-
-def _unfit(view: View) -> frozenset[int]:
-    columns = view.store.all_columns
-    unfit = columns.stock == 0
+def _unfit(view: View) -> NDArray[np.bool_]:
+    """(products,) True for what is out of stock or hidden by a rule of the shop now."""
+    unfit: NDArray[np.bool_] = view.once("sold out", lambda: view.store.all_columns.stock == 0)
+    now = datetime.now(UTC)
     for rule in view.policy.rules:
-        if rule.kind is RuleKind.HIDE and rule.query == "*" and not (rule.starts or rule.ends):
-            for kind in ("brand", "merchant"):
-                code = view.store.names.code(kind, getattr(rule, kind))
-                if code >= 0:
-                    unfit = unfit | (getattr(columns, kind) == code)
-            named = view.snapshot.numbers(rule.products)
-            unfit = unfit.copy()
-            unfit[named[named >= 0]] = True
-    return frozenset(np.flatnonzero(unfit).tolist())
+        if rule.kind is RuleKind.HIDE and rule.active("", now):
+            unfit = unfit | view.once(f"rule {rule.id}", partial(_named_by, view, rule))
+    return unfit
+
+
+def _named_by(view: View, rule: Rule) -> NDArray[np.bool_]:
+    """(products,) True for what a rule names."""
+    columns, names = view.store.all_columns, view.store.names
+    named = np.zeros(columns.stock.size, bool)
+    for kind in ("brand", "merchant"):
+        code = names.code(kind, getattr(rule, kind))
+        if code >= 0:
+            named |= getattr(columns, kind) == code
+    if rule.category is not None:
+        below = rule.category + CATEGORY_SEPARATOR
+        codes = [
+            code
+            for code, path in enumerate(names.category)
+            if path == rule.category or path.startswith(below)
+        ]
+        named |= np.isin(columns.category, codes)
+    numbers = view.snapshot.numbers(rule.products)
+    named[numbers[numbers >= 0]] = True
+    return named
 
 
 # --- Order ------------------------------------------------------------------------------------
@@ -323,11 +346,10 @@ def _small(view: View, policy: FeedPolicy) -> frozenset[int]:
         return frozenset()
     popular = np.nan_to_num(columns.rating_count) + 1.0
     if view.recommender is not None:
-        codes, liked = view.recommender.favourites(len(view.recommender.ids))
-        numbers = view.numbers_of(codes[:20_000])
         popular = np.full(popular.size, 1e-3)
-        here = numbers >= 0
-        popular[numbers[here]] += liked[:20_000][here]
+        for number, liked in view.once("popular", lambda: _popular(view)).items():
+            if number >= 0:
+                popular[number] += liked
     mass = np.bincount(columns.merchant[known], popular[known])
     order = np.argsort(mass, kind="stable")
     share = np.cumsum(mass[order]) / mass.sum()

@@ -169,16 +169,14 @@ def load_feed_ranker(directory: Path, names: Sequence[str]) -> tuple[FeedRanker,
 def calibration(probability: Array, label: Array) -> dict[str, float]:
     """How well probabilities hold: expected calibration error, Brier score beside that of the plain
     rate, and area under the ROC curve."""
+    from scipy.stats import rankdata
+
     order = np.argsort(probability, kind="stable")
     gaps = [
         abs(probability[part].mean() - label[part].mean()) * part.size
         for part in np.array_split(order, min(BINS, label.size))
     ]
-    ranks = np.empty(label.size)
-    ranks[order] = np.arange(1, label.size + 1)
-    for value in np.unique(probability):  # ties share their mean rank
-        same = probability == value
-        ranks[same] = ranks[same].mean()
+    ranks = rankdata(probability)  # ties share their mean rank
     positives = label.sum()
     negatives = label.size - positives
     auc = (ranks[label == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives)
