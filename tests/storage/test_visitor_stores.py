@@ -152,9 +152,13 @@ def test_consent_retention_and_erasure_reach_it(layout):
     retain(layout, actor="test")
     assert visitors.known("c-anna").recent == ("1",)
     subject = Pseudonyms(open_ring(layout)).of("client", "c-anna")
+    copy = rights.export(layout, [subject])["visitor"]
+    assert [s["product"] for s in copy["recent"]] == ["1"]
+    assert copy["shown"] == {"2": 1}
     done = rights.erase(layout, [subject])
     assert done.counts["visitors"] == 1
     assert visitors.known("c-anna").recent == ()
+    assert rights.export(layout, [subject])["visitor"] is None
     visitors.visit("c-anna", [Visit(product_id="1")])
     visitors.decide("c-anna", False)
     visitors.decide("c-anna", True)

@@ -98,6 +98,7 @@ def export(
             "order": list(traces.orders),
         },
         "events": rows,
+        "visitor": _visitor_state(layout, traces),
         "creator": [c.model_dump(mode="json") for c in read_creators(layout) if c.id in names],
         "content": [
             c.model_dump(mode="json") for c in read_content(layout) if c.creator_id in names
@@ -111,6 +112,17 @@ def export(
             if entry.details.get("subject") in subjects
         ],
     }
+
+
+def _visitor_state(layout: Layout, traces: Traces) -> dict[str, Any] | None:
+    """What personalisation keeps of the person; None where it is nothing."""
+    subjects = [Pseudonym(s) for s in sorted({*traces.clients, *traces.users})]
+    store = open_visitors(layout, periods(layout)["visitors"])
+    try:
+        state = store.get(subjects) if subjects else None
+    finally:
+        store.close()
+    return None if state is None else asdict(state)
 
 
 def correct(
@@ -307,7 +319,8 @@ def _visitors(layout: Layout, request: Erasure) -> Erasure:
     traces = _traces(request)
     store = open_visitors(layout, periods(layout)["visitors"])
     try:
-        gone = store.forget([Pseudonym(s) for s in sorted({*traces.clients, *traces.users})])
+        subjects = [Pseudonym(s) for s in sorted({*traces.clients, *traces.users})]
+        gone = store.forget(subjects) if subjects else 0
     finally:
         store.close()
     return _counted(request, visitors=gone)
