@@ -15,7 +15,8 @@ from test_browser import chromium as chromium
 from test_browser import page as page
 
 from live_server import served
-from tandem.contracts.recommend import Visit
+from tandem.contracts.recommend import Kind, RecommendRequest, Visit
+from tandem.flows.alliance import simulate_alliance
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.train_recommender import train_recommender
@@ -149,6 +150,12 @@ def test_search_is_in_the_shoppers_own_order_once_allowed(page: Page, shop: Work
     assert shop.visitors.known(who).recent == ()
 
 
+def press(page: Page, selector: str) -> None:
+    """Press a button wherever the page has scrolled to: not under the header."""
+    page.js("arguments[0].scrollIntoView({ block: 'center' })", page.one(selector))
+    page.one(selector).click()
+
+
 def test_a_shopper_sees_corrects_takes_along_and_ends_what_is_kept(
     page: Page, shop: Workspace
 ) -> None:
@@ -167,21 +174,21 @@ def test_a_shopper_sees_corrects_takes_along_and_ends_what_is_kept(
     assert "2 products that you looked at" in page.text("#standing")
     assert f"Brand: {brand}" in page.text("#interests")
     assert "Looked at" in page.text("#looked")
-    page.one("#unwanted button").click()
+    press(page, "#unwanted button")
     page.until(lambda: shop.visitors.known(who).hidden == ())
     page.js(
         "window.saved = null; const made = URL.createObjectURL;"
         "URL.createObjectURL = (b) => {"
         " b.text().then((t) => { window.saved = t; }); return made(b); }"
     )
-    page.one("#download").click()
+    press(page, "#download")
     saved = json.loads(str(page.until(lambda: page.js("return window.saved"))))
     assert [v["product_id"] for v in saved["visits"]] == same[:2]
     page.until(lambda: f"Brand: {brand}" in page.text("#interests"))
-    page.one(f"#interests button[aria-label*='{brand}']").click()
+    press(page, f"#interests button[aria-label*='{brand}']")
     page.until(lambda: shop.visitors.known(who).recent == ())
     page.until(lambda: "nothing is kept yet" in page.text("#standing"))
-    page.one("#stop").click()
+    press(page, "#stop")
     page.until(lambda: page.all("#start"))
     assert not shop.visitors.known(who).consent
 
@@ -222,3 +229,21 @@ def test_workbench_on_the_workspace(page: Page, shop: Workspace) -> None:
             == label
         )
     )
+
+
+def test_a_video_in_the_feed_says_that_it_is_simulated_and_paid_for(
+    page: Page, shop: Workspace
+) -> None:
+    simulate_alliance(shop.layout, creators=40, pieces=200, viewers=10)
+    shop.refresh()
+    page.open("/")
+    page.until(lambda: page.all("#feed .clip"))
+    clips = page.all("#feed .clip")
+    assert 0 < len(clips) < 10
+    assert all("Simulated video" in c.text for c in clips)
+    answer = shop.recommend(RecommendRequest(kind=Kind.FEED, size=10))
+    paid = [i for i in answer.items if i.video and i.video.paid]
+    assert sum("Paid partnership" in c.text for c in clips) == len(paid)
+    title = clips[0].find_element(By.CSS_SELECTOR, "h3").text
+    clips[0].find_element(By.CSS_SELECTOR, ".card-link").click()
+    page.until(lambda: page.text(".product h1") == title)

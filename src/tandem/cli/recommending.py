@@ -295,6 +295,7 @@ def feed_trial_command(
         e = trial["exposure"][name]
         out.print(
             f"{name}: {100 * e['exploration']:.1f} % of places explore, "
+            f"{100 * e['new_creators']:.1f} % are of new creators, "
             f"{100 * e['seldom_shown_merchants']:.1f} % are of seldom shown merchants."
         )
     out.print(f"[dim]Simulated, from {trial['impressions']:,} impressions.[/]")

@@ -26,6 +26,7 @@ from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.recommending import recommend
 from tandem.flows.train_feed import LIKED, WATCHED, Impression, learned
+from tandem.flows.videos import shelf
 from tandem.flows.view import View
 from tandem.flows.workspace import Workspace
 from tandem.simulate.tastes import BOUGHT, Shoppers, TastefulShop
@@ -106,22 +107,25 @@ def run_feed_trial(
 def _exposure(world: _World, view: View, people: Shoppers, visitors: int) -> dict[str, Any]:
     """Shares of the places of a first page, over visitors with one product in their past."""
     small = small_merchants(view)
+    fresh = {v.content.id: v.new for v in shelf(view, view.content)}
     found = {}
     for name, floor in (("with the floor", view.policy.feed.small_floor), ("without", 0.0)):
         feed = view.policy.feed.model_copy(update={"small_floor": floor})
         served = replace(view, policy=view.policy.model_copy(update={"feed": feed}))
-        new, seldom, places, attraction = 0, 0, 0, 0.0
+        new, seldom, creators, places, attraction = 0, 0, 0, 0, 0.0
         for who in range(visitors):
             start = world.shop.ids[(who * 37) % len(world.shop.ids)]
             response = world.asked(served, (start,), {})
             numbers = world.numbers(served, response)
             places += len(response.items)
             new += sum(i.source is Source.EXPLORATION for i in response.items)
+            creators += sum(bool(i.video and fresh[i.video.id]) for i in response.items)
             merchants = served.store.columns(numbers).merchant
             seldom += int(np.isin(merchants, list(small)).sum())
             attraction += float(people.attraction(world.shop, who, -1, world.place[numbers]).sum())
         found[name] = {
             "exploration": round(new / places, 4),
+            "new_creators": round(creators / places, 4),
             "seldom_shown_merchants": round(seldom / places, 4),
             "true_attraction": round(attraction / places, 4),
         }

@@ -299,7 +299,9 @@ class Online:
             log.warning("canary %s failed: %s", chosen.canary, error)
             self._note(chosen.canary, "canary", None)
             rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
-            return _Work(view, request, rank(view, request, known), started, _Chosen(experiments=rest))
+            return _Work(
+                view, request, rank(view, request, known), started, _Chosen(experiments=rest)
+            )
         took = (time.perf_counter() - started) * 1000
         for name in watched:
             self._note(name, "canary" if chosen.canary == name else "control", took)
