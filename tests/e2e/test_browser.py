@@ -315,7 +315,8 @@ def test_nothing_in_a_product_becomes_markup(page: Page) -> None:
 
 
 def test_the_simulated_catalogue_is_named_on_top_of_every_page(page: Page) -> None:
-    for path in ("/", "/?q=lamp", "/p/P001", "/you", "/workbench", "/seller", "/studio"):
+    shoppers = ("/", "/?q=lamp", "/p/P001", "/you")
+    for path in (*shoppers, "/workbench", "/seller", "/studio", "/lab"):
         page.open(path)
         banner = page.one(".banner")
         assert "Simulated catalogue" in banner.text
