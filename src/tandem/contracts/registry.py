@@ -15,6 +15,8 @@ ArtefactKind = Literal[
     "models",
     "index",
     "recommenders",
+    "personal",
+    "feeds",
     "catalog",
     "encoders",
     "cross-encoders",
