@@ -81,6 +81,7 @@ def _client(uri: str) -> Iterator[MlflowClient]:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": SECONDS,
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": RETRIES,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # Without these the library opens a database of its own where it is run.
         "MLFLOW_TRACKING_URI": uri,
         "MLFLOW_REGISTRY_URI": uri,
