@@ -14,8 +14,10 @@ from test_browser import page as page
 
 from live_server import served
 from tandem.collaboration.desk import Desk
+from tandem.contracts.campaign import NewCampaign
 from tandem.contracts.collaboration import Apply, Party
 from tandem.contracts.matching import CreatorMatches
+from tandem.contracts.product import Money, Product
 from tandem.flows.collaborate import OrderNames
 from tandem.governance.access import Role
 from tandem.governance.keys import KeyStore
@@ -26,11 +28,17 @@ from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout, Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
+from small_campaigns import SmallCampaigns
 from small_matching import SmallMatching
 from small_seller import SmallSeller
-from small_shop import SmallShop
+from small_shop import SmallShop, made_up_products
 
-TABS = ("overview", "why", "search", "products", "deals")
+TABS = ("overview", "why", "search", "products", "deals", "campaigns")
+FIVE_HUNDRED = Money(amount="500", currency="EUR")
+OWN = (
+    Product(id="A-1", title="Reading lamp", merchant="Acme", price=FIVE_HUNDRED),
+    Product(id="B-1", title="Reading lamp, tall", merchant="Borealis", price=FIVE_HUNDRED),
+)
 
 
 class Matching(SmallMatching):
@@ -43,7 +51,8 @@ class Matching(SmallMatching):
 
 
 class House:
-    """A server with a merchant's and a creator's key, and one application to the merchant."""
+    """A server with a merchant's and a creator's key, one application to the merchant, and one
+    campaign of each of two merchants; Acme's was planned from simulated data."""
 
     def __init__(self, folder: Path) -> None:
         self.layout = Layout.create(folder / "shop", Settings())
@@ -57,8 +66,23 @@ class House:
         self.settings = ServerSettings(
             admin_key=AdminKey.of(KEY), keys=keys, refresh_seconds=0, rate_per_second=0
         )
+        self.borealis = keys.create(Role.MERCHANT, tenant="Borealis", name="test")[1]
+        self.campaigns = SmallCampaigns()
+        for product in OWN:
+            wanted = NewCampaign(
+                merchant_id=product.merchant,
+                name=f"Spring of {product.merchant}",
+                budget=FIVE_HUNDRED,
+                starts="2026-04-01",
+                ends="2026-04-30",
+                product_ids=[product.id],
+            )
+            made = self.campaigns.plan(wanted)
+            told = {"simulated": product.merchant == "Acme", "gap": 0.03}
+            self.campaigns.kept[made.id] = made.model_copy(update=told)
         self.services = Services(
             seller=SmallSeller(),
+            campaigns=self.campaigns,
             matching=Matching(),
             collaborations=Collaborations(self.desk, OrderNames(self.layout)),
         )
@@ -73,7 +97,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def address(house: House) -> Iterator[str]:
-    with served(SmallShop(), house.settings, house.services) as address:
+    with served(SmallShop([*made_up_products(), *OWN]), house.settings, house.services) as address:
         yield address
 
 
@@ -154,6 +178,74 @@ def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House)
     assert [c.product_ids for c in invited] == [("P001", "P002")]
 
 
+def test_a_campaign_is_planned_and_read_and_leads_to_an_invitation(
+    page: Page, house: House
+) -> None:
+    entered(page, house.merchant)
+    page.one("#tab-campaigns").click()
+    page.until(lambda: "Spring of Acme" in page.text(".campaign"))
+    assert len(page.all(".campaign")) == 1
+    assert "Simulated" in page.text(".campaign")
+    assert "€5 planned of €500 budget" in page.text(".campaign")
+    assert "expected €30, 8 times of 10 between €0 and €80" in page.text(".campaign")
+    page.one("#new-campaign").click()
+    page.one("#plan input[name=name]").send_keys("Summer")
+    page.one("#plan input[name=budget]").send_keys("200")
+    page.one("#plan-go").click()  # no product yet: the currency is not known either
+    assert not house.campaigns.campaigns("Acme")[1:]
+    page.one("#plan-product").send_keys("reading lamp")
+    offered = page.until(lambda: page.all("#plan-products button"))
+    assert ["Acme · A-1" in o.text for o in offered] == [True]
+    offered[0].click()
+    assert page.one("#plan input[name=currency]").get_attribute("value") == "EUR"
+    page.one("#plan-product").send_keys("B-1")
+    page.one("#plan-go").click()
+    page.until(lambda: "Plan for your own" in page.text("#plan-error"))
+    said = page.driver.get_log("browser")  # a browser logs every 403, asked for or not
+    assert ["403" in line["message"] for line in said] == [True]
+    page.one("#plan-chosen li:nth-child(2) .drop").click()
+    page.one("#plan-go").click()
+    page.until(lambda: "Summer" in page.text("#campaign h2"))
+    made = house.campaigns.campaigns("Acme")[-1]
+    assert (made.asked.product_ids, made.asked.goal) == (("A-1",), "gmv")
+    assert made.asked.budget == Money(amount="200", currency="EUR")
+    assert "The best there is" in page.text("#campaign")
+    assert "Simulated" not in page.text("#campaign")
+    assert "mia shows Reading lamp" in page.text("[data-creator=mia]")
+    page.one("#read-report").click()
+    frame = page.one("iframe.report")
+    page.driver.switch_to.frame(frame)
+    page.until(lambda: "Campaign: Summer" in page.text("h1"))
+    page.driver.switch_to.default_content()
+    page.js("scrollTo(0, 0)")
+    page.one("#campaign .back").click()
+    page.until(lambda: len(page.all(".campaign")) == 2)
+    page.one(".campaign h3 button").click()
+    page.until(lambda: "At least 97.0% of the best" in page.text("#campaign"))
+    page.one("[data-creator=mia] button").click()
+    assert page.one("dialog input[name=other]").get_attribute("value") == "mia"
+    assert page.one("dialog input[name=products]").get_attribute("value") == "A-1"
+
+
+def test_campaigns_of_another_merchant_and_none_at_all(page: Page, house: House) -> None:
+    entered(page, house.borealis)
+    page.one("#tab-campaigns").click()
+    page.until(lambda: "Spring of Borealis" in page.text(".campaign"))
+    assert "Acme" not in page.text("#campaigns")
+    kept, house.campaigns.kept = house.campaigns.kept, {}
+    try:
+        page.one(".campaign h3 button").click()  # it is gone by now
+        page.until(lambda: "no campaign" in page.text("#campaign").lower())
+        page.one("#campaign .back").click()
+        page.until(lambda: "No campaign yet" in page.text("#campaigns"))
+        page.one("#new-campaign").click()
+        page.one("#plan-cancel").click()
+        page.until(lambda: "No campaign yet" in page.text("#campaigns"))
+    finally:
+        house.campaigns.kept = kept
+        page.driver.get_log("browser")  # a browser logs every 404, asked for or not
+
+
 def test_another_keys_center_stays_closed(page: Page, house: House) -> None:
     entered(page, house.creator)
     page.until(lambda: "takes a merchant’s" in page.text("#sign-error"))
@@ -176,6 +268,18 @@ def test_every_tab_is_accessible_and_fits(page: Page, house: House, size, scheme
             page.until(lambda: page.all(".deal"))
             page.js("document.querySelector('.deal summary').click()")
             idle(page)
-        time.sleep(0.3)
-        assert page.js(AUDIT) == [], tab
-        assert page.js("return document.documentElement.scrollWidth") <= size[0], tab
+        fits(page, size, tab)
+        if tab == "campaigns":
+            page.one("#new-campaign").click()
+            fits(page, size, "a new campaign")
+            page.one("#plan-cancel").click()
+            page.one(".campaign h3 button").click()
+            idle(page)
+            page.until(lambda: page.all("#campaign h2"))
+            fits(page, size, "one campaign")
+
+
+def fits(page: Page, size: tuple[int, int], what: str) -> None:
+    time.sleep(0.3)
+    assert page.js(AUDIT) == [], what
+    assert page.js("return document.documentElement.scrollWidth") <= size[0], what

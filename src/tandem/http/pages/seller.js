@@ -1,6 +1,7 @@
-// Seller center: a merchant's month, what moved it, what is to come, queries, listings, creators.
+// Seller center: a merchant's month and what is to come, queries, listings, creators, campaigns.
 import { call, productPath } from "./api.js";
 import { $, h } from "./dom.js";
+import { campaigns } from "./campaigns.js";
 import { ask, asMoney, busy, capital, empty, fill, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
 import { inbox, name, title } from "./deals.js";
 import { fromAddress, whyNot } from "./why.js";
@@ -11,7 +12,8 @@ const NAMES = {
 };
 const SHELVES = 40;
 const KEPT = "seller-key";
-const NEEDS_KEY = new Set(["overview", "search", "products", "deals"]);
+const NEEDS_KEY = new Set(["overview", "search", "products", "deals", "campaigns"]);
+const OF_A_MONTH = new Set(["overview", "search"]);
 let me = null;
 let merchant = "";
 let tab = "overview";
@@ -73,10 +75,11 @@ function show(name) {
   tab = name;
   const locked = NEEDS_KEY.has(name) && !me;
   $("sign").hidden = !locked;
+  $("period").hidden = !OF_A_MONTH.has(name);
   $(`panel-${name}`).hidden = locked;
   if (locked || drawn.has(name)) return;
   drawn.add(name);
-  ({ overview, search: queries, products, deals })[name]?.();
+  ({ overview, search: queries, products, deals, campaigns: () => campaigns({ me, merchant, invite: me.role === "merchant" ? invite : null }) })[name]?.();
 }
 
 // --- The month ------------------------------------------------------------------------------------
@@ -159,7 +162,7 @@ function bar(name, amount, most, currency, row) {
   const mark = h("i", { class: amount >= 0 ? "up" : "" });
   mark.style.setProperty("--share", Math.abs(amount) / most);
   return h("li", {}, h("span", { class: "name", dir: "auto" }, name), h("span", { class: "signed", "aria-hidden": "true" }, mark),
-    h("span", { class: `delta ${amount >= 0 ? "good" : "poor"}` }, signedMoney(amount, currency)),
+    h("span", { class: `delta ${amount > 0 ? "good" : amount < 0 ? "poor" : ""}` }, signedMoney(amount, currency)),
     row ? h("span", { class: "parts" }, ["traffic", "conversion", "basket", "untracked"].filter((f) => Number(row[f])).map((f) => h("span", {}, `${capital(f)} ${signedMoney(row[f], currency)}`))) : null);
 }
 
@@ -208,16 +211,19 @@ const FILTERS = [
   ["rising", "Rising", (q) => q.rising], ["supply_gap", "Nobody offers it", (q) => q.chance === "supply_gap"],
 ];
 
+const QUERY_HEADS = ["Query", "Asked", "Month before", "Clicks", "Your clicks", "Your share", "Your place", ""];
+// A phone shows a row as a list, each value with the head of its column.
+const cell = (head, css, ...content) => h("td", { class: css, data: { head } }, ...content);
+
 function queryTable(report, draw) {
   if (!report.queries.length) return [empty("No queries to tell of", "No query was asked by enough people in this month.")];
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Which queries" }, FILTERS.map(([name, text, fits]) =>
     h("button", { type: "button", "aria-pressed": String(filter === name), onclick: () => { filter = name; draw(); } }, `${text} `, h("span", {}, report.queries.filter(fits).length))));
   const rows = report.queries.filter(FILTERS.find(([name]) => name === filter)[2]);
-  const heads = ["Query", "Asked", "Month before", "Clicks", "Your clicks", "Your share", "Your place", ""];
   const withheld = Object.values(report.withheld).reduce((a, b) => a + b, 0);
   return [chips, h("section", { class: "panel", "aria-label": "Search query performance" },
-    rows.length ? h("div", { class: "wide" }, h("table", { class: "grid-table" },
-      h("thead", {}, h("tr", {}, heads.map((t, i) => h("th", { scope: "col", class: i && i < 7 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
+    rows.length ? h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
+      h("thead", {}, h("tr", {}, QUERY_HEADS.map((t, i) => h("th", { scope: "col", class: i && i < 7 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
       h("tbody", {}, rows.slice(0, 100).map(queryRow)))) : h("p", {}, "None of these in this month."),
     h("p", { class: "muted" }, `${report.queries.length} queries in ${report.period}. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away.`))];
 }
@@ -227,9 +233,8 @@ function queryRow(q) {
     ? h("button", { type: "button", class: "quiet", onclick: () => { choose("why"); whyNot(q); } }, `Why only #${q.place}?`)
     : q.chance === "supply_gap" ? h("span", { class: "label ask" }, "Nobody offers it") : null;
   return h("tr", {}, h("th", { scope: "row", dir: "auto" }, q.query, q.rising ? [" ", h("span", { class: "label ok" }, "Rising")] : null),
-    h("td", { class: "num" }, known(q.search_query_volume)), h("td", { class: "num" }, known(q.volume_before)), h("td", { class: "num" }, known(q.market.clicks)),
-    h("td", { class: "num" }, known(q.own?.clicks)), h("td", { class: "num" }, q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`),
-    h("td", { class: "num" }, q.place === null ? "–" : `#${q.place}`), h("td", {}, act));
+    [q.search_query_volume, q.volume_before, q.market.clicks, q.own?.clicks].map((n, i) => cell(QUERY_HEADS[i + 1], "num", known(n))),
+    cell("Your share", "num", q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`), cell("Your place", "num", q.place === null ? "–" : `#${q.place}`), h("td", {}, act));
 }
 
 // --- Prices and listings ----------------------------------------------------------------------------
@@ -244,7 +249,7 @@ function products() {
       tile("With an image", a.shop_has_images || a.with_image ? percent(a.with_image, 0) : "–", a.shop_has_images || a.with_image ? "of your products" : "this shop shows no images"),
       tile("Attributes stated", a.attribute_completeness === null ? "–" : percent(a.attribute_completeness, 0), "of those that most of their kind state")),
     h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `${a.count > SHELVES ? `The ${SHELVES} that lack most. ` : "What lacks most comes first. "}The mark shows where your price stands among others of its kind.`),
-      h("div", { class: "wide" }, h("table", { class: "grid-table" },
+      h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
         h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Left unsaid"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
         h("tbody", {}, a.products.slice(0, SHELVES).map((s) => shelf(s, a.currency, a.shop_has_images))))))) ];
   }, waiting(4));
@@ -255,16 +260,24 @@ function shelf(s, currency, images) {
   const mark = c ? h("i", {}) : null;
   if (mark) mark.style.setProperty("--at", c.position);
   return h("tr", {}, h("th", { scope: "row", dir: "auto" }, h("a", { href: `/p/${productPath(s.product_id)}` }, s.title)),
-    h("td", { class: "num" }, s.price === null ? "–" : asMoney(s.price, currency)), h("td", { class: "num" }, c ? `${asMoney(c.low, currency)} – ${asMoney(c.high, currency)}` : "–"),
-    h("td", {}, c ? h("div", { class: "rangebar", role: "img", "aria-label": `${percent(c.position, 0)} of ${c.products} comparable products cost less` }, mark) : h("span", { class: "muted" }, "too few to compare")),
-    h("td", {}, [...(s.images || !images ? [] : ["image"]), ...s.missing.map((m) => m.replaceAll("_", " "))].join(", ") || "nothing"));
+    cell("Price", "num", s.price === null ? "–" : asMoney(s.price, currency)), cell("Others", "num", c ? `${asMoney(c.low, currency)} – ${asMoney(c.high, currency)}` : "–"),
+    cell("Where you stand", null, c ? h("div", { class: "rangebar", role: "img", "aria-label": `${percent(c.position, 0)} of ${c.products} comparable products cost less` }, mark) : h("span", { class: "muted" }, "too few to compare")),
+    cell("Left unsaid", null, [...(s.images || !images ? [] : ["image"]), ...s.missing.map((m) => m.replaceAll("_", " "))].join(", ") || "nothing"));
 }
 
 // --- Creators ---------------------------------------------------------------------------------------
 
+let begin = null;
+
+// From a plan to the inbox, with an invitation filled in.
+function invite(known) {
+  choose("deals");
+  begin(known);
+}
+
 function deals() {
   if (me.role !== "merchant") return $("deals").replaceChildren(empty("A merchant’s own inbox", "Invitations and deadlines are between a merchant and a creator: a merchant’s key opens them."));
-  const begin = inbox($("deals"), me);
+  begin = inbox($("deals"), me);
   $("find-panel").hidden = false;
   fill($("find"), async () => {
     const found = await call("GET", `/v1/match/creators?${new URLSearchParams({ merchant, k: 12 })}`, me);

@@ -1,58 +1,23 @@
 // Why a product stands where it stands for a query, and what would move it.
 import { art } from "./art.js";
-import { call, productPath, search } from "./api.js";
-import { $, debounce, h, icon } from "./dom.js";
+import { call, few, productPath } from "./api.js";
+import { $, h, icon } from "./dom.js";
 import { capital } from "./center.js";
+import { picker } from "./picker.js";
 
 const TICK = "m5 12.500 4.500 4.500L19 7.500";
 const DOT = "M12 7v6M12 16.500v.01M12 3.500a8.500 8.500 0 1 1 0 17 8.500 8.500 0 0 1 0-17";
 const input = $("product");
-const list = $("products");
 let chosen = null;
-let asking = null;
-
-function close() {
-  list.hidden = true;
-  input.setAttribute("aria-expanded", "false");
-}
 
 function choose(product) {
   chosen = product;
   input.value = product.title;
-  close();
   $("q").focus();
 }
 
-const offer = debounce(160, async () => {
-  const text = input.value.trim();
-  if (!text || chosen) return close();
-  asking?.abort();
-  const mine = (asking = new AbortController());
-  try {
-    const { hits } = await search({ q: text, size: 6 }, mine.signal);
-    if (asking !== mine) return;
-    list.replaceChildren(...hits.map(({ product }) =>
-      h("button", { type: "button", role: "option", onclick: () => choose(product) }, product.title,
-        h("small", {}, [product.merchant || product.brand, product.id].filter(Boolean).join(" · ")))));
-    list.hidden = !hits.length;
-    input.setAttribute("aria-expanded", String(!list.hidden));
-  } catch (error) {
-    if (error.name !== "AbortError") close();
-  }
-});
-
-input.addEventListener("input", () => { chosen = null; offer(); });
-input.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") close();
-  if (event.key === "ArrowDown" && !list.hidden) { event.preventDefault(); list.querySelector("button")?.focus(); }
-});
-list.addEventListener("keydown", (event) => {
-  const at = document.activeElement;
-  if (event.key === "ArrowDown") { event.preventDefault(); at.nextElementSibling?.focus(); }
-  if (event.key === "ArrowUp") { event.preventDefault(); (at.previousElementSibling || input).focus(); }
-  if (event.key === "Escape") { close(); input.focus(); }
-});
-document.addEventListener("click", (event) => { if (!event.target.closest(".field")) close(); });
+const { close } = picker(input, $("products"), (q, signal) => few(q, {}, signal), choose);
+input.addEventListener("input", () => { chosen = null; });
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();

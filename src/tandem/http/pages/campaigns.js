@@ -1,0 +1,293 @@
+// A merchant's campaigns: planned, with what to expect; followed; told on one page.
+import { call, few, productPath } from "./api.js";
+import { $, CROSS, h, icon } from "./dom.js";
+import { asMoney, busy, day, empty, failed, fill, percent, said, waiting } from "./center.js";
+import { name, title } from "./deals.js";
+import { picker } from "./picker.js";
+
+const GOALS = { gmv: "Sales", orders: "Orders", clicks: "Clicks" };
+const STATUS = { planned: ["Not begun", ""], running: ["Running", "ok"], ended: ["Ended", ""] };
+const AT_ONCE = 12;
+const MOST_PRODUCTS = 50;
+const BEST = 0.0005; // a gap below it reads 0.0%
+let desk = null; // { me, merchant, invite }
+let chosen = [];
+
+const form = $("plan");
+const root = $("campaigns");
+const place = $("campaign");
+const many = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
+const dates = (asked) => `${day(`${asked.starts}T12:00`)} – ${day(`${asked.ends}T12:00`)}`;
+const currencyOf = (c) => c.asked.budget.currency;
+const simulated = (view) => (view.campaign.simulated || view.results?.simulated ? h("span", { class: "label ask" }, "Simulated") : null);
+
+function amount(goal, value, currency) {
+  return goal === "gmv" ? asMoney(value, currency, 0) : value.toLocaleString(undefined, { maximumFractionDigits: value < 10 ? 1 : 0 });
+}
+
+const reachedOf = (results, goal) => (goal === "gmv" ? Number(results.gmv.amount) : results[goal]);
+const range = (goal, e, currency) => `${amount(goal, e.low, currency)} – ${amount(goal, e.high, currency)}`;
+const LEGEND = [["now", "Up to now"], ["mean", "Expected of the whole campaign"], ["span", "8 times of 10 it ends here"]];
+
+// What came so far beside the range that is expected of the whole campaign.
+function expectation(view, goal) {
+  const currency = currencyOf(view.campaign);
+  const e = view.campaign.outlook[goal];
+  const reached = view.results ? reachedOf(view.results, goal) : null;
+  const most = Math.max(e.high, e.expected, reached ?? 0) * 1.05 || 1;
+  const says = `expected ${amount(goal, e.expected, currency)}, 8 times of 10 between ${amount(goal, e.low, currency)} and ${amount(goal, e.high, currency)}`;
+  const bar = h("div", { class: "expect", role: "img", "aria-label": `${reached === null ? "Not known" : amount(goal, reached, currency)} up to now; ${says}` }, h("i", { class: "span" }), h("i", { class: "mean" }), reached === null ? null : h("i", { class: "now" }));
+  for (const [key, value] of Object.entries({ low: e.low / most, high: e.high / most, mean: e.expected / most, now: (reached ?? 0) / most })) bar.style.setProperty(`--${key}`, value);
+  return [h("p", {}, h("b", {}, reached === null ? "–" : amount(goal, reached, currency)), h("span", { class: "muted" }, view.results?.status === "planned" ? ` ${GOALS[goal].toLowerCase()}, not begun` : ` ${GOALS[goal].toLowerCase()} up to now`)), bar, h("p", { class: "muted small" }, `In all, ${says}`)];
+}
+
+function spending(c) {
+  const bar = h("div", { class: "meter thin", "aria-hidden": "true" });
+  bar.style.setProperty("--share", Math.min(1, Number(c.cost.amount) / (Number(c.asked.budget.amount) || 1)));
+  return [h("p", {}, h("b", {}, asMoney(c.cost.amount, currencyOf(c), 0)), h("span", { class: "muted" }, ` planned of ${asMoney(c.asked.budget.amount, currencyOf(c), 0)} budget`)), bar];
+}
+
+// --- The list -------------------------------------------------------------------------------------
+
+// `signed` has me, merchant and invite: how to ask a creator, or null where this key may not.
+export function campaigns(signed) {
+  desk = signed;
+  list();
+}
+
+function only(shown) {
+  root.hidden = shown !== root;
+  form.hidden = shown !== form;
+  place.hidden = shown !== place;
+}
+
+const mayPlan = () => desk.me.permissions.includes("catalogue");
+const starter = () => (mayPlan() ? h("button", { type: "button", class: "primary small", id: "new-campaign", onclick: compose }, "New campaign") : null);
+
+function list() {
+  only(root);
+  return fill(root, async () => {
+    const { campaigns: found } = await call("GET", `/v1/seller/campaigns?${new URLSearchParams({ merchant: desk.merchant })}`, desk.me);
+    if (!found.length) return empty("No campaign yet", "Say what you want to reach, with which products and for how much: you get a plan of which creators to ask, and what to expect of it.", starter());
+    const cards = h("ul", { class: "campaigns" });
+    const more = h("button", { type: "button", class: "secondary start", onclick: () => next() }, "Show older ones");
+    let at = 0;
+    const next = async () => {
+      more.disabled = true;
+      const views = await Promise.all(found.slice(at, at + AT_ONCE).map(async (campaign) =>
+        call("GET", `/v1/seller/campaigns/${campaign.id}`, desk.me).catch(() => ({ campaign, results: null }))));
+      at += views.length;
+      cards.append(...views.map(card));
+      more.disabled = false;
+      more.hidden = at >= found.length;
+    };
+    await next();
+    return [h("div", { class: "center-head" }, h("p", { class: "muted" }, many(found.length, "campaign")), starter()), cards, more];
+  }, waiting(2));
+}
+
+const state = (results) => (results ? h("span", { class: `label ${STATUS[results.status][1]}` }, STATUS[results.status][0]) : null);
+
+function card(view) {
+  const { campaign: c, results } = view;
+  return h("li", { class: "panel campaign", data: { campaign: c.id } },
+    h("div", { class: "campaign-head" }, h("h3", {}, h("button", { type: "button", dir: "auto", onclick: () => open(c.id) }, c.asked.name)), h("span", { class: "labels" }, simulated(view), state(results))),
+    h("p", { class: "muted" }, `${dates(c.asked)} · ${many(c.asked.product_ids.length, "product")} · ${results ? `${results.live.toLocaleString()} of ${many(results.planned, "piece")} live` : many(c.pieces.length, "piece")}`),
+    h("div", { class: "pair" }, h("div", {}, expectation(view, c.asked.goal)), h("div", {}, spending(c))));
+}
+
+// --- A new one ------------------------------------------------------------------------------------
+
+const iso = (days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+
+function compose() {
+  form.reset();
+  chosen = [];
+  form.elements.starts.value = iso(1);
+  form.elements.ends.value = iso(30);
+  $("plan-error").textContent = "";
+  drawChosen();
+  only(form);
+  form.elements.name.focus();
+}
+
+const pick = $("plan-product");
+const { close } = picker(pick, $("plan-products"), own, add);
+
+// One's own products; a product that names no merchant is its brand's.
+async function own(q, signal) {
+  const sold = await few(q, { merchant: [desk.merchant] }, signal);
+  return sold.length ? sold : (await few(q, { brand: [desk.merchant] }, signal)).filter((p) => !p.merchant);
+}
+
+function add(product) {
+  pick.value = "";
+  $("plan-error").textContent = "";
+  if (chosen.length < MOST_PRODUCTS && !chosen.some((p) => p.id === product.id)) chosen.push(product);
+  if (product.price && !form.elements.currency.value) form.elements.currency.value = product.price.currency;
+  drawChosen();
+  pick.focus();
+}
+
+function drawChosen() {
+  $("plan-chosen").replaceChildren(...chosen.map((p) => {
+    const button = h("button", { type: "button", class: "drop", onclick: () => { chosen = chosen.filter((x) => x !== p); drawChosen(); pick.focus(); } }, icon(CROSS));
+    button.setAttribute("aria-label", `Leave out ${p.title}`);
+    return h("li", {}, h("span", { dir: "auto" }, p.title), button);
+  }));
+}
+
+// What stands in the field is taken as an id, or several with commas between.
+async function addTyped() {
+  close();
+  const ids = pick.value.split(",").map((id) => id.trim()).filter(Boolean);
+  for (const id of ids) add((await call("GET", `/v1/products/${productPath(id)}`)).product);
+}
+
+async function addById() {
+  try {
+    await addTyped();
+  } catch (error) {
+    $("plan-error").textContent = said(error);
+  }
+}
+
+$("plan-add").addEventListener("click", addById);
+pick.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault();
+  addById();
+});
+$("plan-cancel").addEventListener("click", list);
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const error = $("plan-error");
+  const go = $("plan-go");
+  const v = form.elements;
+  error.textContent = "";
+  go.disabled = true;
+  go.textContent = "Looking for the best plan …";
+  try {
+    await addTyped();
+    if (!chosen.length) throw Object.assign(new Error("no product is chosen"), { remedy: "find one by name, or type its id" });
+    const made = await call("POST", "/v1/seller/campaigns", { key: desk.me.key, body: {
+      merchant_id: desk.merchant, name: v.name.value.trim(), goal: v.goal.value,
+      budget: { amount: v.budget.value, currency: v.currency.value.trim().toUpperCase() },
+      starts: v.starts.value, ends: v.ends.value, product_ids: chosen.map((p) => p.id),
+      creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100,
+    } });
+    await open(made.id);
+  } catch (problem) {
+    error.textContent = said(problem);
+  }
+  go.disabled = false;
+  go.textContent = "Make the plan";
+});
+
+// --- One campaign ---------------------------------------------------------------------------------
+
+async function open(id) {
+  only(place);
+  scrollTo(0, 0);
+  await fill(place, async () => {
+    const view = await call("GET", `/v1/seller/campaigns/${id}`, desk.me);
+    await name([...new Set(view.campaign.pieces.map((p) => p.product_id))]);
+    return drawn(view);
+  }, busy("Reading the campaign …"));
+  if (!place.querySelector(".back")) place.prepend(back());
+  place.focus({ preventScroll: true });
+}
+
+const back = () => h("button", { type: "button", class: "quiet back start", onclick: list }, "‹ All campaigns");
+
+function drawn(view) {
+  const { campaign: c, results } = view;
+  const goal = c.asked.goal;
+  const tile = (text, ...content) => h("section", { class: "stat" }, h("h3", {}, text), content.flat());
+  return [
+    back(),
+    h("div", { class: "campaign-head" }, h("h2", { dir: "auto" }, c.asked.name), h("span", { class: "labels" }, simulated(view), state(results))),
+    h("p", { class: "muted" }, `${dates(c.asked)} · ${course(view)}`),
+    h("p", { class: "legend" }, LEGEND.map(([mark, text]) => h("span", {}, h("i", { class: mark }), text))),
+    h("div", { class: "cards results" },
+      tile(`${GOALS[goal]}, the goal`, expectation(view, goal)),
+      Object.keys(GOALS).filter((g) => g !== goal).map((g) => tile(GOALS[g], expectation(view, g))),
+      tile("Cost", spending(c), h("p", { class: "muted small" }, "Expected commissions, and samples")),
+      tile("Content", h("p", {}, h("b", {}, results.live.toLocaleString()), h("span", { class: "muted" }, ` of ${many(results.planned, "planned piece")} live`)), h("p", { class: "muted small" }, results.live ? `by ${many(results.creators, "creator")}` : "Nothing is published yet"))),
+    h("div", { class: "two" },
+      h("section", { class: "panel", "aria-labelledby": "pieces-head" }, h("h2", { id: "pieces-head" }, "Who shows what"),
+        h("p", { class: "muted" }, desk.invite ? "Nobody is asked before you invite them." : "Nobody is asked before the merchant invites them."),
+        h("ul", { class: "items" }, [...c.pieces].sort((a, b) => worth(b, goal) - worth(a, goal)).map((p) => piece(p, c)))),
+      h("div", { class: "stack" }, h("section", { class: "panel", "aria-labelledby": "sure-head" }, h("h2", { id: "sure-head" }, "How good is this plan?"), h("ul", { class: "items" }, sure(c).map(([head, text]) => h("li", {}, h("b", {}, head), h("span", { class: "muted" }, text))))))),
+    told(c),
+  ];
+}
+
+function course({ campaign, results }) {
+  const days = Math.round((new Date(campaign.asked.ends) - new Date(campaign.asked.starts)) / 86_400_000) + 1;
+  if (results.status === "planned") return `${many(days, "day")}, not begun`;
+  return results.status === "ended" ? `${many(days, "day")}, over` : `day ${Math.round(results.progress * days)} of ${days}`;
+}
+
+const worth = (p, goal) => p.one_piece[goal]?.expected ?? 0;
+
+function piece(p, c) {
+  const goal = c.asked.goal;
+  const e = p.one_piece[goal];
+  const button = desk.invite ? h("button", { type: "button", class: "secondary", onclick: () => desk.invite({ other: p.creator_id, products: p.product_id }) }, "Invite") : h("span", {});
+  if (desk.invite) button.setAttribute("aria-label", `Invite ${p.creator_id}`);
+  return h("li", { data: { creator: p.creator_id } },
+    h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, p.creator_id), h("span", { class: "muted" }, " shows "), h("a", { href: `/p/${productPath(p.product_id)}`, dir: "auto" }, title(p.product_id))), button),
+    h("p", {}, e ? [h("b", {}, range(goal, e, currencyOf(c))), h("span", { class: "muted" }, goal === "gmv" ? " in sales" : ` ${goal}`)] : h("span", { class: "muted" }, "not known what it brings"), h("span", { class: "muted" }, `, for about ${asMoney(p.cost.amount, p.cost.currency)}`), p.exploring ? [" ", h("span", { class: "label ask" }, "To find out")] : null),
+    p.reasons.length ? h("span", { class: "muted small" }, p.reasons.join(" · ")) : null);
+}
+
+// The plan's certificate, its range and its exploring, in plain words.
+function sure(c) {
+  const goal = c.asked.goal;
+  const currency = currencyOf(c);
+  const tried = c.pieces.filter((p) => p.exploring).length;
+  const fits = Number(c.cost.amount) <= Number(c.asked.budget.amount);
+  return [
+    c.gap < BEST ? ["The best there is", "No other plan within this budget and these limits is expected to bring more. This is proven, by what is known of the creators today."]
+      : [`At least ${percent(1 - c.gap)} of the best`, `This plan lacks ${percent(c.gap)} at most of what the best possible one is expected to bring. This is proven, by what is known of the creators today.`],
+    [fits ? "Within the budget" : "Over the budget", `${asMoney(c.cost.amount, currency)} of ${asMoney(c.asked.budget.amount, currency)} are planned, at most ${many(c.asked.creators_per_product, "creator")} a product.`],
+    ["Eight times of ten inside the range", "If pieces succeed independently of one another. A season that lifts or sinks all of them makes it wider."],
+    c.asked.exploration === 0 ? ["Nothing is set apart to find out", "Only what is expected to bring most is in the plan."]
+      : [`Up to ${percent(c.asked.exploration, 0)} of the budget to find out`, `${many(tried, "piece")} of ${c.pieces.length} ${tried === 1 ? "goes" : "go"} to creators who are not known well. It is expected to cost ${c.exploration_cost > 0 ? `${amount(goal, c.exploration_cost, currency)}${goal === "gmv" ? " in sales" : ` ${goal}`}` : "nothing"}, and makes the next plan better.`],
+  ];
+}
+
+// --- The one page ---------------------------------------------------------------------------------
+
+function told(c) {
+  const viewer = h("div", { class: "told" });
+  const buttons = h("div", { class: "buttons" }, h("button", { type: "button", class: "secondary", id: "read-report", onclick: () => read() }, "Read the report"));
+  const read = async () => {
+    viewer.replaceChildren(busy("Reading the report …"));
+    try {
+      const response = await fetch(`/v1/seller/campaigns/${c.id}/report`, { headers: { "X-API-Key": desk.me.key } });
+      if (!response.ok) throw Object.assign(new Error("the report cannot be read"), { remedy: "open the campaign again" });
+      const page = await response.text();
+      // No script, no form, no way to the shop's own pages.
+      const frame = h("iframe", { class: "report", title: `Report of ${c.asked.name}` });
+      frame.setAttribute("sandbox", "");
+      frame.srcdoc = page;
+      const keep = h("button", { type: "button", class: "secondary", onclick: () => save(page, c) }, "Save it, to forward");
+      buttons.replaceChildren(keep);
+      viewer.replaceChildren(frame);
+      keep.focus();
+    } catch (error) {
+      viewer.replaceChildren(failed(error));
+    }
+  };
+  return h("section", { class: "panel", "aria-labelledby": "told-head" }, h("h2", { id: "told-head" }, "On one page"), h("p", { class: "muted" }, "What was planned and what came of it, to print or forward."),
+    buttons, viewer);
+}
+
+function save(page, c) {
+  const address = URL.createObjectURL(new Blob([page], { type: "text/html" }));
+  h("a", { href: address, download: `campaign-${c.id}.html` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
