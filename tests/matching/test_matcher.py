@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from tandem.contracts.errors import InvalidInput
+from tandem.matching import expectation
 from tandem.matching.evidence import Profiles, product_table, profile_numbers, showings_of
 from tandem.matching.evidence import usual_rates as rates_of
 from tandem.matching.expectation import ExpectationModel, Line
-from tandem.matching.matcher import FORMAT, Matcher, MatcherManifest
+from tandem.matching.matcher import (
+    FORMAT,
+    LIKENESS,
+    Matcher,
+    MatcherManifest,
+    chosen_likeness,
+)
 from tandem.matching.nearest import Nearest
 from tandem.matching.pairs import FEATURES, pair_features, unit
 from tandem.matching.reasons import reasons
@@ -93,6 +100,56 @@ def test_fresh_outcomes_lie_in_the_intervals(market, learned):
             assert ((seen >= low) & (seen <= high)).mean() > level - 0.06
 
 
+def test_fresh_outcomes_of_what_is_proposed_first_lie_in_the_intervals(market, learned):
+    matcher = learned[0]
+    rng = np.random.default_rng(4)
+    inside, as_any_pair, promised, true = [], [], 0.0, 0.0
+    for product in range(0, 500, 5):
+        found = matcher.creators_for(product, 10)
+        _, clicks, _ = market.truth.draw(found.creator, found.product, rng)
+        inside.append((clicks >= found.clicks_low) & (clicks <= found.clicks_high))
+        pairs = matcher.pairs(found.creator, found.product)
+        as_any_pair.append((clicks >= pairs.clicks_low) & (clicks <= pairs.clicks_high))
+        promised += np.array([found.clicks.sum(), pairs.clicks.sum()])
+        true += market.truth.expected(found.creator, found.product)[0].sum()
+    assert np.mean(inside) > max(0.8 - 0.06, np.mean(as_any_pair) + 0.02)
+    assert promised[0] < promised[1]
+    assert abs(np.log(promised[0] / true)) < abs(np.log(promised[1] / true))
+
+
+def test_proposals_are_calibrated_with_showings_that_resemble_them():
+    rng = np.random.default_rng(6)
+    residual = np.r_[rng.normal(0, 1, 4_000), rng.normal(-2, 1, 400)]
+    weight = np.r_[np.full(4_000, 1e-6), np.ones(400)]
+    low, high = expectation._weighted_ends(residual, weight, 0.8)
+    fresh = rng.normal(-2, 1, 20_000)
+    assert ((fresh >= low) & (fresh <= high)).mean() > 0.8
+    assert ((fresh > high).mean()) == pytest.approx(0.1, abs=0.04)
+    assert (fresh < low).mean() < 0.08  # lower than the tenth that outcomes alone would ask for
+
+
+def test_similarity_counts_as_much_as_finds_most_of_what_was_held_out():
+    shares = [np.array([[0.1, 0.2, 0.5, 0.4, 0.3]]), np.array([[0.0, 0.2, 0.3, 0.3, 0.3]])]
+    weight, told = chosen_likeness(shares)
+    assert weight == told["likeness"] == LIKENESS[2]
+    assert told["creators"] == 2
+    assert chosen_likeness([np.zeros((3, len(LIKENESS)))])[0] == 0.0
+
+
+def test_products_for_creators_are_worth_no_less_than_the_most_similar_ones(market, learned):
+    matcher, metrics = learned[:2]
+    assert matcher.likeness == metrics["products_for_creators"]["likeness"]
+    own, near = 0.0, 0.0
+    known = np.flatnonzero(np.isfinite(matcher.creators.numbers["creator_ctr"]))
+    for creator in known.tolist():
+        gmv = truth_of(market, np.full(500, creator), np.arange(500))
+        best = np.sort(gmv)[-10:].sum()
+        own += gmv[matcher.products_for(creator, 10).product].sum() / best
+        fit = np.asarray(matcher.products.vectors) @ np.asarray(matcher.creators.shown[creator])
+        near += gmv[np.argsort(-fit)[:10]].sum() / best
+    assert own > near
+
+
 def test_creators_without_history_are_marked_and_estimated(market, learned):
     matcher = learned[0]
     active = {c.creator_id for c in market.content}
@@ -131,6 +188,8 @@ def test_what_is_saved_says_the_same(tmp_path, learned):
     matcher.save(tmp_path, MANIFEST)
     again, manifest = Matcher.load(tmp_path)
     assert manifest == MANIFEST
+    assert again.likeness == matcher.likeness
+    assert again.model.calibration == matcher.model.calibration
     first, second = matcher.creators_for(3, 10), again.creators_for(3, 10)
     assert first.creator.tolist() == second.creator.tolist()
     np.testing.assert_allclose(first.clicks, second.clicks, rtol=0.05)  # vectors in half precision

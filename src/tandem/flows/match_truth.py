@@ -23,6 +23,7 @@ QUERIES = 150
 PAIRS = 4_000
 HELD_SHARE = 0.15
 """Of merchants (or brands) all of whose showings are kept from the matcher."""
+PROPOSED = ("proposals", "products proposed")
 SYSTEMS = ("matcher", "reach", "similarity", "random")
 
 Progress = Callable[[str, int, int | None], None]
@@ -196,16 +197,25 @@ def _coverage(
                 rng.choice(np.flatnonzero(products), PAIRS),
             )
     asked = _some(np.flatnonzero(priced & ~unseen), rng)
-    proposed = [matcher.creators_for(int(p), BEST) for p in asked]
-    drawn["proposals"] = (
-        np.concatenate([found.creator for found in proposed]),
-        np.concatenate([found.product for found in proposed]),
-    )
+    proposed = {"proposals": [matcher.creators_for(int(p), BEST) for p in asked]}
+    asked = _some(np.flatnonzero(~new), rng)
+    barred = ~priced
+    proposed["products proposed"] = [
+        matcher.products_for(int(c), BEST, barred=barred) for c in asked
+    ]
+    for name in PROPOSED:
+        drawn[name] = (
+            np.concatenate([found.creator for found in proposed[name]]),
+            np.concatenate([found.product for found in proposed[name]]),
+        )
     for name, (creator, product) in drawn.items():
         order = np.argsort(creator, kind="stable")
         creator, product = creator[order], product[order]
         clicks, orders = truth.draw(creator, product, rng)
         found = matcher.pairs(creator, product)
+        chosen = name in PROPOSED
+        if chosen:
+            found = matcher.sobered(found)
         pairs[name] = len(creator)
         coverage[name] = {}
         for target, seen, expected in (
@@ -213,7 +223,9 @@ def _coverage(
             ("orders", orders, found.orders),
         ):
             for level in LEVELS:
-                low, high = matcher.model.calibration.interval(target, expected, found.new, level)
+                low, high = matcher.model.calibration.interval(
+                    target, expected, found.new, level, chosen=chosen
+                )
                 inside = (seen >= low) & (seen <= high)
                 coverage[name][f"{target} {level:.0%}"] = round(float(inside.mean()), 4)
     return coverage, pairs

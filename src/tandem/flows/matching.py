@@ -123,7 +123,8 @@ class MatchOffice:
         _, first = np.unique(creator[order], return_index=True)
         best = order[np.sort(first)][:k]
         ids = tuple(now.matcher.product_ids[p] for p in asked.tolist())
-        return self._creators(now, consent, barred, _pairs(now, creator[best], product[best]), ids)
+        found = now.matcher.sobered(_pairs(now, creator[best], product[best]))
+        return self._creators(now, consent, barred, found, ids)
 
     def products_for_creator(self, creator_id: str, k: int = 20) -> ProductMatches:
         """The best products for a creator. NotFound for one who is unknown or withdrew."""

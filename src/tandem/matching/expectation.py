@@ -5,13 +5,18 @@ impression and orders per click (Poisson, over a line with what was shown as off
 conformal: quantiles of what out-of-fold predictions missed by, on the scale log(1 + n), apart for
 creators with and without history and by size of the prediction (Mondrian: Vovk, Gammerman &
 Shafer, 2005).
+
+What is proposed first was picked for looking best, by luck too, and is unlike what creators chose
+to show: it has a calibration of its own (selection-conditional: Jin & Ren, JRSS B 2025). Each
+fold's model proposes from its own past, and the held-out showings count as much as they resemble
+those proposals (weighted conformal: Tibshirani, Foygel Barber, Candès & Ramdas, NeurIPS 2019).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +35,16 @@ SHOWN_LEVEL = 0.8
 SIZES = (1 / 3, 2 / 3, 0.9)
 """Quantiles of predictions that divide the classes which intervals are calibrated apart for. The
 last is narrow: what is proposed is among the highest."""
+FEWEST_ALIKE = 50
+"""Showings, by effective number (Kish), that must resemble proposals to calibrate these apart."""
 _ROUNDS = 150
+CHOICE = 3.0
+"""Odds by which creators rather show what will do well with them, beyond what the features tell:
+outcomes below expectation may be that much commoner among proposals than among the showings that
+resemble them. Nothing observed can tell it, so it is an assumption (a sensitivity model: Jin, Ren &
+Candès, PNAS 2023)."""
+_RESEMBLANCE_ROUNDS = 60
+_HEAVIEST = 0.995
 _PARAMETERS: Mapping[str, Any] = {
     "learning_rate": 0.05,
     "num_leaves": 15,
@@ -81,32 +95,55 @@ class Lessons:
 class Calibration:
     """edges: by target and history, sizes of prediction that divide the classes. missed: by target,
     level, history and class, the (low, high) quantiles of log(1 + seen) − log(1 + expected).
-    factor: by target and history, seen over expected."""
+    factor: by target and history, seen over expected. chosen_*: the same of proposals, by target,
+    level and history, beyond `factor`; empty where nothing like a proposal was seen."""
 
     edges: dict[str, list[float]]
     missed: dict[str, list[float]]
     factor: dict[str, float]
+    chosen_missed: dict[str, list[float]] = field(default_factory=dict)
+    chosen_factor: dict[str, float] = field(default_factory=dict)
 
     def factors(self, target: str, new: NDArray[np.bool_]) -> Doubles:
         """(n,) what the models' predictions are multiplied by."""
         return np.where(new, self.factor[f"{target}/new"], self.factor[f"{target}/known"])
 
+    def chosen_factors(self, target: str, new: NDArray[np.bool_]) -> Doubles:
+        """(n,) what expectations of proposals are multiplied by, as they promise too much."""
+        known, fresh = (self.chosen_factor.get(f"{target}/{h}", 1.0) for h in ("known", "new"))
+        return np.where(new, fresh, known)
+
     def interval(
-        self, target: str, expected: Doubles, new: NDArray[np.bool_], level: float = SHOWN_LEVEL
+        self,
+        target: str,
+        expected: Doubles,
+        new: NDArray[np.bool_],
+        level: float = SHOWN_LEVEL,
+        *,
+        chosen: bool = False,
     ) -> tuple[Doubles, Doubles]:
-        """(n,) whole numbers between which so many of all outcomes lie."""
+        """(n,) whole numbers between which so many of all outcomes lie. chosen: of pairs that are
+        proposed, with expectations already multiplied by `chosen_factors`."""
         low, high = np.zeros(len(expected)), np.zeros(len(expected))
         for history in (False, True):
             here = new == history
             key = f"{target}/{'new' if history else 'known'}"
-            size = np.searchsorted(self.edges[key], expected[here])
-            quantiles = np.array(
-                [self.missed[f"{key}/{level}/{s}"] for s in range(len(self.edges[key]) + 1)]
-            )[size]
+            own = self.chosen_missed.get(f"{key}/{level}") if chosen else None
+            if own is not None:
+                quantiles = np.tile(own, (int(here.sum()), 1))
+            else:
+                size = np.searchsorted(self.edges[key], expected[here])
+                quantiles = np.array(
+                    [self.missed[f"{key}/{level}/{s}"] for s in range(len(self.edges[key]) + 1)]
+                )[size]
             scale = np.log1p(expected[here])
             low[here] = np.floor(np.maximum(np.expm1(scale + quantiles[:, 0]), 0))
             high[here] = np.ceil(np.maximum(np.expm1(scale + quantiles[:, 1]), 0))
         return low, high
+
+
+Proposals = Callable[[int, "ExpectationModel"], Floats]
+"""Number and model of a fold -> (n, F) features of what would be proposed with them."""
 
 
 @dataclass(frozen=True)
@@ -193,17 +230,27 @@ class ExpectationModel:
         self.calibration = calibration
 
     @classmethod
-    def fit(cls, lessons: Lessons, seed: int = 7) -> tuple[ExpectationModel, dict[str, Any]]:
-        """The model of all lessons, and what its out-of-fold predictions are like."""
+    def fit(
+        cls, lessons: Lessons, seed: int = 7, proposals: Proposals | None = None
+    ) -> tuple[ExpectationModel, dict[str, Any]]:
+        """The model of all lessons, and what its out-of-fold predictions are like. proposals: what
+        a fold's model would propose; without, they are calibrated like any pair."""
         clicks, orders = np.zeros(len(lessons.new)), np.zeros(len(lessons.new))
         blank = Calibration({}, {}, {})
-        for fold in np.unique(lessons.fold):
+        of_fold: dict[int, ExpectationModel] = {}
+        for fold in np.unique(lessons.fold).tolist():
             held = lessons.fold == fold
-            found = cls(*_boosters(lessons.take(~held), seed), blank)._raw(lessons.features[held])
+            of_fold[fold] = cls(*_boosters(lessons.take(~held), seed), blank)
+            found = of_fold[fold]._raw(lessons.features[held])
             clicks[held], orders[held] = found.clicks, found.orders
         raw = {"clicks": clicks, "orders": orders}
         seen = {"clicks": lessons.clicks, "orders": lessons.orders}
         calibration = _calibrated(raw, seen, lessons.new)
+        if proposals is not None:
+            for model in of_fold.values():
+                model.calibration = calibration
+            told = {fold: proposals(fold, model) for fold, model in of_fold.items()}
+            calibration = _of_proposals(calibration, of_fold, told, raw, seen, lessons, seed)
         model = cls(*_boosters(lessons, seed), calibration)
         return model, _measured(raw, seen, lessons, calibration)
 
@@ -294,6 +341,80 @@ def _calibrated(
                 for s in range(len(SIZES) + 1):
                     missed[f"{key}/{level}/{s}"] = _ends(residual[size == s], level)
     return Calibration(edges, missed, factor)
+
+
+def _of_proposals(
+    calibration: Calibration,
+    of_fold: Mapping[int, ExpectationModel],
+    told: Mapping[int, Floats],
+    raw: Mapping[str, Doubles],
+    seen: Mapping[str, Doubles],
+    lessons: Lessons,
+    seed: int,
+) -> Calibration:
+    """With the calibration of proposals. told: by fold, (n, F) features of what it proposes."""
+    expected = {target: raw[target] * calibration.factors(target, lessons.new) for target in raw}
+    own = np.column_stack([lessons.features, *(np.log1p(expected[t]) for t in raw)])
+    theirs = {}
+    for fold, features in told.items():
+        found = of_fold[fold].expected(features, _without_history(features))
+        logs = np.log1p(found.clicks), np.log1p(found.orders)
+        theirs[fold] = np.column_stack([features, *logs])
+    weight = _resemblance(own, theirs, lessons.fold, seed)
+    missed: dict[str, list[float]] = {}
+    factor: dict[str, float] = {}
+    for history, name in ((False, "known"), (True, "new")):
+        here = lessons.new == history
+        w = weight[here]
+        if w.sum() ** 2 < FEWEST_ALIKE * max(float((w**2).sum()), 1e-12):
+            continue
+        for target in raw:
+            key = f"{target}/{name}"
+            usual, counts = expected[target][here], seen[target][here]
+            tilted = np.where(counts < usual, CHOICE * w, w)
+            factor[key] = min(float((tilted @ counts + 1e-9) / (tilted @ usual + 1e-9)), 1.0)
+            residual = np.log1p(counts) - np.log1p(usual * factor[key])
+            for level in LEVELS:
+                missed[f"{key}/{level}"] = _weighted_ends(residual, w, level)
+    return replace(calibration, chosen_missed=missed, chosen_factor=factor)
+
+
+def _without_history(features: Floats) -> NDArray[np.bool_]:
+    return ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
+
+
+def _resemblance(
+    own: Doubles, theirs: Mapping[int, Doubles], fold: NDArray[np.int64], seed: int
+) -> Doubles:
+    """(n,) odds of being a proposal rather than a showing, told by trees that saw other folds."""
+    import lightgbm
+
+    weight = np.zeros(len(own))
+    for held in theirs:
+        others = fold != held
+        proposed = np.concatenate([rows for f, rows in theirs.items() if f != held])
+        x = np.concatenate([own[others], proposed])
+        y = np.r_[np.zeros(int(others.sum())), np.ones(len(proposed))]
+        parameters = {**_PARAMETERS, "objective": "binary", "num_leaves": 7, "seed": seed}
+        trees = lightgbm.train(parameters, lightgbm.Dataset(x, y), _RESEMBLANCE_ROUNDS)
+        odds = trees.predict(own[~others], raw_score=True, num_threads=1)
+        weight[~others] = np.exp(np.clip(np.asarray(odds, np.float64), -12, 12))
+    # A few showings that look like proposals above all must not decide alone.
+    return np.minimum(weight, np.quantile(weight, _HEAVIEST))
+
+
+def _weighted_ends(residual: Doubles, weight: Doubles, level: float) -> list[float]:
+    """Both ends, with one more outcome of the weights' usual size beyond each, like `_ends`; the
+    lower as low as `CHOICE` allows."""
+    order = np.argsort(residual)
+    ranked, w = residual[order], weight[order]
+    beyond = float((w**2).sum() / w.sum())
+    share = np.cumsum(w) / (w.sum() + beyond)
+    below = np.cumsum(w[::-1]) / (w.sum() + beyond)
+    tail = (1 - level) / 2
+    low = int(np.searchsorted(share, tail / (tail + CHOICE * (1 - tail))))
+    high = len(ranked) - 1 - int(np.searchsorted(below, tail))
+    return [float(ranked[min(low, len(ranked) - 1)]), float(ranked[max(high, 0)])]
 
 
 def _ends(residual: Doubles, level: float) -> list[float]:

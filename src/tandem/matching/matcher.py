@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,12 @@ HIDDEN_SHARE = 0.4
 _OWN_EVIDENCE = 3.0
 """Pieces of content that weigh as much as what a creator says of themselves."""
 _AT_ONCE = 65_536
+_ASKED, _FIRST = 100, 10
+"""Products that a fold's model proposes creators for, and how many of these for each."""
+_AMONG = 40
+LIKENESS = (0.0, 2.5, 5.0, 10.0, 20.0)
+"""What similarity may count, beside the log of expected GMV, when products are ranked for a
+creator: among all products of a shop the model's errors are found sooner than its best."""
 _TABLE_ROWS = ("profile", "shown", "audience", "viewed", "hashtags")
 _USUAL_DELIVERY = 0.8
 
@@ -81,8 +87,8 @@ class MatcherManifest:
 class Matched:
     """Pairs, best first. Money is in major units of the shop's currency, NaN without a price.
 
-    score: what they are ranked by. *_low and *_high: the interval of `SHOWN_LEVEL`. features:
-    (n, F). new: creators without measured content.
+    score: what they are ranked by, comparable within one request. *_low and *_high: the interval
+    of `SHOWN_LEVEL`. features: (n, F). new: creators without measured content.
     """
 
     creator: Ints
@@ -113,12 +119,13 @@ class Matcher:
         creator_ids: Sequence[str],
         product_ids: Sequence[str],
         weights: tuple[float, float],
+        likeness: float = 0.0,
     ) -> None:
         self.creators, self.products, self.model = creators, products, model
         self.creator_ids, self.product_ids = tuple(creator_ids), tuple(product_ids)
         self.creator_number = {c: i for i, c in enumerate(self.creator_ids)}
         self.product_number = {p: i for i, p in enumerate(self.product_ids)}
-        self.weights = weights
+        self.weights, self.likeness = weights, likeness
         reach = creators.numbers["reach"]
         followers = creators.numbers["followers"]
         filled = np.where(np.isfinite(reach), reach, followers)
@@ -153,12 +160,23 @@ class Matcher:
                 " with impressions, clicks and orders",
             )
         rates = usual_rates(showings)
-        lessons = _lessons(profiles, products, showings, rates, seed)
-        model, metrics = ExpectationModel.fit(lessons, seed)
+        lessons, sides, held = _lessons(profiles, products, showings, rates, seed)
+        weights = _stand_in(lessons)
+
+        shares: list[Doubles] = []
+
+        def proposals(fold: int, model: ExpectationModel) -> Floats:
+            trial = cls(*sides[fold], model, creator_ids, product_ids, weights)
+            rng = np.random.default_rng([seed, fold])
+            shares.append(trial._found_again(held[fold], rng))
+            return trial._some_proposals(rng)
+
+        model, metrics = ExpectationModel.fit(lessons, seed, proposals)
+        likeness, metrics["products_for_creators"] = chosen_likeness(shares)
         whole = with_success(products, showings, rates)
         creators = creator_table(profiles, whole, showings, rates)
-        weights = _stand_in(lessons)
-        return cls(creators, whole, model, creator_ids, product_ids, weights), metrics
+        matcher = cls(creators, whole, model, creator_ids, product_ids, weights, likeness)
+        return matcher, metrics
 
     # --- Matching -----------------------------------------------------------------------------
 
@@ -175,7 +193,7 @@ class Matcher:
     ) -> Matched:
         """The `k` best products for a creator."""
         found = self._products_near(self._vectors[creator], candidates, barred)
-        return self._ranked(np.full(len(found), creator), found, k)
+        return self._ranked(np.full(len(found), creator), found, k, self.likeness)
 
     def pairs(self, creator: Ints, product: Ints) -> Matched:
         """What any pairs are expected to bring, in their order."""
@@ -210,11 +228,60 @@ class Matcher:
         found: Doubles = known * np.where(np.isfinite(live), live, 1.0)
         return found
 
-    def _ranked(self, creator: Ints, product: Ints, k: int) -> Matched:
+    def _ranked(self, creator: Ints, product: Ints, k: int, likeness: float = 0.0) -> Matched:
         found = self.pairs(creator.astype(np.int64), product.astype(np.int64))
+        score = found.score * np.exp(likeness * (_fit(found) - 1)) if likeness else found.score
         # Where nothing has a price, clicks decide.
-        order = np.lexsort((-found.clicks, -found.score))[:k]
-        return found.take(order)
+        order = np.lexsort((-found.clicks, -score))[:k]
+        if len(order) and score[order[0]] > 0:
+            # The first keeps what it is expected to bring, the others are in proportion.
+            score = score * (found.score[order[0]] / score[order[0]])
+        return self.sobered(replace(found, score=score).take(order))
+
+    def sobered(self, found: Matched) -> Matched:
+        """Proposals, whose expectations and intervals know that they were picked for being high.
+        They stay in their order."""
+        calibration, new = self.model.calibration, found.new
+        clicks = found.clicks * calibration.chosen_factors("clicks", new)
+        orders = found.orders * calibration.chosen_factors("orders", new)
+        low, high = calibration.interval("clicks", clicks, new, chosen=True)
+        orders_low, orders_high = calibration.interval("orders", orders, new, chosen=True)
+        return replace(
+            found,
+            clicks=clicks,
+            clicks_low=low,
+            clicks_high=high,
+            orders=orders,
+            orders_low=orders_low,
+            orders_high=orders_high,
+            gmv=orders * self.products.price[found.product],
+        )
+
+    def _found_again(self, held: Showings, rng: np.random.Generator) -> Doubles:
+        """(n, len(LIKENESS)) share of what held-out showings of a creator sold that lies among the
+        creator's first `_AMONG` products, by how much similarity counts."""
+        worth = np.nan_to_num(held.orders * self.products.price[held.product])
+        sellers = np.unique(held.creator[worth > 0])
+        sellers = sellers[self.creators.start[sellers + 1] > self.creators.start[sellers]]
+        asked = rng.choice(sellers, min(_ASKED, len(sellers)), replace=False)
+        out = np.zeros((len(asked), len(LIKENESS)))
+        for i, creator in enumerate(asked.tolist()):
+            own = (held.creator == creator) & (worth > 0)
+            sold = np.bincount(held.product[own], worth[own], len(self.products.price))
+            near = self._products_near(self._vectors[creator], CANDIDATES, None)
+            found = self.pairs(np.full(len(near), creator), near.astype(np.int64))
+            score, fit = np.log(np.maximum(found.score, 1e-12)), _fit(found)
+            for j, weight in enumerate(LIKENESS):
+                first = np.argsort(-(score + weight * fit), kind="stable")[:_AMONG]
+                out[i, j] = sold[found.product[first]].sum() / sold.sum()
+        return out
+
+    def _some_proposals(self, rng: np.random.Generator) -> Floats:
+        """(n, F) features of what is proposed first for some products, with a price if any has."""
+        priced = np.isfinite(self.products.price)
+        some = np.flatnonzero(priced if priced.any() else ~priced)
+        asked = rng.choice(some, min(_ASKED, len(some)), replace=False)
+        return np.concatenate([self.creators_for(int(p), _FIRST).features for p in asked])
 
     # --- On disk ------------------------------------------------------------------------------
 
@@ -232,6 +299,7 @@ class Matcher:
             "creators": self.creator_ids,
             "products": self.product_ids,
             "weights": self.weights,
+            "likeness": self.likeness,
         }
         (folder / "ids.json").write_text(json.dumps(ids, ensure_ascii=False))
         self.model.save(folder)
@@ -265,7 +333,28 @@ class Matcher:
                 remedy="train again: tandem train matcher",
             ) from None
         weights = (float(ids["weights"][0]), float(ids["weights"][1]))
-        return cls(creators, products, model, ids["creators"], ids["products"], weights), manifest
+        names = ids["creators"], ids["products"]
+        likeness = float(ids.get("likeness", 0.0))
+        return cls(creators, products, model, *names, weights, likeness), manifest
+
+
+def _fit(found: Matched) -> Doubles:
+    """(n,) similarity of the products to what the creator showed, else to what they say."""
+    shown = found.features[:, FEATURES.index("shown_fit")]
+    told = found.features[:, FEATURES.index("profile_fit")]
+    fit: Doubles = np.nan_to_num(np.where(np.isfinite(shown), shown, told)).astype(np.float64)
+    return fit
+
+
+def chosen_likeness(shares: Sequence[Doubles]) -> tuple[float, dict[str, Any]]:
+    """The weight of similarity that finds most again of what was held out, and the figures."""
+    found = np.concatenate(shares)
+    if not found.sum() > 0:
+        return 0.0, {"likeness": 0.0, "creators": 0, "found_again": {}}
+    mean = found.mean(axis=0)
+    best = LIKENESS[int(mean.argmax())]
+    again = {str(w): round(float(m), 4) for w, m in zip(LIKENESS, mean, strict=True)}
+    return best, {"likeness": best, "creators": len(found), "found_again": again}
 
 
 def blended(creators: CreatorTable) -> NDArray[np.float16]:
@@ -286,16 +375,20 @@ def blended(creators: CreatorTable) -> NDArray[np.float16]:
 
 def _lessons(
     profiles: Profiles, products: ProductTable, showings: Showings, rates: Rates, seed: int
-) -> Lessons:
+) -> tuple[Lessons, list[tuple[CreatorTable, ProductTable]], list[Showings]]:
     """Every measured showing with features from what is known without its fold, and for some
-    creators of a fold without any history at all."""
+    creators of a fold without any history at all; both sides as known without each fold; and the
+    showings of each."""
     rng = np.random.default_rng(seed)
     fold_of_piece = rng.integers(0, FOLDS, int(showings.piece.max(initial=0)) + 1)
     fold = fold_of_piece[showings.piece]
     count = len(profiles.profile)
     parts: list[Lessons] = []
+    sides: list[tuple[CreatorTable, ProductTable]] = []
+    kept: list[Showings] = []
     for held in range(FOLDS):
         asked = showings.take((fold == held) & showings.measured)
+        kept.append(asked)
         others = showings.take(fold != held)
         hidden = rng.random(count) < HIDDEN_SHARE
         known = with_success(products, others, rates)
@@ -306,6 +399,8 @@ def _lessons(
             shown = asked.take(rows)
             seen = profiles if not new else _without_statistics(profiles, hidden)
             table = creator_table(seen, known, past, rates)
+            if not new:
+                sides.append((table, known))
             order = np.argsort(shown.creator, kind="stable")
             shown = shown.take(order)
             features = pair_features(table, known, shown.creator, shown.product)
@@ -320,12 +415,13 @@ def _lessons(
                     np.full(len(shown.creator), held),
                 )
             )
-    return Lessons(
+    lessons = Lessons(
         *(
             np.concatenate([getattr(p, name) for p in parts])
             for name in Lessons.__dataclass_fields__
         )
     )
+    return lessons, sides, kept
 
 
 def _without_statistics(profiles: Profiles, hidden: Flags) -> Profiles:
