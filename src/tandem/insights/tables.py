@@ -22,6 +22,7 @@ Events of bots and staff (`traffic` other than `shopper`) are left out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -55,20 +56,23 @@ good_abandoned: abandoned, but a shown product was put into the cart or bought w
 class Tables:
     """Tables over a set of events; close it when done (or use `with`).
 
-    engine: where the jobs run; by default in the connection itself.
+    memory: DuckDB's limit, by default half of what the machine has, at least 1 GB; joins over many
+    events need some 150 MB for each million of them. engine: where the jobs run; by default in
+    the connection itself.
     """
 
     def __init__(
         self,
         *,
-        memory: str = "2GB",
+        memory: str | None = None,
         threads: int = 1,
         spill: Path | None = None,
         engine: Engine | None = None,
     ) -> None:
         self._engine = engine or DuckDBEngine()
         self.db = duckdb.connect()
-        self.db.execute(f"SET memory_limit='{memory}'; SET threads={threads:d}")
+        limit = memory or f"{max(1_000, _physical_mb() // 2)}MB"
+        self.db.execute(f"SET memory_limit='{limit}'; SET threads={threads:d}")
         # Order of rows is stated where it matters; keeping that of the input costs memory.
         self.db.execute("SET preserve_insertion_order=false")
         if spill is not None:
@@ -136,6 +140,12 @@ class Tables:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _physical_mb() -> int:
+    if not hasattr(os, "sysconf"):
+        return 4_000
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 10**6
 
 
 def product_table(products: list[Product]) -> pa.Table:
