@@ -239,7 +239,7 @@ def test_a_video_in_the_feed_says_that_it_is_simulated_and_paid_for(
     page.open("/")
     page.until(lambda: page.all("#feed .clip"))
     clips = page.all("#feed .clip")
-    assert 0 < len(clips) < 10
+    assert 0 < len(clips) <= 10  # the recommender of this shop knows three products only
     assert all("Simulated video" in c.text for c in clips)
     answer = shop.recommend(RecommendRequest(kind=Kind.FEED, size=10))
     paid = [i for i in answer.items if i.video and i.video.paid]
