@@ -1,9 +1,10 @@
 """The batch jobs of insight at size: `python -m benchmarks.insights [--events N]…`.
 
-Simulated shoppers' events go to Parquet first, 50 million of them by default (1.5 GB; with
-`--folder` they are kept for the next run). Each size is measured in a process of its own, so that
-its peak memory is its own: sessions and searches, position bias, failures. Sizes that were measured
-before stay in the results, each with its date and the load of the machine.
+Simulated shoppers' events go to Parquet first, 50 million of them by default (1.5 GB, five copies
+of ten million with other people; with `--folder` they are kept for the next run). Each size is
+measured in a process of its own, so that its peak memory is its own: sessions and searches,
+position bias, failures. Sizes that were measured before stay in the results, each with its date and
+the load of the machine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 
 from benchmarks.timing import Row, peak_mb
@@ -32,6 +35,7 @@ from tandem.simulate.shoppers import SCHEMA, WAYS, Shop
 RESULTS = Path(__file__).parent / "results"
 SIZES = [1_000_000, 10_000_000, 50_000_000]
 PARTS = ("sessionise", "searches", "position_bias", "failures")
+DRAWN = 10_000_000  # beyond it, logs are made of copies: drawing takes hours
 SEED = 5
 MEMORY = "8GB"  # DuckDB's limit; beyond it, it spills
 SESSIONISE, OUTCOMES = JOBS[:2], JOBS[2:]
@@ -42,6 +46,8 @@ def simulate(folder: Path, events: int) -> Path:
     file = folder / f"{events}.parquet"
     if file.exists():
         return file
+    if events > DRAWN:
+        return copies(simulate(folder, DRAWN), events, file)
     shop = Shop(6_000, seed=SEED, broken=WAYS)
     pq.write_table(product_table(shop.products), folder / f"{events}-products.parquet")
     count = 0
@@ -53,6 +59,25 @@ def simulate(folder: Path, events: int) -> Path:
             if count >= events:
                 break
     (folder / "unfinished").rename(file)
+    return file
+
+
+def copies(drawn: Path, events: int, file: Path) -> Path:
+    """A larger log out of copies of a drawn one, in each of which everybody is somebody else."""
+    own = ("event_key", "client", "session", "user", "query_id", "order")
+    named = ", ".join(f'"{name}" || \'-\' || copy AS "{name}"' for name in own)
+    with duckdb.connect() as db:
+        db.execute("SET memory_limit='4GB'; SET threads=1")
+        db.execute(
+            f"""COPY (SELECT * REPLACE ({named}) FROM read_parquet(?) CROSS JOIN
+                      (SELECT unnest(range(?))::VARCHAR AS copy) LIMIT {events})
+                TO '{file}.unfinished' (FORMAT parquet, COMPRESSION zstd)""",
+            [str(drawn), -(-events // DRAWN)],
+        )
+    shutil.copy(
+        drawn.with_name(f"{DRAWN}-products.parquet"), file.parent / f"{events}-products.parquet"
+    )
+    Path(f"{file}.unfinished").rename(file)
     return file
 
 
