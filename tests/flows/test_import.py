@@ -51,12 +51,18 @@ def products(layout: Layout) -> list[Product]:
 
 
 def contents(layout: Layout) -> dict[str, bytes]:
-    """Every file of the workspace."""
+    """Every file of the workspace but the record of runs, which has the failed ones too."""
     return {
         str(path.relative_to(layout.root)): path.read_bytes()
         for path in sorted(layout.root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path != layout.root / "registry" / "lineage.jsonl"
     }
+
+
+def last_run(layout: Layout) -> str:
+    """How the last run ended, as OpenLineage says it."""
+    lines = (layout.root / "registry" / "lineage.jsonl").read_text().splitlines()
+    return str(json.loads(lines[-1])["eventType"])
 
 
 def quarantined(report: ImportReport) -> list[dict[str, Any]]:
@@ -197,6 +203,7 @@ def test_strict_fails_at_the_bad_row_and_changes_nothing(
     assert (caught.value.file, caught.value.line, caught.value.field) == (str(file), 2, field)
     assert caught.value.remedy
     assert contents(shop) == before
+    assert last_run(shop) == "FAIL"
 
 
 def test_json_errors_name_the_column(shop: Layout, tmp_path: Path) -> None:
@@ -515,6 +522,7 @@ def test_only_one_process_writes(shop: Layout, tmp_path: Path) -> None:
     with shop.writing(), pytest.raises(Conflict):
         import_catalog(shop, [jsonl(tmp_path / "x.jsonl", GOOD)])
     assert contents(shop) == before
+    assert last_run(shop) == "FAIL"
 
 
 def test_old_generations_go(shop: Layout, tmp_path: Path) -> None:
