@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ from tandem.contracts.experiment import (
 from tandem.experiments.abtest.analysis import Analysis
 from tandem.experiments.abtest.health import sample_ratio
 from tandem.flows.experiment import analyse_table
+from tandem.governance.admission import FUTURE
 from tandem.governance.reading import EventReader
 from tandem.registry.experiments import Experiments
 from tandem.storage.layout import Layout
@@ -252,7 +253,8 @@ def exposed(layout: Layout, experiment: OnlineExperiment, *, actor: str) -> Expo
     import duckdb
 
     currency = layout.settings().currency
-    until = experiment.ended or datetime.now(UTC)
+    # While it runs, an event may lie as far ahead of our clock as the door lets it.
+    until = experiment.ended or datetime.now(UTC) + timedelta(microseconds=FUTURE)
     reader = EventReader(layout, Purpose.ANALYTICS, actor=actor)
     connection = duckdb.connect()
     try:
