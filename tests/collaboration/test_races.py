@@ -132,7 +132,7 @@ def test_a_killed_process_loses_nothing_it_acknowledged(tmp_path, clock, context
         deadline = time.monotonic() + 30
         while log.stat().st_size == before and worker.is_alive() and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(shuffled.uniform(0, 0.08))
+        time.sleep(shuffled.uniform(0, 0.02))
         if worker.is_alive():
             assert worker.pid is not None
             os.kill(worker.pid, signal.SIGKILL)

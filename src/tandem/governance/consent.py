@@ -27,6 +27,7 @@ from tandem.contracts.consent import (
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.contracts.events import Pseudonym
 from tandem.storage.layout import Layout
+from tandem.storage.wal import use_wal
 
 LONGEST_EVIDENCE = 200
 BUSY_SECONDS = 30.0
@@ -314,7 +315,7 @@ class ConsentLedger:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
         connection = sqlite3.connect(self.file, timeout=BUSY_SECONDS, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            use_wal(connection, BUSY_SECONDS)
             connection.execute("PRAGMA synchronous = FULL")
             connection.executescript(_TABLES)
             yield connection

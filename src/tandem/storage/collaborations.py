@@ -26,6 +26,7 @@ from tandem.contracts.collaboration import (
     Settlement,
 )
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.storage.wal import use_wal
 
 WAIT_SECONDS = 30.0
 VERSION = 1
@@ -107,7 +108,7 @@ class CollaborationStore:
             path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
         with self._foreseen():
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            use_wal(self._connection, WAIT_SECONDS)
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA foreign_keys=ON")
             self._prepare()

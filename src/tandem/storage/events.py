@@ -35,6 +35,7 @@ from tandem.contracts.events import AdmittedEvent
 from tandem.storage.atomic import fsync_directory
 from tandem.storage.event_keys import KeyRun, packed, to_merge, write_run
 from tandem.storage.layout import Layout
+from tandem.storage.wal import use_wal
 
 if TYPE_CHECKING:
     import duckdb
@@ -625,7 +626,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.execute("PRAGMA journal_mode = WAL")
+    use_wal(connection, BUSY_SECONDS)
     connection.execute("PRAGMA synchronous = FULL")  # fsync at each commit, not at checkpoints only
     connection.execute("PRAGMA secure_delete = ON")  # erased events leave no bytes behind
     connection.execute("PRAGMA wal_autocheckpoint = 4000")

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from tandem.contracts.events import Pseudonym
 from tandem.storage.layout import Layout
+from tandem.storage.wal import use_wal
 
 MOST_RECENT = 50
 MOST_HIDDEN = 200
@@ -226,7 +227,8 @@ class SqliteVisitors:
                 self.file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             # A crash of the machine may cost the last moments; a crash of the process nothing.
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
+            use_wal(found, BUSY_SECONDS)
+            for pragma in ("synchronous=NORMAL", "secure_delete=ON"):
                 found.execute(f"PRAGMA {pragma}").fetchall()
             found.executescript(_TABLE)
             with self._lock:
