@@ -65,15 +65,12 @@ def score_drift(layout: Layout) -> tuple[Alert, ...]:
     """Scores of the first result of searches that were served, the last 7 days beside those before,
     for each ranker and model that served in both: a model that is fed other features than it
     learned from gives other scores."""
-    log = ServedLog(layout.served)
     by_model: dict[tuple[str, str], dict[str, list[float]]] = {}
-    simulated = False
-    for served in log.entries():
+    for served in ServedLog(layout.served).entries():
         if served.page == 1 and served.scores:
             key = (served.ranker, served.model_generation or "no model")
             day = served.at.date().isoformat()
             by_model.setdefault(key, {}).setdefault(day, []).append(served.scores[0])
-            simulated = simulated or served.simulated
     alerts: list[Alert] = []
     for (ranker, model), days in sorted(by_model.items()):
         last = sorted(days)[-RECENT:]
@@ -85,7 +82,7 @@ def score_drift(layout: Layout) -> tuple[Alert, ...]:
 
 
 def _numbers(kind: Any, name: str, what: str, before: Any, now: Any) -> list[Alert]:
-    """PSI over tenths of what was before, with what is unknown (NaN, or below 0 for none) apart."""
+    """PSI over tenths of what was before, with what is unknown (NaN) apart."""
     before, now = np.asarray(before, np.float64), np.asarray(now, np.float64)
     if min(before.size, now.size) < FEWEST:
         return []
@@ -94,7 +91,7 @@ def _numbers(kind: Any, name: str, what: str, before: Any, now: Any) -> list[Ale
         return []
     edges = (
         np.unique(np.quantile(known_before, np.linspace(0, 1, BINS + 1)[1:-1]))
-        if (known_before.size)
+        if known_before.size
         else np.array([0.0])
     )
 
