@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,13 @@ def loop_command(
     to: Annotated[
         Path | None, typer.Option("--to", "-o", help="Folder for the log and the reports.")
     ] = None,
+    real_search: Annotated[
+        bool,
+        typer.Option(
+            "--real-search",
+            help="Through `tandem insights` and a real index of a simulated shop; takes longer.",
+        ),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Walk a fix from finding to decision on simulated data whose truth is known.
@@ -28,6 +36,7 @@ def loop_command(
     """
     from tandem.contracts.errors import InvalidInput
     from tandem.flows.loop import run_loop
+    from tandem.flows.shop_loop import BrokenShop, run_shop_loop
     from tandem.reports.experiment import report
     from tandem.reports.formats import rendered
     from tandem.simulate.market import FIXES
@@ -37,7 +46,14 @@ def loop_command(
         raise InvalidInput(
             f"unknown fix '{fix}'", field="fix", remedy=f"use one of: {', '.join(FIXES)}"
         )
-    found = [run_loop(f, seed=seed) for f in FIXES if fix in (None, f)]
+    fixes = [f for f in FIXES if fix in (None, f)]
+    if real_search:
+        # The fix that ships is live for those after it: it goes last.
+        fixes.sort(key=lambda f: f == "helpful")
+        with tempfile.TemporaryDirectory() as folder, BrokenShop(Path(folder) / "shop") as shop:
+            found = [run_shop_loop(shop, f, seed=seed) for f in fixes]
+    else:
+        found = [run_loop(f, seed=seed) for f in fixes]
     if to is not None:
         for loop in found:
             write_json_atomic(to / f"{loop.fix}.json", loop.to_json())

@@ -180,7 +180,7 @@ def report_insights(
     rows; the report is kept in the workspace. engine: where the batch jobs run, `duckdb` or
     `spark`; by default as `tandem.toml` says. actor: who asks, for the audit log; by default the
     user of the system. NotFound where there are no events."""
-    with _tables(layout, events, engine, actor) as tables:
+    with event_tables(layout, events, engine, actor) as tables:
         report = _report(layout, tables)
     write_json_atomic(layout.reports / REPORT, report.to_json())
     return report
@@ -212,7 +212,7 @@ def try_fix(
 ) -> Trial:
     """Try the fix of one finding offline. engine, actor: as for `report_insights`. NotFound for an
     id that the events do not give."""
-    with _tables(layout, events, engine, actor) as tables:
+    with event_tables(layout, events, engine, actor) as tables:
         report = _report(layout, tables)
         found = [f for f in report.found.findings if f.id == finding_id]
         if not found:
@@ -240,7 +240,7 @@ class InsightDesk:
 
 
 @contextmanager
-def _tables(
+def event_tables(
     layout: Layout, events: Sequence[Path], engine: str | None, actor: str | None
 ) -> Iterator[Tables]:
     """Tables over what may be read for analytics; the reading is recorded in the audit log."""
@@ -333,14 +333,14 @@ def _try(
     texts = texts_of(tables, finding.group)
     measures = []
     with Workspace(layout) as shop:
-        before = _answers(shop.view, texts)
-        after = _answers(_with(shop.view, layout, finding), texts)
+        before = answers_of(shop.view, texts)
+        after = answers_of(_with(shop.view, layout, finding), texts)
         for judged in (_judged_like(shop, texts), chosen):
             if any(any(r.values()) for r in judged.by_query.values()):
-                measures.append(_compared(before, after, judged, RELEVANCE))
+                measures.append(compared(before, after, judged, RELEVANCE))
         judged = _fitting(tables, finding, before, after)
         if any(any(r.values()) for r in judged.by_query.values()):
-            measures.append(_compared(before, after, judged, PRECISION))
+            measures.append(compared(before, after, judged, PRECISION))
     if fix.kind == "synonym":
         measures.append(_answered(texts, before, after))
     if not measures:
@@ -371,7 +371,7 @@ def _said(measure: dict[str, Any], quantity: str, quality: str) -> str:
     return f"There are {quantity} searches that find anything at all."
 
 
-def _answers(view: View, texts: Iterable[str]) -> Answers:
+def answers_of(view: View, texts: Iterable[str]) -> Answers:
     return {q: answer(view, SearchRequest(q=q, size=SHOWN)).hits for q in texts}
 
 
@@ -450,9 +450,7 @@ def _with(view: View, layout: Layout, finding: Finding) -> View:
     )
 
 
-def _compared(
-    before: Answers, after: Answers, judged: JudgmentList, measure: str
-) -> dict[str, Any]:
+def compared(before: Answers, after: Answers, judged: JudgmentList, measure: str) -> dict[str, Any]:
     from tandem.experiments.offline import evaluate
 
     runs = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +18,7 @@ from tandem.experiments.interleaving.lists import team_draft
 from tandem.experiments.interleaving.outcome import preferences
 from tandem.experiments.offpolicy.evaluation import evaluate
 from tandem.experiments.offpolicy.feedback import Feedback
-from tandem.simulate.market import KINDS, FaultySearch, Fix
+from tandem.simulate.market import KINDS, NOTHING, FaultySearch, Fix, Searches
 
 Outcome = Literal["passed", "stopped", "noted"]
 _LEVEL = 0.05
@@ -72,13 +74,32 @@ def run_loop(fix: Fix, *, seed: int = 7, shoppers: int = _SHOPPERS) -> Loop:
     """
     search = FaultySearch.make(fix, seed=seed)
     rng = np.random.default_rng((seed, 1))
+    name = f"A fix for searches for {KINDS[search.faulty]}"
+    stages = (partial(_finding, search, rng), partial(_offline, search, rng))
+    return walk(fix, stages, search, rng, shoppers, name)
+
+
+def walk(
+    fix: Fix,
+    before: Sequence[Callable[[], Step]],
+    search: Searches,
+    rng: Generator,
+    shoppers: int,
+    name: str,
+) -> Loop:
+    """The stages `before`, then those that need shoppers; the first that shows harm ends it."""
+    stages: list[Callable[[], Step]] = [
+        *before,
+        partial(_off_policy, search, rng),
+        partial(_interleaving, search, rng),
+    ]
     steps: list[Step] = []
-    for stage in (_finding, _offline, _off_policy, _interleaving):
-        step = stage(search, rng)
+    for stage in stages:
+        step = stage()
         steps.append(step)
         if step.outcome == "stopped":
             return Loop(fix, tuple(steps), False, step.because, search.truth, None)
-    analysis = _experiment(search, rng, shoppers)
+    analysis = _experiment(search, rng, shoppers, name)
     decision = analysis.decision
     promoted = decision.verdict == "ship"
     e = analysis.effects["orders"]
@@ -102,7 +123,7 @@ def run_loop(fix: Fix, *, seed: int = 7, shoppers: int = _SHOPPERS) -> Loop:
 
 def _finding(search: FaultySearch, rng: Generator) -> Step:
     """Which kind of query does worst in the log of the old search?"""
-    query = rng.integers(0, search.kind.size, 20_000)
+    query = search.draw(20_000, rng)
     clicked, _ = search.shop(search.old, query, rng)
     hit = clicked.any(axis=1).astype(float)
     rates = {}
@@ -126,7 +147,7 @@ def _finding(search: FaultySearch, rng: Generator) -> Step:
 
 def _offline(search: FaultySearch, rng: Generator) -> Step:
     """nDCG@5 on a judged third of the queries; judges are off by one in a tenth of the cases."""
-    judged = rng.choice(search.kind.size, search.kind.size // 3, replace=False)
+    judged = rng.choice(search.queries, search.queries // 3, replace=False)
     relevance = search.relevance[judged]
     slips = (rng.random(relevance.shape) < 0.1) * rng.choice((-1, 1), relevance.shape)
     rated = np.clip(relevance + slips, 0, 3)
@@ -151,10 +172,10 @@ def _offline(search: FaultySearch, rng: Generator) -> Step:
     )
 
 
-def _off_policy(search: FaultySearch, rng: Generator) -> Step:
+def _off_policy(search: Searches, rng: Generator) -> Step:
     """Clicks on the first place, from a log that puts one of the old first five there by chance."""
     n = 40_000
-    query = rng.integers(0, search.kind.size, n)
+    query = search.draw(n, rng)
     first, wanted = search.old[query][:, :5], search.new[query][:, 0]
     choice = np.where(rng.random(n) < _EXPLORE, rng.integers(0, 5, n), 0)
     taken = first[np.arange(n), choice]
@@ -192,15 +213,17 @@ def _off_policy(search: FaultySearch, rng: Generator) -> Step:
     )
 
 
-def _interleaving(search: FaultySearch, rng: Generator) -> Step:
+def _interleaving(search: Searches, rng: Generator) -> Step:
     """Team draft: 3,000 shoppers, one list each."""
     n = 3_000
-    query = rng.integers(0, search.kind.size, n)
+    query = search.draw(n, rng)
     credits = np.zeros((n, 2))
     for i, q in enumerate(query):
-        made = team_draft(
-            [[str(p) for p in search.old[q]], [str(p) for p in search.new[q]]], search.places, rng
-        )
+        lists = [
+            [str(p) for p in order[q] if search.relevance[q, p] != NOTHING]
+            for order in (search.old, search.new)
+        ]
+        made = team_draft(lists, search.places, rng)
         relevance = search.relevance[q, [int(p) for p in made.shown]][None, :]
         clicked, _ = search.use(relevance, rng)
         credits[i] = made.score([p for p, c in zip(made.shown, clicked[0], strict=True) if c])
@@ -214,7 +237,7 @@ def _interleaving(search: FaultySearch, rng: Generator) -> Step:
     )
 
 
-def _experiment(search: FaultySearch, rng: Generator, shoppers: int) -> Analysis:
+def _experiment(search: Searches, rng: Generator, shoppers: int, name: str) -> Analysis:
     """The A/B test: assignment by hash, orders and clicks per shopper, three searches each."""
     assignment = Assignment(
         "loop", [Layer("ranking", [Experiment("fix", {"control": 0.5, "treatment": 0.5})])]
@@ -222,7 +245,7 @@ def _experiment(search: FaultySearch, rng: Generator, shoppers: int) -> Analysis
     variants = np.array([assignment.variant(f"s{i}", "fix") for i in range(shoppers)])
     orders, clicks = np.zeros(shoppers), np.zeros(shoppers)
     for _ in range(3):
-        query = rng.integers(0, search.kind.size, shoppers)
+        query = search.draw(shoppers, rng)
         for name, order in (("control", search.old), ("treatment", search.new)):
             here = variants == name
             clicked, ordered = search.shop(order, query[here], rng)
@@ -236,6 +259,6 @@ def _experiment(search: FaultySearch, rng: Generator, shoppers: int) -> Analysis
         treatment="treatment",
         shares={"control": 0.5, "treatment": 0.5},
         planned=shoppers,
-        name=f"A fix for searches for {KINDS[search.faulty]}",
+        name=name,
         simulated=True,
     )

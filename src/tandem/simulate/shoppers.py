@@ -252,6 +252,7 @@ class Shop:
         self._plain = np.zeros(count, dtype=np.int64)  # the same need without its fact
         plain: dict[tuple[int, int], int] = {}
         texts: list[str] = []
+        self._asked_for = [(self._languages[r[0]], CATEGORIES[r[1]], r[3]) for r in rows]
         for need, (place, number, fact, value, _, here, exact) in enumerate(rows):
             if not fact:
                 plain[place, number] = need
@@ -276,6 +277,27 @@ class Shop:
             texts += self._texts(place, number, value)
         self._texts_of = pa.array(texts)
         self._under = self._affected_needs(rows)
+
+    def meanings(self) -> dict[str, tuple[str, str, str]]:
+        """What each text is typed for: a language, a category, and a colour or brand, or ""."""
+        found: dict[str, tuple[str, str, str]] = {}
+        texts = self._texts_of.to_pylist()
+        for need, meant in enumerate(self._asked_for):
+            for way in range(4):
+                # The shop's slang has one word; what it stands for is what its gap is of.
+                if way == _SLANG and self._under[need] != WAYS.index("vocabulary_gap"):
+                    continue
+                found.setdefault(texts[4 * need + way], meant)
+        return found
+
+    @staticmethod
+    def relevance(product: Product, meant: tuple[str, str, str]) -> int:
+        """How well a product fits: 3 exactly, 2 but for its colour or brand, 0 else."""
+        language, category, value = meant
+        if (product.language, product.extra["category"]) != (language, category):
+            return 0
+        known = (product.brand, *map(str, product.attributes.values()))
+        return 3 if not value or value in known else 2
 
     @staticmethod
     def _fact(product: Product, name: str) -> str:
