@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from tandem.contracts.errors import InvalidInput
-from tandem.experiments.abtest.designs import cluster_effect, switchback, switchback_effect
+from tandem.experiments.abtest.designs import (
+    cluster_arms,
+    cluster_effect,
+    period_means,
+    switchback,
+    switchback_effect,
+)
 from tandem.experiments.abtest.effects import effect
 from tandem.experiments.abtest.restraint import novelty, shrink
 from tandem.experiments.abtest.summary import Summary, summaries
@@ -57,7 +63,8 @@ def test_a_switchback_is_right_where_units_share_what_there_is():
                 place.append(np.full(60, p))
                 period.append(np.full(60, t))
         data = [np.concatenate(c) for c in (outcome, place, period, into)]
-        found = switchback_effect(*data, plan).effect
+        data[0] = data[0][:, None]
+        found = switchback_effect(period_means(*data, plan))
         estimates.append(found.difference)
         covered += found.low <= 0.3 <= found.high
         arm = rng.random(1_000) < 0.5
@@ -66,7 +73,7 @@ def test_a_switchback_is_right_where_units_share_what_there_is():
     assert abs(np.mean(estimates) - 0.3) < 4 * spread
     assert within(covered / runs, 0.95, runs)
     assert np.mean(naive) > 0.5
-    without = switchback_effect(*data, plan, burn_in=0.0).effect.difference
+    without = switchback_effect(period_means(*data, plan, burn_in=0.0)).difference
     assert without < found.difference, "what was carried over counts against the effect"
 
 
@@ -77,6 +84,18 @@ def test_a_plan_is_balanced_and_the_same_everywhere():
     assert (plan[0] != plan[1]).any()
     with pytest.raises(InvalidInput, match="clusters"):
         cluster_effect(np.ones(4), np.arange(4), np.array([True, False, True, False]))
+
+
+def test_clusters_are_drawn_in_pairs_of_one_size():
+    names = [f"m{i}" for i in range(41)]
+    sizes = [float(i % 7) for i in range(41)]
+    arms = cluster_arms("salt", names, sizes)
+    assert (arms == cluster_arms("salt", names, sizes)).all()
+    assert arms.sum() in (20, 21)
+    weight = np.array(sizes)
+    assert abs(weight[arms].sum() - weight[~arms].sum()) <= max(sizes)
+    drawn = np.mean([cluster_arms(str(s), names, sizes) for s in range(400)], axis=0)
+    assert (abs(drawn - 0.5) < 0.13).all(), "every cluster is as likely to be treated"
 
 
 def test_shrunk_effects_are_nearer_the_truth_and_cover_it():

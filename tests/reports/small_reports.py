@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from tandem.contracts.collaboration import Collaboration, Rate, Terms
 from tandem.contracts.registry import Decision, Gate, RegisteredModel
 from tandem.contracts.search_performance import Funnel, QueryPerformance, SearchPerformance
-from tandem.experiments.abtest.analysis import Analysis, analyse
+from tandem.experiments.abtest.analysis import Analysis, Design, analyse
 from tandem.experiments.abtest.effects import Metric
+from tandem.experiments.abtest.restraint import novelty
 from tandem.reports import experiment, insight, partners, promotion, weekly
 from tandem.reports.report import AUDIENCES, Report
 
@@ -44,6 +46,26 @@ EXPERIMENTS = {
     "do_not_ship": _analysis(-0.15),
     "keep_running": _analysis(0.0, n=1_000),
     "invalid": _analysis(0.1, split=0.4),
+}
+
+
+FADING = novelty(
+    np.random.default_rng(1).normal(
+        np.exp(-(np.arange(12_000) % 12) / 3) * (np.arange(12_000) < 6_000)
+    ),
+    np.arange(12_000) % 12,
+    np.arange(12_000) < 6_000,
+)
+STEADY = novelty(
+    np.random.default_rng(2).normal(size=9_000), np.arange(9_000) % 9, np.arange(9_000) < 4_500
+)
+DESIGNS = {
+    "clusters": replace(
+        EXPERIMENTS["ship"], design=Design("clusters", clusters_of="merchant"), heterogeneity={}
+    ),
+    "switchback": replace(
+        EXPERIMENTS["keep_running"], design=Design("switchback", dropped=1_234), heterogeneity={}
+    ),
 }
 
 
@@ -220,6 +242,14 @@ REPORTS: dict[str, Report] = {
         for verdict, found in EXPERIMENTS.items()
         for audience in AUDIENCES
     },
+    **{
+        f"experiment {design} {audience}": experiment.report(found, None, audience)
+        for design, found in DESIGNS.items()
+        for audience in AUDIENCES
+    },
+    "experiment fading": experiment.report(EXPERIMENTS["ship"], seen=("revenue", FADING)),
+    "experiment steady": experiment.report(EXPERIMENTS["ship"], seen=("revenue", STEADY)),
+    "experiment invalid by day": experiment.report(EXPERIMENTS["invalid"], seen=("clicks", FADING)),
     "experiment without money": experiment.report(EXPERIMENTS["ship"]),
     "insight found": insight.report(insights(FINDINGS)),
     "insight unsure": insight.report(insights([FINDINGS[1]])),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
-from tandem.cli.experiments import names
+from tandem.cli.experiments import BurnInOption, ClusterOption, ScheduleOption, names
 
 if TYPE_CHECKING:
     from tandem.reports.report import Audience, Report
@@ -53,6 +53,13 @@ def experiment_command(
     planned: Annotated[int, typer.Option(min=10, help="Units planned for both arms.")] = 10_000,
     alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="False alarm rate.")] = 0.05,
     name: Annotated[str | None, typer.Option(help="What the test is called.")] = None,
+    cluster: ClusterOption = None,
+    schedule: ScheduleOption = None,
+    burn_in: BurnInOption = 0.25,
+    days: Annotated[
+        Path | None,
+        typer.Option(help="One row per unit and day, as for `experiment novelty`: does it fade?"),
+    ] = None,
     money: Annotated[str | None, typer.Option(help="Metric that counts money per unit.")] = None,
     currency: Annotated[str, typer.Option(help="Its currency.")] = "EUR",
     yearly_units: Annotated[
@@ -67,6 +74,7 @@ def experiment_command(
     Example: `tandem report experiment ab.csv --success revenue --money revenue --to report.html`
     """
     from tandem.contracts.errors import InvalidInput
+    from tandem.flows.designs import novelty_of_file
     from tandem.flows.experiment import analyse_file
     from tandem.reports.experiment import report, worth
 
@@ -82,7 +90,15 @@ def experiment_command(
         planned=planned,
         alpha=alpha,
         name=name,
+        cluster=cluster,
+        schedule=schedule,
+        burn_in=burn_in,
     )
+    seen = None
+    if days is not None:
+        first = next((m for m in analysis.metrics if m.denominator is None), analysis.metrics[0])
+        found, _ = novelty_of_file(days, first.name, control=control, treatment=analysis.treatment)
+        seen = (first.name, found)
     if money is not None and money not in analysis.effects:
         raise InvalidInput(
             f"'{money}' is not a metric of this test",
@@ -90,7 +106,7 @@ def experiment_command(
             remedy=f"use one of: {', '.join(analysis.effects)}",
         )
     value = worth(analysis, money, currency, yearly_units) if money else None
-    _hand_over(report(analysis, value, audience), to, workspace if keep else None, json_)
+    _hand_over(report(analysis, value, audience, seen), to, workspace if keep else None, json_)
 
 
 @report_app.command("insight")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tandem.contracts.errors import InvalidInput
-from tandem.experiments.abtest.analysis import Analysis, analyse
+from tandem.experiments.abtest.analysis import Analysis, Design, analyse
 from tandem.experiments.abtest.effects import Metric
 from tandem.experiments.abtest.summary import Array
 from tandem.experiments.agreement import Agreement, agreement
+from tandem.flows.designs import BURN_IN, periods_of
 from tandem.ingest.tables import read_table
 from tandem.reports.experiment import decided
 from tandem.storage.atomic import write_json_atomic
@@ -46,16 +47,29 @@ def analyse_file(
     alpha: float = 0.05,
     name: str | None = None,
     cluster: str | None = None,
+    schedule: Path | None = None,
+    burn_in: float = BURN_IN,
 ) -> Analysis:
     """Analyse a CSV, JSON lines or Parquet file.
 
     Columns: `variant`; optional `unit` (rows of one unit are added up); numbers are metrics,
     `pre_NAME` the covariate of metric NAME, text columns are segments, and `simulated` (true)
     marks made-up data. A metric is a column, or NAME=NUMERATOR/DENOMINATOR. Without `success`
-    every number is a success metric. Raises InvalidInput with file, line and field.
+    every number is a success metric. cluster: as for `analyse_table`. schedule: the file of a
+    switch-back (`flows.designs`); rows are then observations with `place` and `at`, and a period of
+    a place is what is counted. Raises InvalidInput with file, line and field.
     """
+    table, dropped = read_table(path), None
+    if schedule is not None:
+        if cluster is not None:
+            raise InvalidInput(
+                "a switch-back counts periods, no clusters",
+                field="cluster",
+                remedy="give either --cluster or --schedule",
+            )
+        table, dropped = periods_of(table, path, schedule, burn_in)
     return analyse_table(
-        read_table(path),
+        table,
         str(path),
         control=control,
         treatment=treatment,
@@ -67,6 +81,7 @@ def analyse_file(
         alpha=alpha,
         name=name or path.stem,
         cluster=cluster,
+        dropped=dropped,
     )
 
 
@@ -84,11 +99,13 @@ def analyse_table(
     alpha: float = 0.05,
     name: str = "experiment",
     cluster: str | None = None,
+    dropped: int | None = None,
 ) -> Analysis:
     """Analyse a table as `analyse_file` reads it. file: for errors, where it is from.
 
     cluster: the column that names what was assigned, a merchant say: its units are added up, and
-    every metric becomes a mean per unit by the delta method.
+    every metric becomes a mean per unit by the delta method. dropped: of a switch-back, whose rows
+    are periods: observations that were left out.
     """
     if "variant" not in table:
         raise InvalidInput(
@@ -164,6 +181,11 @@ def analyse_table(
         alpha=alpha,
         name=name,
         simulated=simulated,
+        design=Design("switchback", dropped=dropped)
+        if dropped is not None
+        else Design("clusters", clusters_of=cluster)
+        if cluster is not None
+        else Design(),
     )
 
 

@@ -272,7 +272,7 @@ def exposed(layout: Layout, experiment: OnlineExperiment, *, actor: str) -> Expo
             )
             crossed = connection.execute("SELECT count(*) FROM first WHERE variants > 1").fetchone()
             after, before = (
-                ", ".join(_counted(prefix, when, currency))
+                ", ".join(counted(prefix, when, currency))
                 for prefix, when in (
                     ("", f"e.timestamp >= since - {CLOCKS}"),
                     ("pre_", f"e.timestamp < since - {CLOCKS} AND e.timestamp >= since - {BEFORE}"),
@@ -293,7 +293,7 @@ def exposed(layout: Layout, experiment: OnlineExperiment, *, actor: str) -> Expo
     return Exposed(table, int(crossed[0]) if crossed else 0)
 
 
-def _counted(prefix: str, when: str, currency: str) -> list[str]:
+def counted(prefix: str, when: str, currency: str) -> list[str]:
     """SQL of `COLUMNS` over the events `when`. One purchase of unknown worth: so is the revenue."""
 
     def of(action: str) -> str:

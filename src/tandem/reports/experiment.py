@@ -6,12 +6,13 @@ they cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tandem.experiments.abtest.analysis import Analysis
+from tandem.experiments.abtest.analysis import Analysis, Design, known
 from tandem.experiments.abtest.effects import Effect, Metric
+from tandem.experiments.abtest.restraint import Novelty
 from tandem.governance.release import K
 from tandem.reports.charts import Chart, Mark, MarkChart
 from tandem.reports.figures import Figure
@@ -31,6 +32,7 @@ _TOLD = {
     "invalid": "The test had a fault. The shop fixes it and runs it again.",
 }
 _MOST_CHARTED = 8
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,19 @@ def worth(analysis: Analysis, metric: str, currency: str, yearly_units: int) -> 
 
 
 def report(
-    analysis: Analysis, money: Worth | None = None, audience: Audience = "executive"
+    analysis: Analysis,
+    money: Worth | None = None,
+    audience: Audience = "executive",
+    seen: tuple[str, Novelty] | None = None,
 ) -> Report:
-    """The report. Merchants and creators get the outcome, and no figure of the shop's."""
+    """The report. Merchants and creators get the outcome, and no figure of the shop's. seen: a
+    metric, and its effect by days since first exposure."""
     if audience != "executive":
         return _for_partners(analysis, audience)
     invalid = analysis.decision.verdict == "invalid"
     figures = _figures(analysis, money)
+    if seen is not None and not invalid:
+        figures = {**figures, **_days(*seen)}
     return Report(
         kind="experiment",
         about=analysis.name,
@@ -78,17 +86,21 @@ def report(
         simulated=analysis.simulated,
         verdict=analysis.decision.verdict,
         answer=f"{VERDICTS[analysis.decision.verdict]} {_why(analysis, figures)}",
-        tried=_tried(figures),
+        tried=_tried(analysis.design, figures),
         happened=["The groups are not as big as planned. So we do not show what happened."]
         if invalid
-        else [_happened(m, analysis.effects[m.name], figures) for m in analysis.metrics],
+        else [
+            *(_happened(m, analysis.effects[m.name], figures) for m in analysis.metrics),
+            *_parts(analysis),
+            *([_fades(*seen, figures)] if seen is not None else []),
+        ],
         sure=_sure(analysis, figures),
         worth=_worth(money, figures, invalid),
         recommend=_recommend(analysis, figures),
-        doubts=_doubts(analysis, figures),
+        doubts=_doubts(analysis, seen[1] if seen else None),
         next=_next(analysis, figures),
         figures=figures,
-        charts=_charts(analysis, figures, invalid),
+        charts=_charts(analysis, figures, invalid, seen),
         worth_charts=[
             MarkChart(
                 "A year's money, more or less than today. The dot is our best guess. "
@@ -104,8 +116,12 @@ def report(
             ("Chance", "luck alone can make two groups differ, even if nothing changed"),
             ("Most likely from … to …", "the span that we trust the true change to lie in"),
         ],
-        appendix=_appendix(analysis),
-        details=analysis.to_json() | {"worth": asdict(money) if money else None},
+        appendix=[*_appendix(analysis), *([_by_day(*seen)] if seen is not None else [])],
+        details=analysis.to_json()
+        | {
+            "worth": asdict(money) if money else None,
+            "novelty": {"metric": seen[0], **asdict(seen[1])} if seen else None,
+        },
     )
 
 
@@ -115,13 +131,18 @@ def _for_partners(a: Analysis, audience: Audience) -> Report:
     sizes = [a.sample_ratio.observed[v] for v in (a.control, a.treatment)]
     figures: dict[str, Figure] = {"fewest people": Figure(K, "count")}
     charts: list[Chart] = []
-    if min(sizes) >= K:
+    if a.design.kind != "units":
+        tried = (
+            "The shop tried a new version. Some places or sellers got it, the others kept the old "
+            "one. Who got which was left to chance."
+        )
+    elif min(sizes) >= K:
         figures |= {
             "old version, people": Figure(sizes[0], "count"),
             "new version, people": Figure(sizes[1], "count"),
         }
-        tried = _tried(figures)
-        charts.append(_sizes(figures))
+        tried = _tried(a.design, figures)
+        charts.append(_sizes(a.design, figures))
     else:
         tried = (
             "Some people saw a new version of the shop. The others saw the old one. We do not tell "
@@ -198,11 +219,65 @@ def _why(a: Analysis, figures: Mapping[str, Figure]) -> str:
             return "The two groups are not as big as we planned."
 
 
-def _tried(figures: Mapping[str, Figure]) -> str:
+def _counted(design: Design) -> str:
+    """What was left to chance, as a noun."""
+    return {"units": "people", "clusters": "groups", "switchback": "spans of time"}[design.kind]
+
+
+def _tried(design: Design, figures: Mapping[str, Figure]) -> str:
+    new, old = figures["new version, people"], figures["old version, people"]
+    if design.kind == "clusters":
+        return (
+            f"{new} groups got the new version, and {old} kept the old one. A group is all that "
+            f"has the same “{design.clusters_of}”. What is in one group can touch the rest of it. "
+            "So we gave the new version to whole groups. Which ones was left to chance."
+        )
+    if design.kind == "switchback":
+        return (
+            "People in one place can touch each other's search. So each place had one version at "
+            f"a time and went back and forth. The new one ran in {new} spans of time, the old one "
+            f"in {old}. Which ran when was left to chance."
+        )
     return (
-        f"{figures['new version, people']} people saw the new version. "
-        f"{figures['old version, people']} people saw the old one. "
+        f"{new} people saw the new version. {old} people saw the old one. "
         "Who saw which was left to chance. So the two groups are alike in all but this."
+    )
+
+
+def _parts(a: Analysis) -> list[str]:
+    """Whether parts of the people differ, with restraint: a sentence for each way to part them."""
+    return [
+        f"The effect is not the same for each “{column}”. See the last page. This can be a hint, "
+        "but is no proof."
+        if h.q_p < _LEVEL
+        else f"We saw no sign that it works better or worse for some kind of “{column}”."
+        for column, h in a.heterogeneity.items()
+    ]
+
+
+def _days(metric: str, seen: Novelty) -> dict[str, Figure]:
+    first, last = seen.trend_line
+    return {
+        f"{metric}, change on the first day": Figure(first, "number", signed=True),
+        f"{metric}, change on the last day": Figure(last, "number", signed=True),
+        "days": Figure(len(seen.days), "count"),
+    } | {
+        f"{metric}, day {day}": Figure(e, "number", e - 1.96 * s, e + 1.96 * s, True)
+        for day, e, s in zip(seen.days, seen.effects, seen.errors, strict=True)
+    }
+
+
+def _fades(metric: str, seen: Novelty, figures: Mapping[str, Figure]) -> str:
+    first = figures.get(f"{metric}, change on the first day")
+    last = figures.get(f"{metric}, change on the last day")
+    if first is None or last is None:
+        return "The test had a fault, so we do not say if the change fades."
+    if seen.fades or seen.grows:
+        how = "fades: what is new pleases for a while" if seen.fades else "grows: people learn"
+        return f"The change in “{metric}” {how}. It goes from about {first} to about {last} a day."
+    return (
+        f"We looked at {figures['days']} days. We saw no sign that the change in “{metric}” fades "
+        "or grows."
     )
 
 
@@ -229,9 +304,14 @@ def _points(figure: Figure, more_is_better: bool) -> bool | None:
     return ((figure.value or 0.0) > 0) == more_is_better if figure.clear else None
 
 
-def _charts(a: Analysis, figures: Mapping[str, Figure], invalid: bool) -> list[Chart]:
+def _charts(
+    a: Analysis,
+    figures: Mapping[str, Figure],
+    invalid: bool,
+    seen: tuple[str, Novelty] | None = None,
+) -> list[Chart]:
     if invalid:
-        return [_sizes(figures)]
+        return [_sizes(a.design, figures)]
     marks = [
         Mark(m.name, figures[name], _points(figures[name], m.better == "more"))
         for m in a.metrics[:_MOST_CHARTED]
@@ -246,12 +326,28 @@ def _charts(a: Analysis, figures: Mapping[str, Figure], invalid: bool) -> list[C
                 marks,
             )
         )
-    return [*charts, _sizes(figures)]
+    if seen is not None and any(f"{seen[0]}, day {d}" in figures for d in seen[1].days):
+        shown = _spread(seen[1].days)
+        charts.append(
+            MarkChart(
+                f"Change in “{seen[0]}” by days since people first saw the new version.",
+                [Mark(f"Day {d + 1}", figures[f"{seen[0]}, day {d}"], None) for d in shown],
+            )
+        )
+    return [*charts, _sizes(a.design, figures)]
 
 
-def _sizes(figures: Mapping[str, Figure]) -> MarkChart:
+def _spread(days: Sequence[int]) -> list[int]:
+    """At most eight of the days, the first and the last among them."""
+    step = max(1, -(-(len(days) - 1) // (_MOST_CHARTED - 1)))
+    return sorted({*days[::step], days[-1]})[:_MOST_CHARTED]
+
+
+def _sizes(design: Design, figures: Mapping[str, Figure]) -> MarkChart:
     return MarkChart(
-        "How many people saw each version.",
+        "How many people saw each version."
+        if design.kind == "units"
+        else f"How many {_counted(design)} had each version.",
         [
             Mark("Old version", figures["old version, people"]),
             Mark("New version", figures["new version, people"]),
@@ -292,13 +388,25 @@ def _recommend(a: Analysis, figures: Mapping[str, Figure]) -> str:
         case "do_not_ship":
             return "Keep the old version."
         case "keep_running":
-            return f"Wait until {figures['people planned']} people took part. Change nothing now."
+            return (
+                f"Wait until {figures['people planned']} {_counted(a.design)} took part. "
+                "Change nothing now."
+            )
         case _:
             return "Draw no lesson from this test. Find the fault first."
 
 
-def _doubts(a: Analysis, figures: Mapping[str, Figure]) -> list[str]:
-    doubts = ["New things get looked at more. Some of a gain can fade with time."]
+def _doubts(a: Analysis, seen: Novelty | None) -> list[str]:
+    if seen is None:
+        doubts = ["New things get looked at more. Some of a gain can fade with time."]
+    elif seen.fades:
+        doubts = ["The change fades. So in a year it is likely less than it is now."]
+    else:
+        doubts = ["What holds for the first days of a change need not hold for a year."]
+    if a.design.kind == "switchback":
+        doubts.append(
+            "We leave out the time right after a switch. What lasts longer than that is missed."
+        )
     if a.decision.verdict == "invalid":
         doubts = [
             f"The fault shows most where “{column}” is “{value}”."
@@ -386,7 +494,53 @@ def _appendix(a: Analysis) -> list[Block]:
                 frozenset({1, 2, 3}),
             )
         )
+        for column, h in a.heterogeneity.items():
+            parts = [s for s in a.segments if s.column == column and known(s)]
+            blocks.append(
+                Grid(
+                    f"By {column}, with restraint: effects are shrunk towards their mean "
+                    f"(empirical Bayes). Cochran's Q that no part differs: p = {h.q_p:.3g}.",
+                    [column, "as measured", "with restraint", "95%"],
+                    [
+                        [
+                            s.value,
+                            f"{s.effect.difference:+.4g}",
+                            f"{e:+.4g}",
+                            f"{low:+.4g} … {high:+.4g}",
+                        ]
+                        for s, e, low, high in zip(parts, h.shrunk, h.low, h.high, strict=True)
+                    ],
+                    frozenset({1, 2, 3}),
+                )
+            )
+    if a.design.kind == "switchback":
+        blocks.append(
+            Paragraph(
+                "Switch-back: the unit of analysis is the mean of a period of a place; "
+                f"{a.design.dropped:,} observations right after a switch are left out."
+            )
+        )
+    if a.design.kind == "clusters":
+        blocks.append(
+            Paragraph(
+                f"Clusters by “{a.design.clusters_of}”: means per unit by the delta method, over "
+                "clusters."
+            )
+        )
     return blocks
+
+
+def _by_day(metric: str, seen: Novelty) -> Grid:
+    return Grid(
+        f"{metric} by days since first exposure. Trend {seen.trend:+.4g} a day (standard error "
+        f"{seen.trend_error:.2g}, p = {seen.p:.3g}; days of one unit taken as independent).",
+        ["day", "effect", "standard error"],
+        [
+            [str(d), f"{e:+.4g}", f"{s:.2g}"]
+            for d, e, s in zip(seen.days, seen.effects, seen.errors, strict=True)
+        ],
+        frozenset({0, 1, 2}),
+    )
 
 
 def decided(analysis: Analysis) -> dict[str, Any]:

@@ -36,6 +36,16 @@ class Segment:
     effect: Effect
 
 
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What was assigned, which is what is counted: single units, clusters of them (`clusters_of`
+    names the column), or periods of places, with `dropped` observations right after a switch."""
+
+    kind: Literal["units", "clusters", "switchback"] = "units"
+    clusters_of: str | None = None
+    dropped: int = 0
+
+
 def known(segment: Segment) -> bool:
     """Whether the segment's effect has a standard error."""
     return bool(segment.effect.high > segment.effect.low)
@@ -59,6 +69,7 @@ class Analysis:
     segments: tuple[Segment, ...]
     decision: Decision
     heterogeneity: Mapping[str, Heterogeneity] = field(default_factory=dict)
+    design: Design = Design()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -69,6 +80,7 @@ class Analysis:
             "planned": self.planned,
             "alpha": self.alpha,
             "simulated": self.simulated,
+            "design": asdict(self.design),
             "sample_ratio": asdict(self.sample_ratio),
             "metrics": {
                 m.name: {**asdict(m), **asdict(self.effects[m.name])} for m in self.metrics
@@ -110,12 +122,14 @@ def analyse(
     alpha: float = 0.05,
     name: str = "experiment",
     simulated: bool = False,
+    design: Design = Design(),
 ) -> Analysis:
     """Analyse one experiment from one row per unit of assignment.
 
     variants (n,): each unit's variant. columns: name → (n,) numbers; NaN in a metric leaves the
     unit out of that metric. shares: planned share of each variant; default equal. segments:
-    column → (n,) labels. planned: units at which the confidence sequence is tightest.
+    column → (n,) labels. planned: units at which the confidence sequence is tightest. design: what
+    a row is.
     Raises InvalidInput if a variant or column is not there.
     """
     codes, names = _coded(variants)
@@ -166,6 +180,7 @@ def analyse(
         parts,
         decide(metrics, effects, health, units, planned, alpha),
         _heterogeneity(parts, alpha),
+        design,
     )
 
 

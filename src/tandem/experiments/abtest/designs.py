@@ -45,6 +45,20 @@ def cluster_effect(
     )
 
 
+def cluster_arms(salt: str, clusters: Sequence[str], sizes: Sequence[float]) -> NDArray[np.bool_]:
+    """(clusters,) whether a cluster is treated: of two that follow each other by size one is, by a
+    salted hash, so that the arms are as big and every server decides the same."""
+    order = sorted(range(len(clusters)), key=lambda c: (-sizes[c], clusters[c]))
+    treated = np.zeros(len(clusters), np.bool_)
+    for pair in range(0, len(order), 2):
+        both = order[pair : pair + 2]
+        names = "\x1f".join(clusters[c] for c in both)
+        digest = blake2b(f"{salt}\x1f{names}".encode(), digest_size=8).digest()
+        # Of the last one, where their number is odd, the same bit decides.
+        treated[both[digest[0] & 1 : (digest[0] & 1) + 1]] = True
+    return treated
+
+
 def switchback(salt: str, places: Sequence[str], periods: int) -> NDArray[np.bool_]:
     """(places, periods) whether a place is treated in a period: balanced within each pair of
     periods, by a salted hash, so that every server decides the same."""
@@ -58,45 +72,59 @@ def switchback(salt: str, places: Sequence[str], periods: int) -> NDArray[np.boo
 
 
 @dataclass(frozen=True, slots=True)
-class Switchback:
-    """effect: of being treated, by period. dropped: observations left out behind a switch."""
+class Periods:
+    """means (periods with observations, metrics) and their arms; place and period of each, as
+    numbers. dropped: observations left out behind a switch."""
 
-    effect: Effect
+    means: Array
+    treated: NDArray[np.bool_]
+    place: NDArray[np.int64]
+    period: NDArray[np.int64]
     dropped: int
 
 
-def switchback_effect(
-    outcome: Array,
+def period_means(
+    outcomes: Array,
     place: NDArray[np.int64],
     period: NDArray[np.int64],
     into: Array,
     treated: NDArray[np.bool_],
     *,
     burn_in: float = 0.25,
-    planned: int = 1_000,
-    alpha: float = 0.05,
-) -> Switchback:
-    """The effect on the mean outcome of periods.
+) -> Periods:
+    """The unit of analysis of a switch-back: the mean outcomes of a period of a place.
 
-    outcome (n,) of an observation in a place and period (numbers from 0), `into` (n,) how much of
-    the period had passed, 0 to 1. treated (places, periods), as `switchback` has it. What happens
-    in the first `burn_in` of a period after a switch still has the other arm in it, and is left
-    out. The unit of analysis is the period of a place.
+    outcomes (n, metrics) of an observation in a place and period (numbers from 0), `into` (n,) how
+    much of the period had passed, 0 to 1. treated (places, periods), as `switchback` has it. What
+    happens in the first `burn_in` of a period after a switch still has the other arm in it, and is
+    left out. NaN leaves an observation out of that metric. InvalidInput with too few periods.
     """
     if not 0 <= burn_in < 1:
         raise InvalidInput(f"{burn_in}", field="burn_in", remedy="give a share below 1")
     switched = np.zeros_like(treated)
     switched[:, 1:] = treated[:, 1:] != treated[:, :-1]
     settled = ~(switched[place, period] & (into < burn_in))
-    cell = place * treated.shape[1] + period
-    sizes = np.bincount(cell[settled], minlength=treated.size)
-    sums = np.bincount(cell[settled], outcome[settled], minlength=treated.size)
-    known = sizes > 0
-    means = (sums[known] / sizes[known])[:, None]
+    cell = (place * treated.shape[1] + period)[settled]
+    means = np.full((treated.size, outcomes.shape[1]), np.nan)
+    for column, values in enumerate(outcomes[settled].T):
+        there = ~np.isnan(values)
+        sizes = np.bincount(cell[there], minlength=treated.size)
+        sums = np.bincount(cell[there], values[there], minlength=treated.size)
+        np.divide(sums, sizes, out=means[:, column], where=sizes > 0)
+    known = np.flatnonzero(np.bincount(cell, minlength=treated.size))
     arm = treated.ravel()[known]
     _enough(int((~arm).sum()), int(arm.sum()), "periods")
-    found = effect(Summary.of(means[~arm]), Summary.of(means[arm]), planned=planned, alpha=alpha)
-    return Switchback(found, int((~settled).sum()))
+    at = np.divmod(known, treated.shape[1])
+    return Periods(means[known], arm, *at, int((~settled).sum()))
+
+
+def switchback_effect(
+    periods: Periods, *, planned: int = 1_000, alpha: float = 0.05, column: int = 0
+) -> Effect:
+    """The effect on the mean outcome of periods, of metric number `column`."""
+    rows = periods.means[:, [column]]
+    control, treatment = (Summary.of(rows[arm]) for arm in (~periods.treated, periods.treated))
+    return effect(control, treatment, planned=planned, alpha=alpha)
 
 
 def _enough(control: int, treatment: int, what: str) -> None:

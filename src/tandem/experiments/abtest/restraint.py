@@ -80,6 +80,15 @@ class Novelty:
     fades: bool
     grows: bool
 
+    @property
+    def trend_line(self) -> tuple[float, float]:
+        """What the trend says of the first and of the last day."""
+        w = 1 / np.asarray(self.errors) ** 2
+        days, effects = np.asarray(self.days, np.float64), np.asarray(self.effects)
+        middle, whole = float(w @ days / w.sum()), float(w @ effects / w.sum())
+        first, last = (whole + self.trend * (float(d) - middle) for d in (days[0], days[-1]))
+        return first, last
+
 
 def novelty(
     outcome: Array, day: NDArray[np.int64], treated: NDArray[np.bool_], *, level: float = 0.05
