@@ -34,6 +34,7 @@ FoldsOption = Annotated[
     typer.Option(min=2, max=20, help="Cross-validation folds; each trains the model once more."),
 ]
 SeedOption = Annotated[int, typer.Option(help="Same data, seed and machine: same model.")]
+WAYS = {"tables": "what followed what", "network": "{}", "both": "both of them"}
 
 
 def train_ranker_command(
@@ -208,18 +209,26 @@ def train_recommender_command(
             "what was bought); default: the workspace's stored events."
         ),
     ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="sasrec or gsasrec: a network that learns too (minutes, with the neural extra) "
+            "and is asked for what comes next where it foretells it better."
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Train a recommender on what people looked at and bought, and make it live.
 
-    Example: `tandem train recommender -w shop --events sessions.parquet`
+    Examples: `tandem train recommender -w shop --events sessions.parquet` ·
+    `tandem train recommender -w shop --network sasrec`
     """
     from dataclasses import asdict
 
     from tandem.flows.train_recommender import train_recommender
     from tandem.storage.layout import Layout
 
-    report = train_recommender(Layout.open(workspace), events)
+    report = train_recommender(Layout.open(workspace), events, network)
     learned = report.manifest
     if json_:
         print_json({"generation": report.generation, "seconds": report.seconds, **asdict(learned)})
@@ -228,6 +237,10 @@ def train_recommender_command(
         if figures := learned.metrics[name]:
             shown = ", ".join(f"{measure} {value:.1f}%" for measure, value in figures.items())
             out.print(f"{name}: {shown} of {learned.metrics['pairs']:,} next products")
+    for way, figures in (learned.metrics.get("next_by") or {}).items():
+        shown = ", ".join(f"{measure} {value:.1f}%" for measure, value in figures.items())
+        chosen = "  ← served" if way == learned.next_by else ""
+        out.print(f"  by {WAYS[way].format(network)}: {shown}{chosen}")
     if goes := learned.metrics["complementary"]:
         own, plain = goes["Recall@20"], goes["Recall@20_of_most_bought"]
         out.print(

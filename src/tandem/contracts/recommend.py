@@ -21,6 +21,7 @@ class Source(StrEnum):
 
     CONTENT = "content"
     SESSIONS = "sessions"
+    NETWORK = "network"
     BASKETS = "baskets"
     POPULARITY = "popularity"
     RATING = "rating"

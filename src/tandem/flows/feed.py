@@ -124,10 +124,9 @@ def _behaved(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What sessions like this one led to (1 for the likeliest), and popularity, by product."""
     followed, popular = np.zeros(numbers.size), np.zeros(numbers.size)
-    tables = view.recommender
-    if tables is None:
+    if view.following is None:
         return followed, popular
-    codes, scores, _ = tables.after(tables.known(list(recent)))
+    codes, scores, _ = view.following.after(view.following.tables.known(list(recent)))
     codes, scores = codes[:500], scores[:500]
     if codes.size:
         followed = _looked_up(view.numbers_of(codes), scores / scores.max(), numbers)

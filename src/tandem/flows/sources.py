@@ -137,19 +137,18 @@ def live(view: View, codes: Ints, filters: Filters) -> tuple[Numbers, Ints]:
 
 def after(view: View, recent: tuple[str, ...], filters: Filters) -> list[Candidate]:
     """What sessions like this one led to."""
-    if view.recommender is None:
+    if view.following is None:
         return []
-    tables = view.recommender
-    codes, scores, causes = tables.after(tables.known(recent))
+    ids, known = view.following.tables.ids, view.following.tables.known(recent)
+    codes, scores, causes = view.following.after(known)
     codes, scores, causes = codes[: 2 * POOL], scores[: 2 * POOL], causes[: 2 * POOL]
     numbers, kept = live(view, codes, filters)
     return [
-        Candidate(number, score, Source.SESSIONS, "Others looked at this around {}", origin)
-        for number, score, origin in zip(
-            numbers.tolist(),
-            scores[kept].tolist(),
-            (tables.ids[c] for c in causes[kept].tolist()),
-            strict=True,
+        Candidate(number, score, Source.SESSIONS, "Others looked at this around {}", ids[cause])
+        if cause >= 0
+        else Candidate(number, score, Source.NETWORK, "Visits like yours lead here", ids[known[-1]])
+        for number, score, cause in zip(
+            numbers.tolist(), scores[kept].tolist(), causes[kept].tolist(), strict=True
         )
     ]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
-from tandem.contracts.recommend import STORED_EVENTS
+from tandem.contracts.recommend import MAX_RECENT, STORED_EVENTS
 from tandem.contracts.search import Filters, Sort
 from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
@@ -20,8 +22,9 @@ from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
 from tandem.recommend.baskets import Baskets
 from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
-from tandem.recommend.sessions import Ints, pairs_of
-from tandem.recommend.tables import RecommenderManifest, Tables
+from tandem.recommend.following import FOLDER, Following, ServedNetwork
+from tandem.recommend.sessions import Ints, Pairs, pairs_of
+from tandem.recommend.tables import RecommenderManifest, Tables, Way
 from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
 from tandem.storage.atomic import new_directory
@@ -42,12 +45,16 @@ class RecommenderReport:
     seconds: float
 
 
-def train_recommender(layout: Layout, events: Path | None = None) -> RecommenderReport:
+def train_recommender(
+    layout: Layout, events: Path | None = None, network: str | None = None
+) -> RecommenderReport:
     """Learn from a file of events about this workspace's products, or from the stored ones;
     publish and switch.
 
     What is published learns from all sessions; the figures in its manifest come from one that had
-    not seen the last tenth. Raises InvalidInput or NotFound.
+    not seen the last tenth. network: `sasrec` or `gsasrec`, which learns too; it is asked for what
+    comes next, alone or beside the tables, where that foretold the last tenth better. Raises
+    InvalidInput or NotFound, and MissingExtra for a network without torch.
     """
     started = time.perf_counter()
     with Workspace(layout, ranked=False) as shop:
@@ -70,6 +77,10 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
             field="item_id",
             remedy="use the product ids of this workspace",
         )
+    metrics, by = measured(found, network)
+    served = None
+    if network is not None and by != "tables":
+        served = ServedNetwork.fit(network, found.sessions)
     manifest = RecommenderManifest(
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=source,
@@ -81,7 +92,9 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
         simulated=simulated or found.simulated,
         code_version=code_version(),
         index_generation=view.generation,
-        metrics={**measured(found), "complementary": measured_baskets(found)},
+        metrics={**metrics, "complementary": measured_baskets(found)},
+        network=None if served is None else network,
+        next_by=by,
     )
     tables = Tables.fit(found.ids, found.sessions, found.baskets)
     with layout.writing():
@@ -89,6 +102,9 @@ def train_recommender(layout: Layout, events: Path | None = None) -> Recommender
         name = layout.recommenders.next_name()
         with new_directory(layout.recommenders.root / name) as scratch:
             tables.save(scratch, manifest)
+            if served is not None:
+                (scratch / FOLDER).mkdir()
+                served.save(scratch / FOLDER)
         decision = Decisions(layout.decisions).record(
             name,
             "live",
@@ -124,33 +140,57 @@ def _stored(layout: Layout, catalogue: list[str]) -> Behaviour:
     return replace(found, simulated=bool(made_up))
 
 
-def measured(found: Behaviour) -> dict[str, Any]:
+def measured(found: Behaviour, network: str | None = None) -> tuple[dict[str, Any], Way]:
     """P@20 and MRR@20 in percent of `next` and of the favourites, on the last tenth of the
-    sessions, by tables of what came before them; null where there are too few."""
+    sessions, by what had learned from those before it, and who is to be asked for what comes next:
+    the one with the highest MRR@20. What was just looked at is left out of the lists, as in
+    serving. Null where there are too few; that is InvalidInput where a network is to be judged."""
     held = len(found.sessions) // HELD_SHARE
     earlier = found.sessions[: len(found.sessions) - held]
     pairs = pairs_of(found.sessions[len(found.sessions) - held :], earlier.counts() > 0)
     if len(pairs) < FEWEST_PAIRS:
-        return {"pairs": len(pairs), "next": None, "popularity": None}
+        if network is not None:
+            raise InvalidInput(
+                f"too few sessions to tell what a network is worth: {len(pairs)} next products in "
+                f"the last tenth, {FEWEST_PAIRS} are needed",
+                field="network",
+                remedy="train without a network until there are more",
+            )
+        return {"pairs": len(pairs), "next": None, "popularity": None}, "tables"
     rng = np.random.default_rng(1)
     chosen = rng.choice(len(pairs), min(MOST_PAIRS, len(pairs)), replace=False)
     pairs = pairs.take(np.sort(chosen))
     tables = Tables.fit(found.ids, earlier, found.baskets)
-    favourites, _ = tables.favourites(CUTOFF)
-    ranks: dict[str, list[float]] = {"next": [], "popularity": []}
+    ways: dict[Way, Following] = {"tables": Following(tables)}
+    if network is not None:
+        learned = ServedNetwork.fit(network, earlier)
+        ways["network"] = Following(tables, learned, "network")
+        ways["both"] = Following(tables, learned, "both")
+    favourites, _ = tables.favourites(CUTOFF + MAX_RECENT)
+    figures = {way: _hits(pairs, partial(_led_to, f)) for way, f in ways.items()}
+    by = max(figures, key=lambda way: figures[way][f"MRR@{CUTOFF}"])
+    metrics = {
+        "pairs": len(pairs),
+        "next": figures[by],
+        "popularity": _hits(pairs, lambda _: favourites),
+    }
+    return metrics | ({"next_by": figures} if network is not None else {}), by
+
+
+def _led_to(following: Following, recent: Ints) -> Ints:
+    return following.after(recent)[0]
+
+
+def _hits(pairs: Pairs, named: Callable[[Ints], Ints]) -> dict[str, float]:
+    """P@20 and MRR@20 in percent of lists without what was just looked at."""
+    found_at = []
     for row, target in enumerate(pairs.targets.tolist()):
         recent = pairs.prefixes[row : row + 1].items
-        ranks["next"].append(_reciprocal(tables.after(recent)[0][:CUTOFF], target))
-        ranks["popularity"].append(_reciprocal(favourites, target))
+        items = named(recent)
+        found_at.append(_reciprocal(items[~np.isin(items, recent)][:CUTOFF], target))
     return {
-        "pairs": len(pairs),
-        **{
-            name: {
-                f"P@{CUTOFF}": round(100 * float(np.mean(np.array(found_at) > 0)), 2),
-                f"MRR@{CUTOFF}": round(100 * float(np.mean(found_at)), 2),
-            }
-            for name, found_at in ranks.items()
-        },
+        f"P@{CUTOFF}": round(100 * float(np.mean(np.array(found_at) > 0)), 2),
+        f"MRR@{CUTOFF}": round(100 * float(np.mean(found_at)), 2),
     }
 
 

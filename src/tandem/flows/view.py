@@ -29,6 +29,7 @@ from tandem.ranking.classic import BM25F
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest
 from tandem.ranking.personal import DEFAULT, PersonalRanker
+from tandem.recommend.following import Following
 from tandem.recommend.objectives import FeedRanker
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.retrieval.encoders import TextEncoder
@@ -63,7 +64,7 @@ class View:
     cross_generation: str | None = None
     cross_manifest: FinetuneManifest | None = None
     encoder_manifest: FinetuneManifest | None = None
-    recommender: Tables | None = None
+    following: Following | None = None
     recommender_generation: str | None = None
     recommender_manifest: RecommenderManifest | None = None
     personal: PersonalRanker = DEFAULT
@@ -74,6 +75,11 @@ class View:
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
     configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     configuration_generation: str | None = None
+
+    @property
+    def recommender(self) -> Tables | None:
+        """What was learned from sessions and baskets."""
+        return None if self.following is None else self.following.tables
 
     @cached_property
     def best_rated(self) -> Numbers:

@@ -53,8 +53,9 @@ from tandem.ranking.business import BusinessPolicy
 from tandem.ranking.cross import CrossRanker
 from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
 from tandem.ranking.personal import PersonalRanker, load_personal
+from tandem.recommend.following import Following, load_following
 from tandem.recommend.objectives import FeedRanker, load_feed_ranker
-from tandem.recommend.tables import RecommenderManifest, Tables, load_tables
+from tandem.recommend.tables import RecommenderManifest, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
 from tandem.retrieval.encoders.cross import OnnxCrossEncoder
@@ -149,7 +150,7 @@ class Workspace:
         self._encoders: dict[str, TextEncoder | None] = {}
         self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
-        self._recommender: tuple[str, Tables, RecommenderManifest] | None = None
+        self._recommender: tuple[str, Following, RecommenderManifest] | None = None
         self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
         self._loading = threading.Lock()
         self._feed: tuple[str, FeedRanker] | None = None
@@ -426,11 +427,13 @@ class Workspace:
             view = replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
         if (path := self.layout.recommenders.live_path()) is not None:
             if self._recommender is None or self._recommender[0] != path.name:
-                self._recommender = (path.name, *load_tables(path))
-            name, tables, learned = self._recommender
+                tables, learned = load_tables(path)
+                following = load_following(path, tables, learned)
+                self._recommender = (path.name, following, learned)
+            name, following, learned = self._recommender
             view = replace(
                 view,
-                recommender=tables,
+                following=following,
                 recommender_generation=name,
                 recommender_manifest=learned,
             )

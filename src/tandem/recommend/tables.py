@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ NEIGHBOURS = 100
 DECAY = 0.5  # how fast clicks further back lose weight
 RECENT = 16_000  # sessions whose clicks count as popular now
 DAMPING = 5.0
+Way = Literal["tables", "network", "both"]
+"""Who says what comes next."""
 SUPPORT = 2  # baskets that two items have to share before they are said to go together
 
 
@@ -88,7 +90,8 @@ class Neighbours:
 @dataclass(frozen=True)
 class RecommenderManifest:
     """Where a recommender came from, and how it did on the last tenth of the sessions when it had
-    seen only those before (null where there were too few)."""
+    seen only those before (null where there were too few). network: which one is served with it;
+    next_by: who says what comes next."""
 
     trained_at: str
     data: str
@@ -101,6 +104,8 @@ class RecommenderManifest:
     code_version: str
     index_generation: str | None
     metrics: dict[str, Any]
+    network: str | None = None
+    next_by: Way = "tables"
 
 
 @dataclass(frozen=True)

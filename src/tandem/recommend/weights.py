@@ -128,13 +128,15 @@ def load_manifest(directory: Path) -> NetworkManifest:
         raise _broken(directory, error) from None
 
 
-def load_weights(directory: Path, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+def load_weights(
+    directory: Path, shapes: dict[str, tuple[int, ...]], file: str = WEIGHTS
+) -> Arrays:
     """Read what `save_weights` wrote. InvalidInput where it is not arrays of these shapes."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        arrays = load_file(directory / WEIGHTS)
+        arrays = load_file(directory / file)
     except (OSError, ValueError, SafetensorError) as error:
         raise _broken(directory, error) from None
     for name, shape in shapes.items():

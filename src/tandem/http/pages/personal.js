@@ -9,7 +9,7 @@ const CHOICE = "tandem.personal"; // "on" when the shopper asked for it
 const CLIENT = "tandem.client"; // one random id of this browser, the one that events go by
 const SIZE = 10;
 const LOOKED = 1000; // a card in view for so long was shown
-const KIND = { content: "Similar", sessions: "From your visit", baskets: "Goes with", popularity: "Popular", rating: "Rated best", catalogue: "", exploration: "Try this" };
+const KIND = { content: "Similar", sessions: "From your visit", network: "From your visit", baskets: "Goes with", popularity: "Popular", rating: "Rated best", catalogue: "", exploration: "Try this" };
 
 export const unwatched = navigator.doNotTrack === "1" || navigator.globalPrivacyControl === true;
 export const usable = (() => { try { localStorage.getItem(CHOICE); return true; } catch { return false; } })();
