@@ -121,7 +121,12 @@ class Page:
     def searched(self, path: str) -> None:
         """Open a storefront address and wait for its results."""
         self.open(path)
-        self.until(lambda: self.all("#hits .card-link") or self.one("#empty h3"))
+        self.until(
+            lambda: (
+                self.all("#hits .card-link")
+                or [e for e in self.all("#empty h3") if e.is_displayed()]
+            )
+        )
 
     def keys(self, *keys: str) -> None:
         self.driver.switch_to.active_element.send_keys(*keys)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_browser import KEY, Page, option, pytestmark  # noqa: F401 - marks this module too
+from test_browser import AUDIT, DESK, KEY, PHONE, Page, option, pytestmark  # noqa: F401 - marks this module too
 from test_browser import chromium as chromium
 from test_browser import page as page
 
 from live_server import served
+from tandem.contracts.parties import Content
 from tandem.contracts.recommend import Kind, RecommendRequest, Visit
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.import_ import create_workspace, import_simulated
@@ -23,6 +27,8 @@ from tandem.flows.train_recommender import train_recommender
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
 from tandem.http.settings import ServerSettings
+from tandem.storage.events import EventStore
+from tandem.storage.parties import write_parties
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +91,32 @@ def test_a_product_has_similar_ones_and_what_goes_with_it(
     page.until(lambda: page.all("#with")[0].is_displayed())
     found = [c.get_attribute("data-id") for c in page.all("#along .card")]
     assert set(found) == {"SIM-0000002", "SIM-0000003"}
+    rows_follow_the_shopper(page, shop, str(found[0]))
     page.one("#along .card-link").click()
     page.until(lambda: page.text(".product h1") == shop.product(str(found[0])).title)
+
+
+def rows_follow_the_shopper(page: Page, shop: Workspace, first: str) -> None:
+    """Each row of a product's page is personal when the shopper says so, can be everybody's for
+    once, and forgets."""
+    assert page.all("#more-choice")[0].text.startswith("The same for everybody")
+    press(page, "#complementary-choice")
+    page.until(lambda: page.all("#complementary-reset"))
+    who = page.js("return localStorage.getItem('tandem.client')")
+    press(page, "#along .away")
+    page.until(lambda: len(page.all("#along .card")) == 1)
+    assert shop.visitors.known(who).hidden == (first,)
+    press(page, "#complementary-plain")
+    page.until(lambda: len(page.all("#along .card")) == 2)
+    assert page.text("#complementary-plain") == "Show mine"
+    press(page, "#complementary-plain")
+    page.until(lambda: len(page.all("#along .card")) == 1)
+    press(page, "#complementary-reset")
+    page.until(lambda: len(page.all("#along .card")) == 2)
+    assert shop.visitors.known(who).hidden == ()
+    press(page, "#complementary-choice")
+    page.until(lambda: not page.all("#complementary-reset"))
+    assert not shop.visitors.known(who).consent
 
 
 def test_the_feed_is_everybodys_until_the_shopper_says_so(page: Page, shop: Workspace) -> None:
@@ -188,6 +218,16 @@ def test_a_shopper_sees_corrects_takes_along_and_ends_what_is_kept(
     press(page, f"#interests button[aria-label*='{brand}']")
     page.until(lambda: shop.visitors.known(who).recent == ())
     page.until(lambda: "nothing is kept yet" in page.text("#standing"))
+    shop.visitors.visit(who, [Visit(product_id=p) for p in same[:2]])
+    shop.visitors.visit(who, [Visit(product_id="SIM-0000050", action="not_interested")])
+    for size, scheme in ((DESK, "dark"), (PHONE, "light")):
+        page.view(size, scheme)
+        page.open("/you")
+        page.until(lambda: len(page.all("#looked li")) == 2)
+        time.sleep(0.4)  # transitions end
+        assert page.js(AUDIT) == []
+        assert page.js("return document.documentElement.scrollWidth") <= size[0]
+    page.view()
     press(page, "#stop")
     page.until(lambda: page.all("#start"))
     assert not shop.visitors.known(who).consent
@@ -247,3 +287,44 @@ def test_a_video_in_the_feed_says_that_it_is_simulated_and_paid_for(
     title = clips[0].find_element(By.CSS_SELECTOR, "h3").text
     clips[0].find_element(By.CSS_SELECTOR, ".card-link").click()
     page.until(lambda: page.text(".product h1") == title)
+
+
+PLAYED = """
+HTMLMediaElement.prototype.play = function () { return Promise.resolve(); };
+document.querySelector('#feed button.play').click();
+const player = document.querySelector('#feed video');
+for (const at of [0.5, 1.5, 2.5, 9, 9.5]) {
+  Object.defineProperty(player, 'currentTime', { value: at, configurable: true });
+  player.dispatchEvent(new Event('timeupdate'));
+}
+player.dispatchEvent(new Event('pause'));
+return [player.getAttribute('src'), player.controls, player.preload];
+"""
+
+
+def test_an_imported_video_is_played_where_it_is_asked_for(page: Page, shop: Workspace) -> None:
+    """Nothing is fetched before the shopper plays it, and how long it was watched is an event:
+    three seconds of these, as a jump is not watched. Chromium itself plays nothing here."""
+    video = Content(
+        id="v1", creator_id="maker", kind="video", published=datetime(2026, 1, 1, tzinfo=UTC),
+        caption="See it move", product_ids=("SIM-0000007",), duration=30,
+        media_url="https://videos.example/see-it-move.mp4",
+    )  # fmt: skip
+    with shop.layout.writing():
+        write_parties(shop.layout, "content", [video], {})
+    shop.refresh()
+    page.open("/")
+    page.until(lambda: page.all("#feed button.play"))
+    assert page.text("#feed button.play") == "Play 0:30"
+    assert not page.all("#feed video")
+    played = page.js(PLAYED)
+    assert played == [video.media_url, True, "none"]
+
+    def watched() -> list[dict[str, Any]]:
+        with EventStore(shop.layout).reading() as snapshot:
+            rows = snapshot.table().to_pylist()
+        return [r for r in rows if (r["action_name"], r["object_id"]) == ("watch", "v1")]
+
+    page.until(watched)
+    (row,) = watched()
+    assert (row["seconds"], row["duration"]) == (3.0, 30.0)

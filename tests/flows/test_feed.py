@@ -15,16 +15,19 @@ from tandem.contracts.parties import Content
 from tandem.contracts.recommend import Kind, RecommendRequest, RecommendResponse, Source
 from tandem.contracts.search import Filters
 from tandem.flows.alliance import simulate_alliance
-from tandem.flows.feed import FEATURES, PAGE, feed_features, small_merchants
+from tandem.flows.feed import FEATURES, PAGE, feed_features, floored, small_merchants
 from tandem.flows.feed_trial import run_feed_trial
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
 from tandem.flows.recommending import recommend
+from tandem.flows.sources import Candidate
 from tandem.flows.train_feed import impressions_of
 from tandem.flows.videos import contradicted, shelf
 from tandem.flows.view import View
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.ranking.business import FeedPolicy
+from tandem.recommend.baskets import Baskets
+from tandem.recommend.following import Following
 from tandem.recommend.objectives import (
     OBJECTIVES,
     FeedManifest,
@@ -32,6 +35,8 @@ from tandem.recommend.objectives import (
     calibration,
     load_feed_ranker,
 )
+from tandem.recommend.sessions import Sessions
+from tandem.recommend.tables import Tables
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,7 @@ def test_it_mixes_products_and_videos_that_say_they_are_simulated(shop):
     videos = [i.video for i in items if i.video]
     assert 4 <= len(videos) <= 20
     assert all(v.simulated and v.caption for v in videos)
+    assert not any(v.media_url for v in videos)
     assert len({i.product.id for i in items}) == 24
     assert not any(i.video for i in asked(shop.view, filters=Filters(in_stock=True)).items)
     assert [i.position for i in items] == list(range(1, 25))
@@ -125,6 +131,48 @@ def test_merchants_who_are_seldom_shown_have_a_floor(shop):
     assert share(half) >= 0.5
     assert share(half) > share(none)
     assert len({i.product.id for i in asked(half, size=60).items}) == 60
+
+
+def test_videos_do_not_fill_a_page_however_few_products_are_popular(shop):
+    """A recommender that knows one product has one favourite; the catalogue fills the rest."""
+    sessions = Sessions.of([[0]] * 50, 1)
+    baskets = Baskets(Sessions.of([], 1), np.empty(0, np.int64), np.empty(0), 0)
+    one = Following(Tables.fit(["SIM-0000001"], sessions, baskets))
+    for most in (0, 3, 6):
+        view = ruled(replace(shop.view, following=one), videos=most, creator_floor=0)
+        items = asked(view, size=24).items
+        for start in (0, PAGE):
+            assert sum(bool(i.video) for i in items[start : start + PAGE]) <= most
+
+
+def test_creators_who_are_seldom_shown_have_a_floor(shop):
+    clips = shelf(shop.view, shop.view.content)
+    seldom = {v.content.creator_id for v in clips if v.seldom}
+    shown: dict[str, int] = {}
+    for c in shop.view.content:
+        shown[c.creator_id] = shown.get(c.creator_id, 0) + (c.impressions or 0)
+    assert seldom
+    assert sum(shown[c] for c in seldom) <= 0.2 * sum(shown.values())
+
+    def share(view: View) -> float:
+        of = {c.id: c.creator_id for c in view.content}
+        made = [of[i.video.id] for i in asked(view, size=36).items if i.video]
+        return sum(c in seldom for c in made) / len(made)
+
+    none = ruled(shop.view, creator_floor=0, exploration=0)
+    half = ruled(shop.view, creator_floor=0.5, exploration=0)
+    assert share(half) >= 0.5
+    assert share(half) > share(none)
+    assert len({i.product.id for i in asked(half, size=60).items}) == 60
+
+
+def test_a_floor_brings_the_best_forward_and_nothing_else_moves():
+    places = [Candidate(n, 0.0, Source.POPULARITY, "") for n in range(30)]
+    seldom = [n in (14, 20, 29) for n in range(30)]
+    moved = [c.number for c in floored(places, [n != 11 for n in range(30)], seldom, 0.2)]
+    assert moved[:12] == [*range(9), 20, 14, 11]
+    assert moved[12:] == [12, 13, 10, *range(15, 20), 9, 21, 22, 29, *range(24, 29), 23]
+    assert floored(places, [True] * 30, [False] * 30, 0.5) == places
 
 
 def test_a_video_has_to_be_true_and_about_a_product_that_is_here(shop):

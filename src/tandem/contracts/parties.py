@@ -26,6 +26,8 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Amount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=18, decimal_places=4)]
+MediaUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s\"'<>\\]{1,2000}$")]
+"""Where a browser finds a video file; nothing is fetched by the shop itself."""
 Hashtag = Annotated[str, StringConstraints(pattern=r"^\w{1,100}$")]
 """Without the sign `#`."""
 
@@ -172,6 +174,9 @@ class Content(_Contract):
         default=None, description="Made for a commission or a fee: viewers have to be told"
     )
     duration: Seconds | None = None
+    media_url: MediaUrl | None = Field(
+        default=None, description="The video as a file that a browser plays (MP4 or WebM, say)"
+    )
     impressions: Count | None = None
     views: Count | None = None
     video_views_2s: Count | None = None

@@ -114,12 +114,15 @@ class RecommendRequest(Frozen):
 
 
 class FeedVideo(Frozen):
-    """A creator's video in the feed. paid: viewers have to be told. simulated: it was made up."""
+    """A creator's video in the feed. paid: viewers have to be told. simulated: it was made up, and
+    there is nothing to play. media_url: where a player finds it, if anywhere."""
 
     id: str
+    creator_id: str
     kind: Literal["video", "live"]
     caption: str
     duration: float | None
+    media_url: str | None = None
     paid: bool | None
     simulated: bool
 

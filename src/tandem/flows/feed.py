@@ -30,6 +30,7 @@ from tandem.flows.sources import (
     in_turn,
     like_recent,
     newest,
+    rated,
 )
 from tandem.flows.videos import Video, shelf
 from tandem.flows.view import View
@@ -56,7 +57,10 @@ def feed(view: View, request: RecommendRequest) -> list[Candidate]:
         like_recent(view, request, RECENT) if request.recent else [],
         favourites(view, request.filters),
     ]
+    places = min(request.size + len(request.hidden) + len(request.recent), MOST_PLACES)
     products = distinct(in_turn(sources), [])
+    if len(products) < places:  # little is known of what is popular: videos are not to fill it up
+        products = distinct(products, rated(view, request.filters))
     clips = _videos(view, request, products)
     mixed = in_turn([products, clips]) if clips else products
     unfit = _unfit(view)
@@ -65,8 +69,8 @@ def feed(view: View, request: RecommendRequest) -> list[Candidate]:
     ranked = _not_again(view, ranked, request, policy)
     tries = in_turn([[c for c in clips if c.video and c.video.new], fresh])
     tries = [c for c in tries if not unfit[c.number]]
-    places = min(request.size + len(request.hidden) + len(request.recent), MOST_PLACES)
-    return _floored(view, _paged(view, ranked, tries, policy, places), policy)
+    placed = _paged(view, ranked, tries, policy, places)
+    return _fair_to_creators(_fair_to_merchants(view, placed, policy), policy)
 
 
 def feed_features(
@@ -247,11 +251,12 @@ def _paged(
     policy: FeedPolicy,
     places: int,
 ) -> list[Candidate]:
-    """The first `places`, page by page, and then the rest. On a page a category, a merchant or a
-    creator that is there often enough waits for the next one, unless nothing else is left; every
-    n-th place is for something new: that is the budget, and no more than it is spent."""
+    """The first `places`, page by page, and then the rest. On a page a category, a merchant, a
+    creator or videos that are there often enough wait for the next one, unless nothing else is
+    left; every n-th place is for something new: that is the budget, and no more than it is
+    spent."""
     every = round(1 / policy.exploration) if policy.exploration else 0
-    caps = (policy.per_category, policy.per_merchant, policy.per_creator)
+    caps = (policy.per_category, policy.per_merchant, policy.per_creator, policy.videos)
     marks = _marks(view, [*ranked, *tries])
     queue, new = dict(enumerate(ranked)), dict(enumerate(tries, start=len(ranked)))
     out: list[Candidate] = []
@@ -294,14 +299,16 @@ def _paged(
     return distinct(out, [*queue.values(), *(c.tried() for c in new.values())])
 
 
-def _marks(view: View, candidates: list[Candidate]) -> list[tuple[object, object, object]]:
-    """Category, merchant and creator of each; None where there is none."""
+def _marks(view: View, candidates: list[Candidate]) -> list[tuple[object, ...]]:
+    """Category, merchant and creator of each, and whether it is a video; None where there is
+    none."""
     columns = view.store.columns(np.array([c.number for c in candidates], np.int64))
     return [
         (
             category if category >= 0 else None,
             merchant if merchant >= 0 else None,
             c.video.content.creator_id if c.video else None,
+            True if c.video else None,
         )
         for category, merchant, c in zip(
             columns.category.tolist(), columns.merchant.tolist(), candidates, strict=True
@@ -309,25 +316,39 @@ def _marks(view: View, candidates: list[Candidate]) -> list[tuple[object, object
     ]
 
 
-def _floored(view: View, placed: list[Candidate], policy: FeedPolicy) -> list[Candidate]:
-    """On every page at least the floor's share of places is for merchants who are seldom shown;
-    the best of their products comes forward to the end of the page."""
-    least = round(policy.small_floor * PAGE)
+def _fair_to_merchants(view: View, placed: list[Candidate], policy: FeedPolicy) -> list[Candidate]:
+    """On every page at least the floor's share of places is for merchants who are seldom shown."""
     small = small_merchants(view)
-    if not least or not small:
+    if not small:
         return placed
     merchants = view.store.columns(np.array([c.number for c in placed], np.int64)).merchant
     seldom = [m in small for m in merchants.tolist()]
+    return floored(placed, [True] * len(placed), seldom, policy.small_floor)
+
+
+def _fair_to_creators(placed: list[Candidate], policy: FeedPolicy) -> list[Candidate]:
+    """On every page at least the floor's share of the videos is of creators who are seldom
+    shown."""
+    clips = [c.video is not None for c in placed]
+    seldom = [c.video is not None and c.video.seldom for c in placed]
+    return floored(placed, clips, seldom, policy.creator_floor)
+
+
+def floored(
+    placed: list[Candidate], which: list[bool], seldom: list[bool], share: float
+) -> list[Candidate]:
+    """Of the places of a page that are `which`, at least a share for what is `seldom` shown: the
+    best of it comes forward to where the last of the others was, which moves on to where it came
+    from. On each of the first five pages."""
     order = list(range(len(placed)))
     for start in range(0, min(len(order), 5 * PAGE), PAGE):
-        page = order[start : start + PAGE]
-        missing = least - sum(seldom[i] for i in page)
-        later = [i for i in order[start + PAGE :] if seldom[i]][: max(0, missing)]
-        # They take the places of the last of the others, which move to the next page.
-        leaving = [i for i in reversed(page) if not seldom[i]][: len(later)]
-        rest = [i for i in order[start + PAGE :] if i not in later]
-        page = [i for i in page if i not in leaving] + later
-        order = order[:start] + page + list(reversed(leaving)) + rest
+        page = range(start, min(start + PAGE, len(order)))
+        here = [at for at in page if which[order[at]]]
+        missing = round(share * len(here)) - sum(seldom[order[at]] for at in here)
+        later = [at for at in range(start + PAGE, len(order)) if seldom[order[at]]]
+        others = [at for at in reversed(here) if not seldom[order[at]]]
+        for to, at in zip(others, later[: max(0, missing)], strict=False):
+            order[to], order[at] = order[at], order[to]
     return [placed[i] for i in order]
 
 

@@ -151,9 +151,11 @@ def _video(candidate: Candidate) -> FeedVideo | None:
     content = candidate.video.content
     return FeedVideo(
         id=content.id,
+        creator_id=content.creator_id,
         kind=content.kind,
         caption=content.caption,
         duration=content.duration,
+        media_url=None if content.simulated else content.media_url,
         paid=content.paid,
         simulated=content.simulated,
     )

@@ -176,16 +176,27 @@ def _favourites(view: View, filters: Filters) -> list[Candidate]:
             Candidate(n, s, Source.POPULARITY, "Popular now")
             for n, s in zip(numbers.tolist(), scores[kept].tolist(), strict=True)
         ]
+    return rated(view, filters)
+
+
+def rated(view: View, filters: Filters) -> list[Candidate]:
+    """What is rated best; without ratings, what there is."""
+    if not filters.is_empty():
+        return _rated(view, filters)
+    return view.once("rated best", lambda: _rated(view, filters))
+
+
+def _rated(view: View, filters: Filters) -> list[Candidate]:
     best = view.snapshot.satisfying(view.best_rated, filters)[: 2 * POOL]
     if best.size < POOL:  # narrow filters, or few ratings
         best = np.append(best, view.snapshot.browse(filters, Sort.RATING, 2 * POOL).numbers)
     numbers = np.array(list(dict.fromkeys(best.tolist())), np.int64)
-    rated = ~np.isnan(view.store.columns(numbers).rating)
+    has_one = ~np.isnan(view.store.columns(numbers).rating)
     return [
         Candidate(number, 0.0, Source.RATING, "Rated best")
         if known
         else Candidate(number, 0.0, Source.CATALOGUE, "From the shop; nobody has rated it yet")
-        for number, known in zip(numbers.tolist(), rated.tolist(), strict=True)
+        for number, known in zip(numbers.tolist(), has_one.tolist(), strict=True)
     ]
 
 

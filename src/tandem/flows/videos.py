@@ -26,13 +26,15 @@ PRIOR = 20.0  # views that a rate's mean weighs
 class Video:
     """number: of its first product in the shop. hold: share of those who saw two seconds that saw
     a quarter; ctr: clicks by impression; both smoothed towards the mean, NaN where unknown.
-    new: its creator has hardly been shown."""
+    new: its creator has hardly been shown. seldom: its creator is one of those who together have
+    the last part of all impressions."""
 
     content: Content
     number: int
     hold: float
     ctr: float
     new: bool
+    seldom: bool
 
 
 def shelf(view: View, contents: Sequence[Content]) -> tuple[Video, ...]:
@@ -50,6 +52,7 @@ def shelf(view: View, contents: Sequence[Content]) -> tuple[Video, ...]:
     shown: dict[str, int] = {}
     for content in contents:
         shown[content.creator_id] = shown.get(content.creator_id, 0) + (content.impressions or 0)
+    seldom = _seldom(shown, view.policy.feed.small_share)
     holds = _rates([(c.video_views_p25, c.video_views_2s) for c in safe])
     ctrs = _rates([(c.clicks, c.impressions) for c in safe])
     mean = float(np.nanmean(holds)) if not np.isnan(holds).all() else 0.0
@@ -62,10 +65,22 @@ def shelf(view: View, contents: Sequence[Content]) -> tuple[Video, ...]:
             float(holds[i]),
             float(ctrs[i]),
             shown[safe[i].creator_id] < SEEN,
+            safe[i].creator_id in seldom,
         )
         for i in order.tolist()
         if not holds[i] < floor
     )
+
+
+def _seldom(shown: dict[str, int], share: float) -> frozenset[str]:
+    """Creators who together have the last `share` of the impressions; nobody where none is
+    known."""
+    creators = sorted(shown, key=lambda c: (shown[c], c))
+    mass = np.cumsum([shown[c] for c in creators])
+    if not mass.size or not mass[-1]:
+        return frozenset()
+    last = int(np.searchsorted(mass, share * mass[-1], side="right"))
+    return frozenset(creators[:last])
 
 
 def contradicted(content: Content, product: Product) -> bool:

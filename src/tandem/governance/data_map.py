@@ -302,7 +302,9 @@ COLLECTIONS: tuple[Collection, ...] = (
         ("content",),
         {
             **_all("user.account.username", "creator_id"),
-            **_all("user.content.public", "caption", "hashtags", "transcript", "published"),
+            **_all(
+                "user.content.public", "caption", "hashtags", "transcript", "published", "media_url"
+            ),
             **_all("user.financial", "orders", "items_sold", "gmv"),
             # Of all who watched together.
             **_all(

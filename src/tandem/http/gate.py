@@ -24,7 +24,7 @@ from tandem.reports.page import STYLE
 log = logging.getLogger("tandem.http")
 
 # Scripts and styles only from this server, never inline: text of a product that slipped into a
-# page as markup could still not run. Pictures may come from where the catalogue says.
+# page as markup could still not run. Pictures and videos may come from where the catalogue says.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -32,6 +32,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         # Reports carry their style within, so that they can be forwarded as one file.
         f"style-src 'self' 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'",
         "img-src 'self' data: https:",
+        "media-src 'self' https:",
         "connect-src 'self'",
         "manifest-src 'self'",
         "form-action 'self'",

@@ -114,10 +114,11 @@ class FeedPolicy(BaseModel):
     """What the shop wants of a place in the feed, and what a page of it has to look like.
 
     watch, click, buy, satisfaction: what each is worth, relative to each other. exploration: share
-    of places for new products and new creators. per_category, per_merchant, per_creator: at most so
-    many in a dozen. shown_in_vain: after so many times without a click a product goes down.
+    of places for new products and new creators. per_category, per_merchant, per_creator, videos: at
+    most so many in a dozen. shown_in_vain: after so many times without a click a product goes down.
     small_floor: least share of a dozen for merchants who are seldom shown: those who together have
-    the last `small_share` of the popularity.
+    the last `small_share` of the popularity. creator_floor: least share of a dozen's videos for
+    creators who are seldom shown: those who together have the last `small_share` of impressions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,9 +131,11 @@ class FeedPolicy(BaseModel):
     per_category: int = Field(default=3, ge=1)
     per_merchant: int = Field(default=4, ge=1)
     per_creator: int = Field(default=2, ge=1)
+    videos: int = Field(default=6, ge=0)
     shown_in_vain: int = Field(default=3, ge=1)
     small_floor: float = Field(default=0.1, ge=0, le=0.5)
     small_share: float = Field(default=0.2, ge=0, le=0.5)
+    creator_floor: float = Field(default=0.2, ge=0, le=0.5)
 
 
 class BusinessPolicy(BaseModel):

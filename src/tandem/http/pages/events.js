@@ -142,6 +142,11 @@ export function listed(element, item, answer) {
     add(record("event", { action_name: "click", ...about }));
     flush();
   });
+  element.addEventListener("watched", ({ detail: seconds }) => {
+    const { kind: content, creator_id, duration } = item.video;
+    add(record("event", { action_name: "watch", ...about, watch: { content, creator_id, product_ids: [item.product.id], seconds, ...(duration && { duration }) } }));
+    flush();
+  });
 }
 
 // --- The shopper's choice -------------------------------------------------------------------------

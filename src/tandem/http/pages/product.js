@@ -4,7 +4,7 @@ import { art } from "./art.js";
 import { price, rating } from "./card.js";
 import { $, h } from "./dom.js";
 import "./events.js"; // the shopper's choice in the foot of the page
-import { context, entry, tell, viewed } from "./personal.js";
+import { context, entry, tell, tools, viewed } from "./personal.js";
 import { searchBox } from "./searchbox.js";
 
 const FEW = 14; // properties shown at first
@@ -71,10 +71,12 @@ function description(product) {
   return h("ul", { class: "description", dir: "auto" }, lines.map((line) => h("li", {}, line)));
 }
 
-// A row of recommended products; without any there is no row.
-async function row(section, list, kind, product_id) {
-  const { items } = await tell(kind, { product_id, size: ALIKE, ...context() }).catch(() => ({ items: [] }));
-  $(list).replaceChildren(...items.map((item) => entry(item, () => row(section, list, kind, product_id))));
+// A row of recommended products; without any there is no row. plain: everybody's, for once.
+async function row(section, list, kind, product_id, plain = false) {
+  const show = (next) => row(section, list, kind, product_id, next);
+  const { items } = await tell(kind, { product_id, size: ALIKE, ...(plain ? {} : context()) }).catch(() => ({ items: [] }));
+  $(list).replaceChildren(...items.map((item) => entry(item, () => show(plain))));
+  $(`${section}-choice`).replaceChildren(...tools({ id: kind, plain, said: "Without what you do not want to see. ", show }));
   $(section).hidden = !items.length;
 }
 
