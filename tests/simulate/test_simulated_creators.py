@@ -81,3 +81,10 @@ def test_a_catalogue_without_prices_is_refused():
     bare = [p.model_copy(update={"price": None}) for p in simulated_products(50)]
     with pytest.raises(ValueError, match="price"):
         simulated_market(bare, 10, 10)
+
+
+@pytest.mark.parametrize("products", [1, 2, 3, 5, 9])
+def test_a_market_of_a_handful_of_products_is_one(products):
+    market = simulated_market(list(simulated_products(products, seed=5)), 20, 50)
+    assert len(market.creators) == 20
+    assert list(simulated_viewing(market, 5, str))

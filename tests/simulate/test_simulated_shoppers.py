@@ -75,3 +75,16 @@ def test_an_unknown_way_is_refused():
 def test_a_slip_swaps_two_letters(noun):
     assert sorted(misspelt(noun)) == sorted(noun)
     assert misspelt(noun) != noun
+
+
+def test_too_few_products_are_refused_in_words():
+    with pytest.raises(ValueError, match="20 products are too few to be searched for"):
+        simulated_shopping(10, products=20)
+
+
+def test_a_small_shop_is_searched_or_refused_but_never_falls_over():
+    for products in (150, 300, 450):
+        try:
+            assert simulated_shopping(50, products=products, broken=WAYS).events.num_rows
+        except ValueError as error:
+            assert "too few" in str(error)

@@ -140,7 +140,8 @@ def simulate_shop(
     days: int = 28,
 ) -> Simulation:
     """Make a workspace of simulated products with stored events of simulated shoppers in it, and
-    an index without vectors. broken: out of `WAYS`, or `all`. InvalidInput for any other."""
+    an index without vectors. broken: out of `WAYS`, or `all`. InvalidInput for any other, and for
+    too few products for anybody to search for."""
     ways = WAYS if "all" in broken else tuple(broken)
     for way in ways:
         if way not in WAYS:
@@ -149,8 +150,11 @@ def simulate_shop(
                 field="broken",
                 remedy=f"use: all, {', '.join(WAYS)}",
             )
+    try:
+        shop = Shop(products, seed=seed, broken=ways, days=days)
+    except ValueError as error:
+        raise InvalidInput(str(error), field="products", remedy="simulate 600 or more") from None
     layout = create_workspace(root, encoder=None, simulated=True)
-    shop = Shop(products, seed=seed, broken=ways, days=days)
     with layout.writing(), CatalogWriter(layout, source={"simulated": True}) as writer:
         for product in shop.products:
             writer.add(product)

@@ -371,7 +371,7 @@ def _creators(
                     by_gender=_shares(GENDERS, rng, 4.0),
                     by_age=_shares(AGES, rng, 2.0),
                     by_region=_shares(REGIONS, rng, 1.0),
-                    by_category={k: round(v, 4) for k, v in by_category.items()},
+                    by_category=_rounded(by_category),
                 ),
                 video_count=sum(p.kind == "video" for p in pieces),
                 live_count=sum(p.kind == "live" for p in pieces),
@@ -433,6 +433,14 @@ def _merchants(products: list[Product], rng: np.random.Generator) -> list[Mercha
 def _shares(names: Sequence[str], rng: np.random.Generator, evenness: float) -> dict[str, float]:
     drawn = rng.dirichlet(np.full(len(names), evenness))
     return {name: int(share * 1000) / 1000 for name, share in zip(names, drawn, strict=True)}
+
+
+def _rounded(shares: dict[str, float]) -> dict[str, float]:
+    """To four places; what rounding puts on top of the whole goes off the largest share."""
+    found = {name: round(float(share), 4) for name, share in shares.items()}
+    largest = max(found, key=found.__getitem__)
+    found[largest] = round(found[largest] - max(sum(found.values()) - 1, 0.0), 6)
+    return found
 
 
 def _count(number: int) -> CountRange:

@@ -52,6 +52,7 @@ CHUNK = 50_000  # sessions simulated at once; the first chunks stay the same whe
 DAY = 24 * 3600
 
 _POOL = 30
+_ASTRAY = 7  # places that products of another kind take where a search lost the intent
 _ROUNDS = 3
 _MISSIONS = 3
 _SUPPLY = 12  # products at least behind every need: a shop is asked for what it has
@@ -240,6 +241,13 @@ class Shop:
         other = CATEGORIES.index(COMPLEMENTS[self._place["category_intent"]])
         # What a search shows that has lost the intent.
         self._others = np.flatnonzero((language == 0) & (category == other))
+        astray = "category_intent" in self._broken and self._others.size < _ASTRAY
+        if not rows or astray:
+            raise ValueError(
+                f"{len(self.products)} products are too few to be searched for: shoppers ask for "
+                f"kinds of which there are {_SUPPLY}, and "
+                + (f"{_ASTRAY} of another kind to go astray to" if astray else "there is none")
+            )
         count = len(rows)
         self._language_of = np.array([r[0] for r in rows])
         self._category_of = np.array([r[1] for r in rows])
@@ -480,13 +488,16 @@ class _Visits:
 
         wrong = hit("category_intent")
         if wrong.any():
-            shown[wrong, 7:] = shown[wrong, :3]
-            alpha[wrong, 7:], cart[wrong, 7:] = alpha[wrong, :3], cart[wrong, :3]
+            left = SHOWN - _ASTRAY
+            shown[wrong, _ASTRAY:] = shown[wrong, :left]
+            alpha[wrong, _ASTRAY:] = alpha[wrong, :left]
+            cart[wrong, _ASTRAY:] = cart[wrong, :left]
             others = shop._others
-            shown[wrong, :7] = others[
-                np.argsort(rng.random((int(wrong.sum()), others.size)), axis=1)[:, :7]
+            shown[wrong, :_ASTRAY] = others[
+                np.argsort(rng.random((int(wrong.sum()), others.size)), axis=1)[:, :_ASTRAY]
             ]
-            alpha[wrong, :7], cart[wrong, :7] = _ATTRACTION["irrelevant"], _CART["irrelevant"]
+            alpha[wrong, :_ASTRAY] = _ATTRACTION["irrelevant"]
+            cart[wrong, :_ASTRAY] = _CART["irrelevant"]
         lost = hit("language")
         if lost.any():
             everything = shop._of_language[2]
