@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,6 +165,128 @@ def test_no_difference_of_released_cells_is_of_few_people(tmp_path_factory, rows
     for one, other in itertools.permutations(distinct, 2):
         if one < other:
             assert len({people_of[n] for n in other - one}) >= 3
+
+
+SUMS = {"gmv": "minor", "orders": "one"}
+
+
+def sales(*rows: tuple[str, int, int]):
+    """Purchases of (query, person, amount)."""
+    table = events(*((query, range(person, person + 1)) for query, person, _ in rows))
+    amounts = pa.array([amount for *_, amount in rows], pa.int64())
+    ones = pa.array([1] * len(rows), pa.int64())
+    return table.append_column("minor", amounts).append_column("one", ones)
+
+
+def sums(report) -> dict[str, float | None]:
+    return {f.key[0]: f.metrics.get("gmv") for f in report.figures}
+
+
+@pytest.mark.parametrize(
+    ("amounts", "told"),
+    [
+        ([10] * 8, True),
+        ([40, 10, 10, 10, 10], True),  # just half
+        ([41, 10, 10, 10, 10], False),
+        ([50, 50, 0, 0, 0, 0], False),  # each of the two knows the other's
+        ([50, 46, 4, 0, 0, 0], False),
+        ([50, 45, 5, 0, 0, 0], True),  # to within a tenth and no closer
+        ([0] * 6, True),
+    ],
+)
+def test_a_sum_that_is_mostly_of_one_person_is_withheld_and_the_counts_stay(
+    releases, amounts, told
+):
+    rows = sales(*(("a", person, amount) for person, amount in enumerate(amounts)))
+    report = releases.release("r", "Acme", "2026-03", rows, ["user_query"], sums=SUMS, money="gmv")
+    assert sums(report) == {"a": sum(amounts) if told else None}
+    assert report.figures[0].metrics["orders"] == len(amounts)
+    assert report.withheld == ({} if told else {"dominated": 1})
+
+
+def test_several_purchases_of_one_person_are_one_part(releases):
+    rows = sales(*(("a", 0, 10) for _ in range(6)), *(("a", person, 10) for person in range(1, 6)))
+    report = releases.release("r", "Acme", "2026-03", rows, ["user_query"], sums=SUMS, money="gmv")
+    assert sums(report) == {"a": None}
+
+
+def test_a_withheld_sum_is_not_what_the_others_leave_over(releases):
+    """Of three queries one is mostly of one person; the smallest other one joins it."""
+    rows = sales(
+        *(("a", person, 10) for person in range(30)),
+        *(("b", person, 10) for person in range(30, 50)),
+        *(("c", person, 100 if person == 50 else 10) for person in range(50, 56)),
+    )
+    total = releases.release("r", "Acme", "2026-03", rows, [], sums=SUMS, money="gmv")
+    assert total.figures[0].metrics["gmv"] == 650
+    parts = releases.release("r", "Acme", "2026-03", rows, ["user_query"], sums=SUMS, money="gmv")
+    assert sums(parts) == {"a": 300, "b": None, "c": None}
+
+
+def test_figures_of_before_the_rule_are_read(releases, layout):
+    releases.release("r", "Acme", "2026-03", events(("a", range(9))), ["user_query"])
+    with sqlite3.connect(releases.file) as connection:
+        connection.execute("ALTER TABLE cells DROP COLUMN amounts")
+    later = sales(*(("b", person, 10) for person in range(20, 29)))
+    report = releases.release("s", "Acme", "2026-03", later, ["user_query"], sums=SUMS, money="gmv")
+    assert sums(report) == {"b": 90}
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.sampled_from([0, 1, 5, 30])),
+        min_size=1,
+        max_size=50,
+    ),
+    cuts=st.lists(st.integers(1, 50), min_size=1, max_size=3),
+)
+def test_no_difference_of_released_sums_is_mostly_of_one_person(tmp_path_factory, rows, cuts):
+    """By query and in all, over growing periods: subtract any sum from any other around it, and
+    from each total all that was told of its parts."""
+    releases = Releases(Layout.create(tmp_path_factory.mktemp("sums") / "shop", Settings()), k=2)
+    table = sales(*rows)
+    told: set[frozenset[int]] = set()
+    for cut, by in itertools.product(cuts, ([], ["user_query"])):
+        report = releases.release(
+            "+".join(by), "Acme", str(cut), table.slice(0, cut), by, sums=SUMS, money="gmv"
+        )
+        parts: list[frozenset[int]] = []
+        for figures in report.figures:
+            cell = frozenset(
+                n for n in range(min(cut, len(rows))) if not by or (rows[n][0],) == figures.key
+            )
+            if "gmv" in figures.metrics:
+                assert figures.metrics["gmv"] == sum(rows[n][2] for n in cell)
+                parts.append(cell)
+        told.update(parts)
+        whole = frozenset(range(min(cut, len(rows))))
+        if by and whole in told:
+            told.add(whole.difference(*parts))
+
+    for cell in told:
+        assert not mostly_of_one(rows, cell)
+    for one, other in itertools.permutations(told, 2):
+        if one < other:
+            assert not mostly_of_one(rows, other - one)
+
+
+def mostly_of_one(rows, cell: frozenset[int]) -> bool:
+    people = np.array([rows[n][1] for n in cell], np.uint64)
+    return module.dominated(people, np.array([rows[n][2] for n in cell], np.int64))
+
+
+def test_an_erased_person_leaves_the_amounts_as_well(releases):
+    rows = sales(*(("a", person, 10 + person) for person in range(8)))
+    before = releases.release("r", "Acme", "2026-03", rows, ["user_query"], sums=SUMS, money="gmv")
+    assert releases.forget([pseudonym("3")]) == 1
+    with sqlite3.connect(releases.file) as connection:
+        ((amounts,),) = connection.execute("SELECT amounts FROM cells").fetchall()
+    assert np.frombuffer(amounts, np.int64).tolist() == [10, 11, 12, 14, 15, 16, 17]
+    after = releases.release("r", "Acme", "2026-03", rows, ["user_query"], sums=SUMS, money="gmv")
+    assert after == before
 
 
 def test_an_erased_person_is_forgotten_and_the_totals_stay(releases):

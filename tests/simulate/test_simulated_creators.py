@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from tandem.contracts.parties import WATCH_CURVE
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.creators import creator_id, simulated_market
+from tandem.simulate.searchers import SHOWN, Answer, search_texts, simulated_searching
 from tandem.simulate.viewers import SIMULATED, simulated_viewing
 
 CREATORS, PIECES = 60, 1_500
+ACTIONS = ("search", "click", "add_to_cart", "purchase", "return")
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +92,24 @@ def test_a_market_of_a_handful_of_products_is_one(products):
     market = simulated_market(list(simulated_products(products, seed=5)), 20, 50)
     assert len(market.creators) == 20
     assert list(simulated_viewing(market, 5, str))
+
+
+def test_shoppers_type_what_there_is_and_read_answers_from_the_top(market):
+    texts = search_texts(market)
+    assert texts
+    rows = list(range(40))
+    answers = [Answer(text, rows, 40) for text in texts[:20]] + [Answer("nothing", (), 0)]
+    events = list(simulated_searching(market, answers, 3_000, str))
+    assert events == list(simulated_searching(market, answers, 3_000, str))
+    assert all(e["query_id"].startswith(SIMULATED) for e in events)
+    assert len({e["event_key"] for e in events}) == len(events)
+    of = {name: [e for e in events if e["action_name"] == name] for name in ACTIONS}
+    assert len(of["search"]) == 3_000
+    assert len(of["click"]) > len(of["add_to_cart"]) > len(of["purchase"]) > len(of["return"]) > 0
+    clicks = Counter(e["position"] for e in of["click"])
+    assert max(clicks) <= SHOWN
+    assert clicks[1] + clicks[2] > 2 * (clicks[SHOWN - 1] + clicks[SHOWN])
+    shown = {e["query_id"]: e["object_ids"] for e in of["search"]}
+    for event in of["click"]:
+        assert shown[event["query_id"]][event["position"] - 1] == event["object_id"]
+    assert not list(simulated_searching(market, (), 10, str))

@@ -30,6 +30,10 @@ def simulate_command(
     creators: Annotated[int, typer.Option(min=10, help="Creators to invent.")] = 500,
     content: Annotated[int, typer.Option(min=10, help="Videos and lives to invent.")] = 5_000,
     viewers: Annotated[int, typer.Option(min=0, help="Viewers to invent.")] = 1_000,
+    visits: Annotated[
+        int,
+        typer.Option(min=0, help="Visits of shoppers who search to invent; needs an index."),
+    ] = 0,
     collaborations: Annotated[
         int, typer.Option(min=0, help="Collaborations to invent, with orders and settlements.")
     ] = 200,
@@ -39,9 +43,11 @@ def simulate_command(
     """Invent merchants, creators, content and viewers over the workspace's own products.
 
     All of them say that they are simulated. Nothing is invented where real creators or real events
-    are stored.
+    are stored. With visits, shoppers search as well, from January to March 2026, and are answered
+    by the workspace's own index.
 
-    Example: `tandem alliance simulate -w shop --creators 500`
+    Examples: `tandem alliance simulate -w shop --creators 500` ·
+    `tandem alliance simulate -w shop --visits 30000`
     """
     from tandem.flows.alliance import simulate_alliance
     from tandem.storage.layout import Layout
@@ -52,6 +58,7 @@ def simulate_command(
             creators,
             content,
             viewers,
+            visits=visits,
             collaborations=collaborations,
             seed=seed,
             progress=bars,
@@ -63,7 +70,8 @@ def simulate_command(
     out.print(
         f"{report.creators:,} creators ({report.agreeing:,} agree to show exact values), "
         f"{report.merchants:,} merchants, {report.content:,} pieces of content and "
-        f"{report.events:,} events of {report.viewers:,} viewers, over {report.products:,} "
+        f"{report.events:,} events of {report.viewers:,} viewers and {report.visits:,} visits of "
+        f"shoppers, over {report.products:,} "
         f"products; {report.collaborations:,} collaborations."
     )
 

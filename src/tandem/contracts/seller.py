@@ -116,6 +116,10 @@ class SalesOutlook(Frozen):
     merchant: PartyId
     currency: CurrencyCode
     since: str = Field(description="First day that it was learned from")
+    shared_out: int = Field(
+        default=0,
+        description="Days of these that are withheld, and share what is left of their month",
+    )
     days: tuple[OutlookDay, ...]
     total: float
     total_low: float

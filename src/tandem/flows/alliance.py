@@ -7,20 +7,26 @@ again with `alliance_truth`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import AdmittedEvent, Pseudonym
 from tandem.contracts.parties import Kind
+from tandem.contracts.search import SearchRequest
 from tandem.flows.alliance_books import simulate_collaborations
+from tandem.flows.search import rank
+from tandem.flows.workspace import open_workspace
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import DOMAIN
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.governance.reading import EventReader
 from tandem.simulate.creators import SimulatedMarket, simulated_market
+from tandem.simulate.searchers import SHOWN, Answer, search_texts, simulated_searching
 from tandem.simulate.viewers import SIMULATED, simulated_viewing
 from tandem.storage.catalog import manifest, read_products
 from tandem.storage.events import EventStore
@@ -37,13 +43,15 @@ _APART = "simulate in a workspace of its own: tandem init, then import a catalog
 
 @dataclass(frozen=True)
 class AllianceReport:
-    """What was simulated: rows of each kind. agreeing: creators shown with exact values."""
+    """What was simulated: rows of each kind. agreeing: creators shown with exact values. visits:
+    of shoppers who search."""
 
     merchants: int
     creators: int
     agreeing: int
     content: int
     viewers: int
+    visits: int
     events: int
     collaborations: int
     products: int
@@ -57,17 +65,24 @@ def simulate_alliance(
     pieces: int,
     viewers: int,
     *,
+    visits: int = 0,
     collaborations: int = 0,
     seed: int = 7,
     progress: Progress = lambda *_: None,
 ) -> AllianceReport:
     """Simulate the parties of the live catalogue in place of those that are there.
 
-    collaborations: so many, with orders and settlements, unless the workspace has some. Raises
-    Conflict where real creators, content or events are stored: invented people do not mix
-    with real ones. InvalidInput where no product has a price.
+    visits: of shoppers who search, answered by the workspace's own index. collaborations: so many,
+    with orders and settlements, unless the workspace has some. Raises Conflict where real creators,
+    content or events are stored: invented people do not mix with real ones. InvalidInput where no
+    product has a price; NotFound where there are to be visits and there is no index.
     """
     _only_simulated(layout)
+    if visits and layout.index.live() is None:
+        raise NotFound(
+            f"{layout.root} has no index, and shoppers would search it",
+            remedy=f"build one with: tandem index -w {layout.root}, or leave the visits out",
+        )
     products = [product for batch in read_products(layout) for product in batch]
     progress("market", 0, 1)
     try:
@@ -98,7 +113,9 @@ def simulate_alliance(
     ]
     clients = [pseudonyms.of("client", f"simulated-viewer-{seed}-{i}") for i in range(viewers)]
     _agree(layout, agreeing + [c for i, c in enumerate(clients) if _agrees(i, seed + 1)])
-    events = _store(layout, market, clients, seed, progress)
+    searching = _searching(layout, market, visits, pseudonyms, seed) if visits else ()
+    viewing = simulated_viewing(market, len(clients), clients.__getitem__, seed=seed)
+    events = _store(layout, chain(viewing, searching), progress)
     begun = simulate_collaborations(layout, market, collaborations, seed=seed)
     return AllianceReport(
         len(market.merchants),
@@ -106,6 +123,7 @@ def simulate_alliance(
         len(agreeing),
         len(market.content),
         viewers,
+        visits,
         events,
         begun,
         len(products),
@@ -165,18 +183,31 @@ def _agree(layout: Layout, subjects: list[Pseudonym]) -> None:
         )
 
 
-def _store(
-    layout: Layout,
-    market: SimulatedMarket,
-    clients: list[Pseudonym],
-    seed: int,
-    progress: Progress,
-) -> int:
+def _searching(
+    layout: Layout, market: SimulatedMarket, visits: int, pseudonyms: Pseudonyms, seed: int
+) -> Iterable[AdmittedEvent]:
+    """What shoppers do with what the shop's own search answers them today."""
+    place = {product.id: row for row, product in enumerate(market.products)}
+    answers = []
+    with open_workspace(layout.root) as shop:
+        for text in search_texts(market, seed=seed):
+            found = rank(shop.view, SearchRequest(q=text, size=SHOWN))
+            ids = shop.view.snapshot.ids(found.applied.candidates.numbers[:SHOWN])
+            answers.append(Answer(text, [place[id_] for id_ in ids if id_ in place], found.total))
+
+    @cache
+    def client(number: int) -> Pseudonym:
+        return pseudonyms.of("client", f"simulated-shopper-{seed}-{number}")
+
+    return simulated_searching(market, answers, visits, client, seed=seed)
+
+
+def _store(layout: Layout, events: Iterable[AdmittedEvent], progress: Progress) -> int:
     store = EventStore(layout)
     rows: list[AdmittedEvent] = []
     count = 0
     try:
-        for event in simulated_viewing(market, len(clients), clients.__getitem__, seed=seed):
+        for event in events:
             rows.append(event)
             if len(rows) == _AT_ONCE:
                 store.append(rows)

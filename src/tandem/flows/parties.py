@@ -22,6 +22,7 @@ from tandem.storage.catalog import read_ids
 from tandem.storage.layout import Layout
 from tandem.storage.parties import (
     generations,
+    party_manifest,
     read_creators,
     read_generation,
     write_parties,
@@ -52,6 +53,13 @@ class PartyReport:
     quarantine_file: Path | None
     generation: str
     seconds: float
+
+
+def simulated_figures(layout: Layout) -> bool:
+    """Whether figures of this workspace are of invented products or people. Simulated content
+    stands beside no real creators and no real events."""
+    stored = generations(layout, "content").live() is not None
+    return layout.settings().simulated or (stored and party_manifest(layout, "content").simulated)
 
 
 def import_parties(

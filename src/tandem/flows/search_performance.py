@@ -26,6 +26,7 @@ from tandem.contracts.search_performance import (
     SearchPerformance,
 )
 from tandem.flows.events import events_status
+from tandem.flows.parties import simulated_figures
 from tandem.flows.search import rank
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
@@ -107,7 +108,7 @@ def search_performance(
             reason: market.withheld.get(reason, 0) + own.withheld.get(reason, 0)
             for reason in sorted({*market.withheld, *own.withheld})
         },
-        simulated=layout.settings().simulated,
+        simulated=simulated_figures(layout),
     )
 
 

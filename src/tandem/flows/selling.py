@@ -35,6 +35,7 @@ from tandem.contracts.seller import (
     Target,
     Unit,
 )
+from tandem.flows.parties import simulated_figures
 from tandem.flows.search_performance import (
     MARKET,
     last_month,
@@ -80,8 +81,10 @@ SUMS = {
     "search_clicks": "search_click",
     "other_currency": "other_currency",
 }
+MONEY = "gmv"  # what may be withheld where the counts are told
 REST = "rest"
 MOST_DAYS = 90
+LEAST_TOLD = 0.5  # of a month's days, for the others to share what is left of it
 MOST_MONTHS = 36  # of history that a forecast looks at
 COMPARABLE = 5  # products of others that a price is held against, at least
 PEERS = 200
@@ -193,7 +196,7 @@ def indicators(
         ),
         withheld=withheld,
         other_currency_lines=int(total.metrics["other_currency"]) if total else 0,
-        simulated=layout.settings().simulated,
+        simulated=simulated_figures(layout),
     )
 
 
@@ -223,9 +226,10 @@ def movement(
     whole = []
     for month in months:
         total = _single(month.total)
-        if total is None:
+        if total is None or MONEY not in total.metrics:
+            why = "of too few people" if total is None else "too much of one buyer"
             raise NotFound(
-                f"the sales of {month.period} are of too few people to be told",
+                f"the sales of {month.period} are {why} to be told",
                 remedy="choose a month with more visitors",
             )
         whole.append(_part(total))
@@ -242,7 +246,7 @@ def movement(
         change=_major(whole[1].sales - whole[0].sales, currency),
         by_product=_moved([m.by_product for m in months], whole, titles, currency),
         by_channel=_moved([m.by_channel for m in months], whole, CHANNELS, currency),
-        simulated=layout.settings().simulated,
+        simulated=simulated_figures(layout),
     )
 
 
@@ -258,19 +262,22 @@ def outlook(
 ) -> SalesOutlook:
     """Sales of the `days` after the last recorded month that is over, from its released days.
 
-    NotFound where fewer than LEAST_DAYS days in a row are known.
+    Days that are withheld share evenly what the others leave over of their month, where at least
+    LEAST_TOLD of it is told. NotFound where fewer than LEAST_DAYS days in a row are known then.
     """
     if not 1 <= days <= MOST_DAYS:
         raise InvalidInput(f"{days} days", field="days", remedy=f"ask for 1 to {MOST_DAYS} days")
     sold_by(view, merchant)
     currency = layout.settings().currency
-    course = _history(layout, view, merchant, last_month(now or datetime.now(UTC)), actor, k)
+    course, guessed = _history(
+        layout, view, merchant, last_month(now or datetime.now(UTC)), actor, k
+    )
     gap = next((i for i in reversed(range(len(course))) if course[i].value is None), -1)
     known = course[gap + 1 :]
     if len(known) < LEAST_DAYS:
         raise NotFound(
             f"{len(known)} days in a row are known, and a forecast takes {LEAST_DAYS}",
-            remedy="come back when more months with enough visitors are over",
+            remedy="come back when more months with enough visitors and buyers are over",
         )
     series = np.array([d.value for d in known], np.float64)
     ahead = forecast(series, days)
@@ -280,6 +287,7 @@ def outlook(
         merchant=merchant,
         currency=currency,
         since=known[0].day,
+        shared_out=sum(d.day in guessed for d in known),
         days=tuple(
             OutlookDay(
                 day=str(first + timedelta(days=i)),
@@ -294,7 +302,7 @@ def outlook(
         total_high=round(ahead.total_high, digits),
         level=ahead.level,
         origins=ahead.origins,
-        simulated=layout.settings().simulated,
+        simulated=simulated_figures(layout),
     )
 
 
@@ -401,6 +409,7 @@ def _month(layout: Layout, view: View, merchant: str, period: str, actor: str, k
                 market if name == MARKET_ACTS else own,
                 by,
                 sums={} if name == MARKET_ACTS else SUMS,
+                money=None if name == MARKET_ACTS else MONEY,
             )
             for name, tenant, by in wanted
         ]
@@ -441,10 +450,12 @@ def _acts(
 
 def _history(
     layout: Layout, view: View, merchant: str, period: str, actor: str, k: int
-) -> list[Day]:
-    """Sales by day of every recorded month in a row up to `period`, oldest first."""
+) -> tuple[list[Day], set[str]]:
+    """Sales by day of every recorded month in a row up to `period`, oldest first, and the days of
+    them that share out what the others leave over."""
     currency = layout.settings().currency
     days: list[Day] = []
+    guessed: set[str] = set()
     for _ in range(MOST_MONTHS):
         try:
             month = _month(layout, view, merchant, period, actor, k)
@@ -452,9 +463,29 @@ def _history(
             if days:
                 break  # before the first month
         else:
-            days = [*_course(month, "gmv", currency), *days]
+            course = _course(month, MONEY, currency)
+            whole = _whole(month, course, currency)
+            guessed |= {w.day for w, d in zip(whole, course, strict=True) if w.value != d.value}
+            days = [*whole, *days]
         period = month_before(period)
-    return days
+    return days, guessed
+
+
+def _whole(month: Month, course: Sequence[Day], currency: str) -> Sequence[Day]:
+    """A month's sales by day, with what its total leaves over on the days that are withheld: no
+    more than the released figures say. Before the first and after the last recorded day nothing."""
+    total = _single(month.total)
+    recorded = sorted(f.key[0] for f in month.by_day.figures)
+    if total is None or MONEY not in total.metrics or not recorded:
+        return course
+    within = [d for d in course if recorded[0] <= d.day <= recorded[-1]]
+    told = [d.value for d in within if d.value is not None]
+    if len(told) == len(within) or len(told) < LEAST_TOLD * len(within):
+        return course
+    left = float(_major(int(total.metrics[MONEY]), currency)) - sum(told)
+    each = max(left, 0.0) / (len(within) - len(told))
+    hidden = {d.day for d in within if d.value is None}
+    return [Day(day=d.day, value=each) if d.day in hidden else d for d in course]
 
 
 def _single(report: Report) -> Figures | None:
@@ -474,7 +505,7 @@ def _values(
     views, lines = counts.get("click", 0), counts.get("purchase", 0)
     return {
         **found,
-        "gmv": float(_major(int(counts["gmv"]), currency)),
+        "gmv": float(_major(int(counts[MONEY]), currency)) if MONEY in counts else None,
         "orders": counts["orders"],
         "views": views,
         "conversion": lines / views if views else None,
@@ -507,13 +538,17 @@ def _creator_gmv(layout: Layout, merchant: str, period: str, currency: str) -> f
 
 
 def _course(month: Month, metric: str, currency: str) -> tuple[Day, ...]:
-    """A metric on every day of the month; None where a day was not released."""
-    told = {f.key[0]: f.metrics.get(metric, 0) for f in month.by_day.figures}
+    """A metric on every day of the month; None where it was not released."""
+    told = {
+        f.key[0]: f.metrics.get(metric, 0)
+        for f in month.by_day.figures
+        if metric != MONEY or MONEY in f.metrics
+    }
     since, until = month_bounds(month.period)
     first = datetime.fromtimestamp(since / 1e6, UTC).date()
     count = round((until - since) / 86_400_000_000)
     days = [str(first + timedelta(days=i)) for i in range(count)]
-    money = metric == "gmv"
+    money = metric == MONEY
     return tuple(
         Day(
             day=day,
@@ -532,14 +567,16 @@ def _course(month: Month, metric: str, currency: str) -> tuple[Day, ...]:
 
 def _part(figures: Figures) -> Part:
     counts = figures.metrics
-    return Part(int(counts.get("click", 0)), int(counts.get("purchase", 0)), int(counts["gmv"]))
+    return Part(int(counts.get("click", 0)), int(counts.get("purchase", 0)), int(counts[MONEY]))
 
 
 def _moved(
     reports: Sequence[Report], whole: Sequence[Part], titles: Mapping[str, str], currency: str
 ) -> tuple[Moved, ...]:
     """Effects by part, largest first. What was not released in both months goes into the rest."""
-    before, after = ({f.key[0]: _part(f) for f in report.figures} for report in reports)
+    before, after = (
+        {f.key[0]: _part(f) for f in report.figures if MONEY in f.metrics} for report in reports
+    )
     both = sorted(before.keys() & after.keys())
     parts = [(name, before[name], after[name]) for name in both]
     rest = [

@@ -1,6 +1,6 @@
 """What leaves the house: figures about enough people, once, and never so that two give away one.
 
-Merchants and creators get aggregates over at least k people. Four rules:
+Merchants and creators get aggregates over at least k people. Five rules:
 
 1. A cell with fewer than k people is withheld.
 2. A released report is frozen: asked for again it is the same, whatever was erased or came late
@@ -10,6 +10,10 @@ Merchants and creators get aggregates over at least k people. Four rules:
    released cells inside it leave over.
 4. Withheld cells of one report are withheld together: if those that are left over are of fewer
    than k people, the smallest released cell joins them, since totals are released too.
+5. A sum of money is withheld, and its cell's counts stay, when one person makes up more than half
+   of it, or so much that who gave second most could work the first one's part out to within a
+   tenth (dominance and p% rule: Hundepool et al., "Statistical disclosure control", 2012). Rules 3
+   and 4 hold for sums as well: what released sums leave over is not mostly of one person either.
 
 Rule 3 is judged on events, not on people: who is in both cells may still be the only one in the
 difference. This audits single differences and remainders; auditing every combination of many
@@ -23,9 +27,9 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -40,10 +44,12 @@ if TYPE_CHECKING:
 K = 50
 EPSILON = 1.0  # of one report
 BUDGET = 4.0  # of all reports to one tenant
+MOST_OF_SUM = 0.5  # of a sum of money that one person may make up
+CLOSEST = 0.1  # of the largest part, to which who gave second most may work it out
 MOST_PER_PERSON = 20  # events of one person that noisy figures count
 MONTH = "[0-9][0-9][0-9][0-9]-[0-9][0-9]"  # how SQLite's GLOB knows a period that is a month
 
-Reason = Literal["few_people", "differencing", "with_others"]
+Reason = Literal["few_people", "differencing", "with_others", "dominated"]
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS reports (
@@ -52,6 +58,7 @@ CREATE TABLE IF NOT EXISTS reports (
 CREATE TABLE IF NOT EXISTS cells (
     report TEXT NOT NULL, key TEXT NOT NULL, units BLOB NOT NULL);
 """
+_AMOUNTS = "ALTER TABLE cells ADD COLUMN amounts BLOB"  # since rule 5; null where no sum was told
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Report:
-    """What one tenant may see of one period. withheld: cells left out, by reason.
+    """What one tenant may see of one period. withheld: cells left out, by reason; `dominated` ones
+    lack their sum of money only.
 
     epsilon: privacy loss of noisy figures; None for exact ones.
     """
@@ -83,13 +91,15 @@ class Report:
 class _Cell:
     """Units are (event, person) pairs of 64-bit fingerprints, shape (n, 2); actions: of each.
 
-    sums: totals of whole numbers over the events, by name.
+    sums: totals of whole numbers over the events, by name. amounts: (n,) money of each event, where
+    one of the sums is of money.
     """
 
     key: tuple[str, ...]
     units: NDArray[np.uint64]
     actions: NDArray[np.str_] | None = None
     sums: Mapping[str, int] = field(default_factory=dict)
+    amounts: NDArray[np.int64] | None = None
 
     @property
     def metrics(self) -> dict[str, int]:
@@ -128,6 +138,7 @@ class Releases:
         by: Sequence[str],
         *,
         sums: Mapping[str, str] | None = None,
+        money: str | None = None,
         epsilon: float | None = None,
     ) -> Report:
         """The report `name` of `period` for `tenant`: counts of each action by the columns `by`.
@@ -136,8 +147,9 @@ class Releases:
         events: what an `EventReader` released for analytics, cut to the tenant and the period;
         `event_key`, `client`, `action_name` and the columns of `by` are read. A person is a
         client. sums: columns of whole numbers to add up, by the name of the metric; nulls are left
-        out. epsilon: release noisy counts at this privacy loss instead of exact ones; not of sums,
-        since nothing bounds what one person adds to them.
+        out. money: the one of them that is an amount of money; a cell where rule 5 withholds it has
+        no such metric. epsilon: release noisy counts at this privacy loss instead of exact ones;
+        not of sums, since nothing bounds what one person adds to them.
 
         Released before: the report of that time, unchanged. Raises Conflict when the tenant's
         budget does not suffice, MissingExtra when OpenDP is not there.
@@ -152,8 +164,12 @@ class Releases:
         with self._transaction() as connection:
             if found := _frozen_report(connection, id_):
                 return found
-            cells = _cells(events, by, sums or {})
-            kept, reasons = self._judged(cells, _released(connection, period))
+            cells = _cells(events, by, sums or {}, money)
+            released = _released(connection, period)
+            kept, reasons = self._judged(cells, released)
+            if money is not None:
+                untold = _untold(cells, kept, released)
+                kept = [_without(c, money) if c.key in untold else c for c in kept]
             if epsilon is not None:
                 self._spend(connection, tenant, epsilon)
                 figures = noisy(kept, epsilon)
@@ -162,14 +178,16 @@ class Releases:
             withheld: dict[str, int] = {}
             for reason in reasons.values():
                 withheld[reason] = withheld.get(reason, 0) + 1
+            if hidden := sum(money is not None and c.amounts is None for c in kept):
+                withheld["dominated"] = hidden
             report = Report(name, tenant, period, self.k, tuple(figures), withheld, epsilon)
             connection.execute(
                 "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?)",
                 (id_, tenant, name, period, epsilon, _frozen(report)),
             )
             connection.executemany(
-                "INSERT INTO cells VALUES (?, ?, ?)",
-                [(id_, json.dumps(c.key), c.units.tobytes()) for c in kept],
+                "INSERT INTO cells (report, key, units, amounts) VALUES (?, ?, ?, ?)",
+                [(id_, json.dumps(c.key), c.units.tobytes(), _bytes(c.amounts)) for c in kept],
             )
         return report
 
@@ -198,13 +216,17 @@ class Releases:
         gone = fingerprints(people)
         touched = 0
         with self._transaction() as connection:
-            for row, blob in connection.execute("SELECT rowid, units FROM cells").fetchall():
-                units = _units(blob)
+            for row, blob, sums in connection.execute(
+                "SELECT rowid, units, amounts FROM cells"
+            ).fetchall():
+                units, amounts = _units(blob), _amounts(sums)
                 stays = ~np.isin(units[:, 1], gone)
                 if not stays.all():
                     touched += 1
+                    left = None if amounts is None else amounts[stays]
                     connection.execute(
-                        "UPDATE cells SET units = ? WHERE rowid = ?", (units[stays].tobytes(), row)
+                        "UPDATE cells SET units = ?, amounts = ? WHERE rowid = ?",
+                        (units[stays].tobytes(), _bytes(left), row),
                     )
         return touched
 
@@ -228,7 +250,7 @@ class Releases:
             if cell.people < self.k:
                 out[cell.key] = "few_people"
                 left.append(cell)
-            elif not _differs_enough(cell, told, self.k):
+            elif not _differs_enough(cell, told, self._enough):
                 out[cell.key] = "differencing"
                 left.append(cell)
             else:
@@ -239,6 +261,13 @@ class Releases:
             out[joined.key] = "with_others"
             left.append(joined)
         return sorted(kept, key=lambda c: c.key), out
+
+    def _enough(self, cell: _Cell, which: NDArray[np.bool_]) -> bool:
+        """Whether these events of a cell are of nobody, or of at least k people."""
+        import numpy as np
+
+        people = len(np.unique(cell.units[which, 1]))
+        return people == 0 or people >= self.k
 
     def _spend(self, connection: sqlite3.Connection, tenant: str, epsilon: float) -> None:
         if not epsilon > 0:
@@ -258,6 +287,9 @@ class Releases:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
             connection.executescript(_TABLES)
+            columns = connection.execute("SELECT name FROM pragma_table_info('cells')").fetchall()
+            if ("amounts",) not in columns:
+                connection.execute(_AMOUNTS)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
@@ -311,6 +343,10 @@ def _bounded(cells: Sequence[_Cell]) -> list[_Cell]:
     return bounded
 
 
+Fine = Callable[[_Cell, "NDArray[np.bool_]"], bool]
+"""Whether some of a cell's events may be told together."""
+
+
 class _Told:
     """Released cells by the events in them: most cells have nothing to do with each other."""
 
@@ -331,8 +367,8 @@ class _Told:
         return [self._cells[at] for at in sorted(met)]
 
 
-def _differs_enough(cell: _Cell, told: _Told, k: int) -> bool:
-    """Whether no difference of `cell` and what was released before is of 1 to k - 1 people."""
+def _differs_enough(cell: _Cell, told: _Told, fine: Fine) -> bool:
+    """Whether every difference of `cell` and what was released before may be told."""
     import numpy as np
 
     left = np.ones(len(cell.units), bool)  # what the released cells inside this one leave over
@@ -340,28 +376,76 @@ def _differs_enough(cell: _Cell, told: _Told, k: int) -> bool:
         inside = np.isin(cell.units[:, 0], other.units[:, 0])
         common = int(inside.sum())
         if common and common == len(other.units):  # the other one lies in this one
-            if not _enough(cell.units[~inside], k):
+            if not fine(cell, ~inside):
                 return False
             left &= ~inside
         elif common and common == len(cell.units):  # this one lies in the other
             around = ~np.isin(other.units[:, 0], cell.units[:, 0])
-            if not _enough(other.units[around], k):
+            if not fine(other, around):
                 return False
-            # With its released siblings it must not leave over too few of the other either.
+            # With its released siblings it must not leave over too little of the other either.
             for sibling in told.near(other):
                 within = np.isin(other.units[:, 0], sibling.units[:, 0])
                 if sibling is not other and within.sum() == len(sibling.units):
                     around &= ~within
-            if not _enough(other.units[around], k):
+            if not fine(other, around):
                 return False
-    return _enough(cell.units[left], k)
+    return fine(cell, left)
 
 
-def _enough(units: NDArray[np.uint64], k: int) -> bool:
+# --- Sums of money --------------------------------------------------------------------------------
+
+
+def dominated(people: NDArray[np.uint64], amounts: NDArray[np.int64]) -> bool:
+    """Whether a sum is mostly of one person: people (n,) and amounts (n,) of its events.
+
+    A sum of nothing is of nobody.
+    """
     import numpy as np
 
-    people = len(np.unique(units[:, 1]))
-    return people == 0 or people >= k
+    _, row = np.unique(people, return_inverse=True)
+    parts = np.sort(np.bincount(row.ravel(), weights=amounts.astype(np.float64)))[::-1]
+    total = float(parts.sum()) if len(parts) else 0.0
+    if total <= 0:
+        return False
+    others = total - float(parts[:2].sum())
+    return bool(parts[0] > MOST_OF_SUM * total or others < CLOSEST * parts[0])
+
+
+def _untold(
+    cells: Sequence[_Cell], kept: Sequence[_Cell], released: Sequence[_Cell]
+) -> set[tuple[str, ...]]:
+    """Keys of the kept cells whose sum of money is withheld by rule 5."""
+    keys = {c.key for c in kept}
+    hidden = [c for c in cells if c.key not in keys]
+    told = _Told([c for c in released if c.amounts is not None])
+    left: list[_Cell] = []
+    for cell in sorted(kept, key=lambda c: (-len(c.units), c.key)):
+        if _of_several(cell) and _differs_enough(cell, told, _of_several):
+            left.append(cell)
+            told.add(cell)
+        else:
+            hidden.append(cell)
+    while left and hidden and not _of_several(_joined(hidden)):
+        hidden.append(left.pop())
+    return keys & {c.key for c in hidden}
+
+
+def _of_several(cell: _Cell, which: NDArray[np.bool_] | slice = slice(None)) -> bool:
+    return cell.amounts is None or not dominated(cell.units[which, 1], cell.amounts[which])
+
+
+def _joined(cells: Sequence[_Cell]) -> _Cell:
+    import numpy as np
+
+    amounts = [c.amounts for c in cells if c.amounts is not None]
+    return _Cell((), np.concatenate([c.units for c in cells]), amounts=np.concatenate(amounts))
+
+
+def _without(cell: _Cell, money: str) -> _Cell:
+    """The cell with its counts and no sum of money."""
+    sums = {name: value for name, value in cell.sums.items() if name != money}
+    return replace(cell, sums=sums, amounts=None)
 
 
 def _people(cells: Sequence[_Cell]) -> int:
@@ -381,7 +465,10 @@ def _frozen_report(connection: sqlite3.Connection, id_: str) -> Report | None:
 
 
 def _cells(
-    events: pa.Table, by: Sequence[str], sums: Mapping[str, str] = MappingProxyType({})
+    events: pa.Table,
+    by: Sequence[str],
+    sums: Mapping[str, str] = MappingProxyType({}),
+    money: str | None = None,
 ) -> list[_Cell]:
     """One cell for each combination of values of `by`; rows where one is missing are left out."""
     import numpy as np
@@ -413,6 +500,7 @@ def _cells(
             units[which],
             actions[which],
             {metric: int(values[which].sum()) for metric, values in added.items()},
+            None if money is None else added[money][which],
         )
         for key, which in rows.items()
     ]
@@ -435,17 +523,31 @@ def _released(connection: sqlite3.Connection, period: str) -> list[_Cell]:
     """Cells that a report of `period` is held against: of two months no event is in both."""
     others = f"AND NOT (reports.period GLOB '{MONTH}' AND reports.period != ?)"
     rows = connection.execute(
-        "SELECT cells.key, units FROM cells JOIN reports ON reports.id = cells.report WHERE true "
+        "SELECT cells.key, units, amounts FROM cells "
+        "JOIN reports ON reports.id = cells.report WHERE true "
         + (others if re.fullmatch(r"\d{4}-\d{2}", period) else "AND ? IS NOT NULL"),
         (period,),
     ).fetchall()
-    return [_Cell(tuple(json.loads(key)), _units(blob)) for key, blob in rows]
+    return [
+        _Cell(tuple(json.loads(key)), _units(blob), amounts=_amounts(sums))
+        for key, blob, sums in rows
+    ]
 
 
 def _units(blob: bytes) -> NDArray[np.uint64]:
     import numpy as np
 
     return np.frombuffer(blob, np.uint64).reshape(-1, 2)
+
+
+def _amounts(blob: bytes | None) -> NDArray[np.int64] | None:
+    import numpy as np
+
+    return None if blob is None else np.frombuffer(blob, np.int64)
+
+
+def _bytes(amounts: NDArray[np.int64] | None) -> bytes | None:
+    return None if amounts is None else amounts.tobytes()
 
 
 def _spent(connection: sqlite3.Connection, tenant: str) -> float:

@@ -66,10 +66,10 @@ def simulated_viewing(
                     "language": piece.language,
                 }
                 number += 1
-                yield _event(
+                yield event_row(
                     base,
                     "watch",
-                    clock,
+                    _at(clock),
                     object_id=piece.id,
                     object_ids=piece.product_ids,
                     content=piece.kind,
@@ -81,13 +81,13 @@ def simulated_viewing(
                 if watched < 2 or rng.random() > _CLICK * (0.3 + match):
                     continue
                 product = market.products[place[piece.product_ids[0]]]
-                yield _event(base, "click", clock, object_id=product.id)
+                yield event_row(base, "click", _at(clock), object_id=product.id)
                 clock += float(rng.uniform(5, 60))
                 if product.price is not None and rng.random() < _PURCHASE:
-                    yield _event(
+                    yield event_row(
                         base,
                         "purchase",
-                        clock,
+                        _at(clock),
                         object_id=product.id,
                         quantity=1,
                         amount=str(product.price.amount),
@@ -110,9 +110,16 @@ def _watched(piece: Content, chance: float) -> float:
     return round(duration, 1)
 
 
-def _event(base: dict[str, Any], action: str, clock: float, **values: Any) -> AdmittedEvent:
-    when = int((END - timedelta(days=DAYS)).timestamp() * 1e6 + clock * 1e6)
-    key = hashlib.sha256(f"{base['query_id']}/{base['client']}/{action}".encode()).hexdigest()
+def _at(clock: float) -> int:
+    return int((END - timedelta(days=DAYS)).timestamp() * 1e6 + clock * 1e6)
+
+
+def event_row(base: dict[str, Any], action: str, when: int, **values: Any) -> AdmittedEvent:
+    """A simulated event as it would be stored; `when` in microseconds since 1970."""
+    name = f"{base['query_id']}/{base['client']}/{action}"
+    if "position" in values:  # a search leads to several
+        name += f"/{values['position']}"
+    key = hashlib.sha256(name.encode()).hexdigest()
     empty = dict.fromkeys(AdmittedEvent.__annotations__)
     row = {
         **empty,

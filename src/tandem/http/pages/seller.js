@@ -98,7 +98,7 @@ async function overview() {
   await fill($("ahead"), async () => ahead(await call("GET", `/v1/seller/forecast?${new URLSearchParams({ merchant, days: 28 })}`, me), report), busy("Looking ahead …"));
 }
 
-const label = (report) => (report.simulated ? h("p", { class: "label ask" }, "Simulated shoppers and products") : null);
+const label = (report) => (report.simulated ? h("p", { class: "label ask" }, "Simulated: not of real shoppers") : null);
 
 function shown(value, unit, currency) {
   if (value === null) return "–";
