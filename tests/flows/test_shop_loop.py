@@ -6,10 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from tandem.contracts.registry import Artefact
+from tandem.flows.artefacts import artefacts, roll_back_artefact
+from tandem.flows.loop import Loop
 from tandem.flows.shop_loop import BrokenShop, run_shop_loop
 from tandem.simulate.market import FIXES
 
 SHOPPERS = 20_000
+
+
+def held(shop: BrokenShop, walked: Loop) -> Artefact:
+    """What the registry holds of a walked fix."""
+    assert walked.registry is not None
+    found = {a.generation: a for a in artefacts(shop.layout, ["rules"])}
+    return found[walked.registry["generation"]]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +54,17 @@ def test_neither_what_does_nothing_nor_what_harms_goes_live(shop: BrokenShop, fi
     assert walked.right
     assert shop.layout.index.live() == before
     assert not shop.layout.synonyms_file.exists()
+    assert not shop.layout.rules_file.exists()
     if fix == "harmful":
-        assert walked.steps[-1].outcome == "stopped"
         assert walked.analysis is None, "harm is stopped before a shopper sees it"
+    assert walked.steps[-1].name == "registry"
+    assert walked.steps[-1].outcome == "stopped"
+    refused = held(shop, walked)
+    assert refused.stage == "candidate"
+    assert refused.decisions[-1].why.startswith("refused by ")
+    gates = {g.name: g.passed for g in refused.decisions[-1].gates}
+    assert gates["experiment"] is (None if fix == "harmful" else False)
+    assert shop.layout.rules.live() != refused.generation
 
 
 def test_what_helps_goes_live_and_is_answered(shop: BrokenShop):
@@ -60,8 +78,23 @@ def test_what_helps_goes_live_and_is_answered(shop: BrokenShop):
         "off-policy",
         "interleaving",
         "A/B test",
+        "registry",
         "live",
     ]
+    shipped = held(shop, walked)
+    assert shipped.stage == "live"
+    assert shipped.lineage["finding"] == shop.finding.id
+    assert shipped.lineage["parent"] == shipped.decisions[-1].instead_of
+    assert all(g.passed for g in shipped.decisions[-1].gates)
     assert shop.layout.index.live() != before
     had, has = walked.steps[-1].figures["answered"]
     assert had == 0 < has
+
+
+def test_one_command_takes_the_fix_back(shop: BrokenShop):
+    """A refused candidate is no way back: the search gets the rules that it had before."""
+    taken = roll_back_artefact(shop.layout, "rules", None, who="tester", why="a drill")
+    assert not shop.layout.synonyms_file.exists()
+    lived = [a for a in artefacts(shop.layout, ["rules"]) if a.generation == taken.generation]
+    assert lived[0].stage == "live"
+    assert lived[0].lineage["files"] == []

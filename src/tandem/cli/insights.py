@@ -170,6 +170,76 @@ def try_command(
         out.print(table)
 
 
+@insights_app.command("propose")
+def propose_command(
+    finding: Annotated[str, typer.Argument(help="Id of a finding.")],
+    why: Annotated[str, typer.Option(help="Why, in a sentence; it is kept.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    events: EventsOption = None,
+    engine: EngineOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Keep the fix of a finding as a candidate of the registry; nothing goes live.
+
+    Example: `tandem insights propose vocabulary_gap-1a2b3c4d --why "costs most" -w shop`
+    """
+    from tandem.flows.insights import propose_fix
+    from tandem.storage.layout import Layout
+
+    made = propose_fix(Layout.open(workspace), finding, events or (), why=why, engine=engine)
+    if json_:
+        print_json({"finding": finding, "kind": "rules", "generation": made, "stage": "candidate"})
+        return
+    out.print(f"Candidate {made}; promote it: tandem insights promote {made} -w {workspace}")
+
+
+@insights_app.command("promote")
+def promote_command(
+    generation: Annotated[str, typer.Argument(help="Candidate generation of the rules.")],
+    why: Annotated[str, typer.Option(help="Why, in a sentence; it is kept.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Name of its A/B test, as `experiment analyse -w` has kept it."),
+    ] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approves what was learned from shoppers.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option(help="Overrule a gate by name; repeatable.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Ask the gates, and put a proposed fix into the live search; the decision is kept either way.
+
+    Exit code 1 when it is refused.
+
+    Example: `tandem insights promote g000002-… --test "New word" --why "it sells" -w shop`
+    """
+    from tandem.flows.fixes import decision_json
+    from tandem.flows.insights import promote_proposed
+    from tandem.storage.layout import Layout
+
+    decision = promote_proposed(
+        Layout.open(workspace),
+        generation,
+        test,
+        why=why,
+        override=override or (),
+        approved_by=approved_by,
+    )
+    if json_:
+        print_json(decision_json(decision))
+    else:
+        for gate in decision.gates:
+            said = {True: "passes", False: "does not pass", None: "cannot tell"}[gate.passed]
+            out.print(f"{gate.name:<10} {said}: {gate.says}", markup=False)
+        went = "is live" if decision.stage == "live" else decision.why
+        out.print(f"{generation} {went}", markup=False)
+    if decision.stage != "live":
+        raise typer.Exit(1)
+
+
 @insights_app.command("simulate")
 def simulate_command(
     workspace: Annotated[Path, typer.Argument(help="Folder of the workspace to create.")],

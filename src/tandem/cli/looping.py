@@ -22,17 +22,22 @@ def loop_command(
     real_search: Annotated[
         bool,
         typer.Option(
-            "--real-search",
-            help="Through `tandem insights` and a real index of a simulated shop; takes longer.",
+            "--real-search/--market",
+            help="Through `tandem insights`, a real index and the registry of a simulated shop, or "
+            "on a market of figures alone.",
         ),
-    ] = False,
+    ] = True,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Folder to keep the simulated shop in, with its registry."),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Walk a fix from finding to decision on simulated data whose truth is known.
 
     Exit code 0 only if every decision matches the truth: the helpful fix ships, no other does.
 
-    Example: `tandem loop --fix helpful --json`
+    Examples: `tandem loop --fix helpful --json` · `tandem loop --seed 3 --keep looped`
     """
     from tandem.contracts.errors import InvalidInput
     from tandem.flows.loop import run_loop
@@ -50,7 +55,10 @@ def loop_command(
     if real_search:
         # The fix that ships is live for those after it: it goes last.
         fixes.sort(key=lambda f: f == "helpful")
-        with tempfile.TemporaryDirectory() as folder, BrokenShop(Path(folder) / "shop") as shop:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            BrokenShop(keep or Path(folder) / "shop", seed=seed) as shop,
+        ):
             found = [run_shop_loop(shop, f, seed=seed) for f in fixes]
     else:
         found = [run_loop(f, seed=seed) for f in fixes]
@@ -81,5 +89,7 @@ def loop_command(
                 f"  [bold]{decision}[/]; in truth orders per search change by "
                 f"{loop.truth:+.4f}: {'right' if loop.right else 'WRONG'}"
             )
+        if keep is not None and real_search:
+            out.print(f"See: tandem artefacts --kind rules -w {keep}", markup=False)
     if not right:
         raise typer.Exit(1)

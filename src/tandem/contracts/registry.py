@@ -28,7 +28,8 @@ ArtefactKind = Literal[
     "rules",
 ]
 """What is kept in generations. `rules`: the shop's merchandising rules with its synonyms."""
-GateName = Literal["quality", "latency", "exposure", "privacy"]
+GateName = Literal["quality", "latency", "exposure", "privacy", "experiment"]
+"""`experiment`: asked of fixes of the search only, whose worth is shown by an A/B test."""
 
 
 class Gate(Frozen):

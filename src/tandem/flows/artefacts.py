@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -45,14 +45,16 @@ def artefacts(layout: Layout, kinds: Sequence[ArtefactKind] = KINDS) -> tuple[Ar
         generations = generations_of(layout, kind)
         live = _live(layout, kind)
         for name in reversed(generations.names()):
-            stage: Stage = "live" if name == live else "retired"
+            mine = tuple(d for d in decided if (d.kind, d.generation) == (kind, name))
+            waiting = mine and not any(d.stage == "live" for d in mine)
+            stage: Stage = "live" if name == live else "candidate" if waiting else "retired"
             found.append(
                 Artefact(
                     kind=kind,
                     generation=name,
                     stage=stage,
                     lineage=_manifest(generations, name),
-                    decisions=tuple(d for d in decided if (d.kind, d.generation) == (kind, name)),
+                    decisions=mine,
                 )
             )
     return tuple(found)
@@ -72,46 +74,62 @@ def _manifest(generations: Generations, name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def register_rules(layout: Layout, *, who: str, why: str) -> str | None:
+def register_rules(layout: Layout, *, who: str, why: str, also_none: bool = False) -> str | None:
     """Keep the shop's rules and synonyms as they are now as a new generation, if they differ from
-    the last one kept; its name, or None where nothing changed. Conflict while somebody writes."""
+    the last one kept; its name, or None where nothing changed. also_none: keep that there are none,
+    so that there is a way back to it. Conflict while somebody writes."""
     texts = {
         RULES: layout.rules_file.read_bytes() if layout.rules_file.exists() else None,
         SYNONYMS: layout.synonyms_file.read_bytes() if layout.synonyms_file.exists() else None,
     }
     kept = {name: text for name, text in texts.items() if text is not None}
-    fingerprint = hashlib.sha256(
-        b"\0".join(name.encode() + b"\0" + text for name, text in sorted(kept.items()))
-    ).hexdigest()
+    fingerprint = rules_fingerprint(kept)
     rules = layout.rules
     live = rules.live()
-    if live is None and not kept:
+    if live is None and not kept and not also_none:
         return None
     if live is not None and _manifest(rules, live).get("data_fingerprint") == fingerprint:
         return None
     with layout.writing():
-        rules.sweep()
-        name = rules.next_name()
-        with new_directory(rules.root / name) as scratch:
-            for file, text in kept.items():
-                (scratch / file).write_bytes(text)
-            policy = kept.get(RULES)
-            write_json_atomic(
-                scratch / "manifest.json",
-                {
-                    "data_fingerprint": fingerprint,
-                    "policy": hashlib.sha256(policy).hexdigest()[:16] if policy else None,
-                    "files": sorted(kept),
-                    "parent": live,
-                    "who": who,
-                    "why": why,
-                    "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                },
-            )
+        name = write_rules(layout, kept, who=who, why=why)
         Decisions(layout.decisions).record(
             name, "live", who=who, why=why, instead_of=live, kind="rules"
         )
         rules.switch(name)
+    return name
+
+
+def rules_fingerprint(files: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(
+        b"\0".join(name.encode() + b"\0" + text for name, text in sorted(files.items()))
+    ).hexdigest()
+
+
+def write_rules(
+    layout: Layout, files: Mapping[str, bytes], *, who: str, why: str, **lineage: Any
+) -> str:
+    """A new generation of rules with these files, not live yet; lineage: more of its manifest. To
+    be called under `Layout.writing`."""
+    rules = layout.rules
+    rules.sweep()
+    name = rules.next_name()
+    with new_directory(rules.root / name) as scratch:
+        for file, text in files.items():
+            (scratch / file).write_bytes(text)
+        policy = files.get(RULES)
+        write_json_atomic(
+            scratch / "manifest.json",
+            {
+                "data_fingerprint": rules_fingerprint(files),
+                "policy": hashlib.sha256(policy).hexdigest()[:16] if policy else None,
+                "files": sorted(files),
+                "parent": rules.live(),
+                "who": who,
+                "why": why,
+                "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                **lineage,
+            },
+        )
     return name
 
 
@@ -129,7 +147,7 @@ def roll_back_artefact(
         register_rules(layout, who=who, why=f"kept before a roll back: {why}")
     was, now = roll_back(layout, kind, to)
     if kind == "rules":
-        _restore(layout, now)
+        restore_rules(layout, now)
     decision = Decisions(layout.decisions).record(
         now, "live", who=who, why=why, instead_of=was, kind=kind
     )
@@ -137,7 +155,8 @@ def roll_back_artefact(
     return decision
 
 
-def _restore(layout: Layout, generation: str) -> None:
+def restore_rules(layout: Layout, generation: str) -> None:
+    """The files in the workspace become those of a generation."""
     source = layout.rules.path(generation)
     for file, name in ((layout.rules_file, RULES), (layout.synonyms_file, SYNONYMS)):
         if (source / name).exists():

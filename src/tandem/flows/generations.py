@@ -6,6 +6,7 @@ import shutil
 from typing import Literal
 
 from tandem.contracts.errors import NotFound
+from tandem.registry.decisions import Decisions
 from tandem.storage.layout import Generations, Layout
 
 Kind = Literal[
@@ -26,11 +27,13 @@ Kind = Literal[
 
 
 def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:
-    """Switch `kind` to generation `to` (default: the newest older one); returns (was, now)."""
+    """Switch `kind` to generation `to`; returns (was, now). By default to the newest older one that
+    was live once: a candidate that was refused is no way back."""
     generations: Generations = getattr(layout, kind.replace("-", "_"))
     with layout.writing():
         was = generations.live()
-        target = to or generations.previous()
+        never = Decisions(layout.decisions).never_live(kind)
+        target = to or generations.previous(never)
         if target is None:
             raise NotFound(
                 f"no older generation of {kind} to roll back to",

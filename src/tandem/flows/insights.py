@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -18,14 +18,20 @@ from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.events import AdmittedEvent
 from tandem.contracts.judgment import JudgmentList
 from tandem.contracts.product import Product
+from tandem.contracts.registry import Decision
 from tandem.contracts.run import Run, ScoredProduct
 from tandem.contracts.search import Hit, SearchRequest
+from tandem.experiments.gates import MIN_QUERIES
+from tandem.flows.experiment import kept_analyses
+from tandem.flows.fixes import Trial as TrialOfFix
+from tandem.flows.fixes import fix_of, promote_fix, propose, with_fix
 from tandem.flows.import_ import create_workspace
 from tandem.flows.index import build_index
 from tandem.flows.meanings import meanings
 from tandem.flows.search import answer
 from tandem.flows.view import View
 from tandem.flows.watch import watched
+from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.insights.clicks import cascade, ctr_by_position, position_bias
@@ -41,7 +47,7 @@ from tandem.insights.evidence import (
     usual_prices,
 )
 from tandem.insights.failures import FALSE_DISCOVERIES, find_failures
-from tandem.insights.findings import Finding, Findings
+from tandem.insights.findings import Finding, Findings, Group
 from tandem.insights.tables import Tables, product_table
 from tandem.retrieval.encoders import load_encoder
 from tandem.simulate.shoppers import WAYS, Break, Shop
@@ -49,9 +55,6 @@ from tandem.storage.atomic import write_json_atomic
 from tandem.storage.catalog import CatalogWriter, read_products
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout
-
-if TYPE_CHECKING:
-    from tandem.flows.workspace import Workspace
 
 REPORT = "insights.json"
 SIMULATED = "simulated-"  # how the query ids of simulated shoppers begin
@@ -228,6 +231,68 @@ def try_fix(
     return Trial(finding_id, verdict, reason, measures, report.simulated)
 
 
+def propose_fix(
+    layout: Layout,
+    finding_id: str,
+    events: Sequence[Path] = (),
+    *,
+    why: str,
+    engine: str | None = None,
+    actor: str | None = None,
+) -> str:
+    """Keep the fix of one finding as a candidate generation of the rules; its name. NotFound for
+    an id that the events do not give, InvalidInput for a fix that is neither synonym nor rule."""
+    who = actor or os_actor()
+    with event_tables(layout, events, engine, who) as tables:
+        found = {f.id: f for f in find_failures(tables).findings}
+    if finding_id not in found:
+        raise NotFound(
+            f"no finding '{finding_id}' in these events",
+            remedy=f"choose one of those that `tandem insights -w {layout.root}` lists",
+        )
+    return propose(layout, fix_of(found[finding_id]), who=who, why=why, finding=finding_id)
+
+
+def promote_proposed(
+    layout: Layout,
+    generation: str,
+    test: str | None,
+    *,
+    why: str,
+    override: Sequence[str] = (),
+    approved_by: str | None = None,
+    actor: str | None = None,
+) -> Decision:
+    """Ask the gates for a proposed fix: on people's judgments or, where they are few, on what
+    shoppers chose in the stored events. test: name of a kept analysis. NotFound for no such one."""
+    who = actor or os_actor()
+    trial = TrialOfFix(None, "nobody named one")
+    if test is not None:
+        kept = {a["name"]: a for a in kept_analyses(layout)}
+        if test not in kept:
+            raise NotFound(
+                f"no kept A/B test '{test}'", remedy=f"there is: {', '.join(kept) or 'none'}"
+            )
+        decision = kept[test]["decision"]
+        trial = TrialOfFix(decision["verdict"], f"{decision['because']} ('{test}')")
+    with Workspace(layout) as shop:
+        judged = shop.judgment_list()
+    if len(judged.queries) < MIN_QUERIES:
+        with event_tables(layout, (), None, who) as tables:
+            find_failures(tables)  # it makes the tables of what was chosen
+            judged = judgments_from_logs(tables, Group())
+    return promote_fix(
+        layout,
+        generation,
+        judged,
+        trial,
+        who=who,
+        why=why,
+        override=override,
+        approved_by=approved_by,
+    )
+
+
 class InsightDesk:
     """Insight into one workspace, as the server asks for it."""
 
@@ -331,14 +396,12 @@ def _try(
         return _try_order(tables, finding)
     if fix.kind not in ("synonym", "rule"):
         return "cannot be tried offline", "Whether it helps is not in what shoppers did so far.", ()
-    from tandem.flows.workspace import Workspace
-
     chosen = judgments_from_logs(tables, finding.group)
     texts = texts_of(tables, finding.group)
     measures = []
     with Workspace(layout) as shop:
         before = answers_of(shop.view, texts)
-        after = answers_of(_with(shop.view, layout, finding), texts)
+        after = answers_of(with_fix(shop.view, layout, fix_of(finding)), texts)
         for judged in (_judged_like(shop, texts), chosen):
             if any(any(r.values()) for r in judged.by_query.values()):
                 measures.append(compared(before, after, judged, RELEVANCE))
@@ -432,26 +495,6 @@ def _judged_like(shop: Workspace, texts: Iterable[str]) -> JudgmentList:
     judged = shop.judgment_list()
     known = {q.casefold(): q for q in judged.queries}
     return JudgmentList({t: judged.by_query[known[t]] for t in texts if t in known}, "judgments")
-
-
-def _with(view: View, layout: Layout, finding: Finding) -> View:
-    """The view as it would be with the fix."""
-    if finding.fix.kind == "synonym":
-        from tandem.queries.model import QueryModel
-
-        payload = finding.fix.payload
-        rule = ([payload["phrase"]], [payload["phrase"], payload["meant"]])
-        queries = QueryModel.load(layout.index.path(view.generation) / "queries", [rule])
-        return replace(view, queries=queries)
-    from tandem.ranking.business import Rule
-
-    rules = [
-        Rule(**{**rule, "id": f"{finding.id}-{number}"})
-        for number, rule in enumerate(finding.fix.payload["rules"])
-    ]
-    return replace(
-        view, policy=view.policy.model_copy(update={"rules": (*view.policy.rules, *rules)})
-    )
 
 
 def compared(before: Answers, after: Answers, judged: JudgmentList, measure: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Step:
 @dataclass(frozen=True)
 class Loop:
     """The log of one fix. promoted: the decision. truth: the real change of orders per search.
+    registry: the decision as the registry holds it, of a fix in a real search.
 
     right: a fix is promoted if, and only if, it truly helps.
     """
@@ -49,6 +50,7 @@ class Loop:
     because: str
     truth: float
     analysis: Analysis | None
+    registry: dict[str, Any] | None = None
 
     @property
     def right(self) -> bool:
@@ -61,6 +63,7 @@ class Loop:
             "steps": [asdict(s) for s in self.steps],
             "decision": "promoted" if self.promoted else "refused",
             "because": self.because,
+            "registry": self.registry,
             "truth": {"orders_per_search": self.truth, "should_ship": self.fix == "helpful"},
             "decision_matches_truth": self.right,
             "experiment": self.analysis.to_json() if self.analysis else None,

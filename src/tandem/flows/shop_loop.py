@@ -2,14 +2,14 @@
 
 `tandem insights` finds that in the log and proposes a synonym. Three fixes are walked: the one that
 is proposed; one that moves other products of the same worth up; and one that mends the word and
-breaks another. All are put into the real search; what it answers before and after is what
-simulated shoppers are shown.
+breaks another. Each is a candidate in the registry of that shop. All are put into the real search;
+what it answers before and after is what simulated shoppers are shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from tandem.contracts.errors import NotFound
 from tandem.contracts.judgment import JudgmentList
+from tandem.contracts.registry import Decision
 from tandem.contracts.search import Hit
-from tandem.flows.index import build_index
+from tandem.flows.fixes import Fix, Trial, decision_json, promote_fix, propose, with_fix
 from tandem.flows.insights import (
     RELEVANCE,
     SHOWN,
@@ -33,36 +34,29 @@ from tandem.flows.workspace import Workspace
 from tandem.insights.evidence import judgments_from_logs, texts_of
 from tandem.insights.failures import find_failures
 from tandem.insights.findings import Finding, Group, Interval
-from tandem.queries.model import QueryModel
 from tandem.ranking.business import Rule, RuleKind
-from tandem.simulate.market import NOTHING, Fix, Searches
+from tandem.simulate.market import NOTHING, Searches
+from tandem.simulate.market import Fix as FixKind
 from tandem.simulate.shoppers import Shop
-from tandem.storage.atomic import write_atomic
 from tandem.storage.layout import Layout
 
 BROKEN = ("vocabulary_gap",)
 _SHOPPERS = 60_000
-Synonyms = Sequence[tuple[list[str], list[str]]]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A change of the search: synonyms as in `synonyms.txt`, rules as in `rules.json`."""
-
-    says: str
-    synonyms: Synonyms = ()
-    rules: tuple[Rule, ...] = ()
+WHO = "tandem loop"
+SIZES = (1_000, 2_000, 4_000)  # of products, until the word that is broken is one that is asked for
 
 
 class BrokenShop:
     """A workspace of simulated products and shoppers, and what `tandem insights` found in it.
 
-    NotFound when the finding is not there: then the loop has nothing to begin with.
+    products: by default as few as have something for whoever asks by the broken word. NotFound when
+    the finding is not there: then the loop has nothing to begin with.
     """
 
     def __init__(
-        self, folder: Path, *, sessions: int = 8_000, products: int = 1_000, seed: int = 5
+        self, folder: Path, *, sessions: int = 8_000, products: int | None = None, seed: int = 7
     ) -> None:
+        products = products or _asked_for(seed)
         simulate_shop(folder, sessions, seed=seed, broken=BROKEN, products=products)
         self.layout = Layout.open(folder)
         self.truth = Shop(products, seed=seed, broken=BROKEN)
@@ -88,22 +82,22 @@ class BrokenShop:
     def __exit__(self, *_: object) -> None:
         self.shop.close()
 
-    def candidate(self, fix: Fix) -> Candidate:
+    def candidate(self, kind: FixKind) -> Fix:
         phrase, meant = self.finding.fix.payload["phrase"], self.finding.fix.payload["meant"]
         proposed = ([phrase], [phrase, meant])
-        if fix == "helpful":
-            return Candidate(self.finding.fix.summary, [proposed])
+        if kind == "helpful":
+            return Fix(self.finding.fix.summary, [proposed])
         language = self.meanings[next(iter(self.asked))][0]
         plain = [t for t, m in self.meanings.items() if m[0] == language and " " not in t]
         others = [t for t in plain if t not in (phrase, meant) and self.before[t]]
-        if fix == "harmful":
+        if kind == "harmful":
             first = others[0]
             path = self.before[first][0].product.category
             hide = Rule(
                 id="loop-1", kind=RuleKind.HIDE, query=f"*{first}*", category=" > ".join(path)
             )
             says = f"{self.finding.fix.summary}; and hide {path[-1]} from all searches for it"
-            return Candidate(says, [proposed], (hide,))
+            return Fix(says, [proposed], (hide,))
         for text in others:
             candidate = self._of_one_worth(text)
             if candidate is not None:
@@ -112,7 +106,7 @@ class BrokenShop:
             "no list can be changed without changing its worth", remedy="simulate more products"
         )
 
-    def _of_one_worth(self, text: str) -> Candidate | None:
+    def _of_one_worth(self, text: str) -> Fix | None:
         """Move a brand up where all that is shown before and after is worth the same."""
         for hit in self.before[text][5:]:
             if hit.product.brand is None:
@@ -124,7 +118,7 @@ class BrokenShop:
                 brand=hit.product.brand,
                 weight=0.5,
             )
-            candidate = Candidate(f"Move {hit.product.brand} up for '{text}'", rules=(rule,))
+            candidate = Fix(f"Move {hit.product.brand} up for '{text}'", rules=(rule,))
             search = self.searches(candidate, [text])
             if (search.shown(search.old) == search.shown(search.new)).all() and (
                 search.old[:, : search.places] != search.new[:, : search.places]
@@ -132,18 +126,11 @@ class BrokenShop:
                 return candidate
         return None
 
-    def changed(self, candidate: Candidate) -> View:
+    def changed(self, candidate: Fix) -> View:
         """The live view with the candidate in it; the shop itself stays as it is."""
-        view = self.shop.view
-        if candidate.synonyms:
-            folder = self.layout.index.path(view.generation) / "queries"
-            view = replace(view, queries=QueryModel.load(folder, candidate.synonyms))
-        if candidate.rules:
-            rules = (*view.policy.rules, *candidate.rules)
-            view = replace(view, policy=view.policy.model_copy(update={"rules": rules}))
-        return view
+        return with_fix(self.shop.view, self.layout, candidate)
 
-    def searches(self, candidate: Candidate, texts: Sequence[str]) -> Searches:
+    def searches(self, candidate: Fix, texts: Sequence[str]) -> Searches:
         """What the real search answers before and after, with the true relevance of it."""
         after = answers_of(self.changed(candidate), texts)
         lists = [self._places(self.before[t], after[t], self.meanings[t]) for t in texts]
@@ -163,7 +150,7 @@ class BrokenShop:
         old, new = (([at[h.product.id] for h in hits] + empty)[:SHOWN] for hits in (before, after))
         return relevance, old, new
 
-    def offline(self, candidate: Candidate) -> Step:
+    def offline(self, candidate: Fix) -> Step:
         """nDCG@10 by what shoppers chose in the log, in the real search, over all its queries."""
         texts = [t for t in self.chosen.queries if t in self.asked]
         judged = JudgmentList({t: self.chosen.by_query[t] for t in texts}, self.chosen.name)
@@ -179,13 +166,35 @@ class BrokenShop:
             {"fix": candidate.says, **found},
         )
 
-    def go_live(self, candidate: Candidate) -> Step:
-        """The way that a synonym goes: into `synonyms.txt`, a new index, one atomic switch."""
-        lines = [f"{', '.join(a)} => {', '.join(b)}" for a, b in candidate.synonyms]
-        file = self.layout.synonyms_file
-        kept = file.read_text(encoding="utf-8") if file.is_file() else ""
-        write_atomic(file, (kept + "\n".join(lines) + "\n").encode())
-        built = build_index(self.layout)
+    def decide(self, generation: str, walked: Loop) -> tuple[Decision, Step]:
+        """Ask the registry's gates for the candidate, with what the walk has shown; it is put into
+        the live search or refused, on record either way."""
+        trial = Trial(
+            walked.analysis.decision.verdict if walked.analysis else None,
+            walked.because
+            if walked.analysis
+            else f"stopped at {walked.steps[-1].name}: {walked.because}",
+        )
+        decision = promote_fix(
+            self.layout,
+            generation,
+            self.chosen,
+            trial,
+            who=WHO,
+            why=walked.because,
+            # The shoppers are made up: nobody's behaviour is in what was learned from them.
+            approved_by=f"{WHO}: simulated shoppers",
+        )
+        live = decision.stage == "live"
+        return decision, Step(
+            "registry",
+            "passed" if live else "stopped",
+            "all gates pass: it is live" if live else decision.why.partition(";")[0],
+            decision_json(decision),
+        )
+
+    def answered(self) -> Step:
+        """Does the live search answer the word that it did not know?"""
         phrase = self.finding.fix.payload["phrase"]
         asked = [t for t in self.asked if phrase in t.split()]
         with Workspace(self.layout) as live:
@@ -197,7 +206,7 @@ class BrokenShop:
             f"'{phrase}' is answered by the live search now"
             if has > had
             else f"the live search does not answer '{phrase}'",
-            {"index": built.generation, "queries": len(asked), "answered": [had, has]},
+            {"index": self.layout.index.live(), "queries": len(asked), "answered": [had, has]},
         )
 
     def finding_step(self) -> Step:
@@ -223,10 +232,29 @@ def interval_json(interval: Interval) -> Mapping[str, float]:
     return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def run_shop_loop(shop: BrokenShop, fix: Fix, *, seed: int = 7, shoppers: int = _SHOPPERS) -> Loop:
-    """Walk one fix through every stage. Interleaving and the A/B test count shoppers from their
-    first search that the fix answers otherwise: exposure at the moment of effect."""
+def _asked_for(seed: int) -> int:
+    """The smallest shop in which somebody asks by the word that the search does not know."""
+    for products in SIZES:
+        truth = Shop(products, seed=seed, broken=BROKEN)
+        words = {w for b in truth.broken for w in b.words}
+        if any(words & set(text.split()) for text in truth.meanings()):
+            return products
+    return SIZES[-1]
+
+
+def run_shop_loop(
+    shop: BrokenShop, fix: FixKind, *, seed: int = 7, shoppers: int = _SHOPPERS
+) -> Loop:
+    """Walk one fix through every stage, as a candidate of the shop's registry.
+
+    Interleaving and the A/B test count shoppers from their first search that the fix answers
+    otherwise: exposure at the moment of effect. What has shown harm is put before the gates too, so
+    that the registry holds the refusal with its figures.
+    """
     candidate = shop.candidate(fix)
+    generation = propose(
+        shop.layout, candidate, who=WHO, why=shop.finding.title, finding=shop.finding.id
+    )
     search = shop.searches(candidate, list(shop.asked))
     touched = (search.old[:, : search.places] != search.new[:, : search.places]).any(axis=1)
     exposed = replace(
@@ -244,7 +272,13 @@ def run_shop_loop(shop: BrokenShop, fix: Fix, *, seed: int = 7, shoppers: int = 
         shoppers,
         f"A fix in the shop: {candidate.says}",
     )
-    if not walked.promoted:
-        return walked
-    live = shop.go_live(candidate)
-    return replace(walked, steps=(*walked.steps, live), promoted=live.outcome == "passed")
+    decision, step = shop.decide(generation, walked)
+    steps = (*walked.steps, step)
+    promoted = step.outcome == "passed"
+    if promoted:
+        live = shop.answered()
+        steps, promoted = (*steps, live), live.outcome == "passed"
+    because = walked.because if promoted or walked.steps[-1].outcome == "stopped" else decision.why
+    return replace(
+        walked, steps=steps, promoted=promoted, because=because, registry=decision_json(decision)
+    )

@@ -68,6 +68,12 @@ class Decisions:
     def of(self, generation: str, kind: ArtefactKind = "models") -> tuple[Decision, ...]:
         return tuple(d for d in self.all() if (d.kind, d.generation) == (kind, generation))
 
+    def never_live(self, kind: ArtefactKind) -> frozenset[str]:
+        """Generations on record that no decision made live: candidates, also refused ones."""
+        decided = [d for d in self.all() if d.kind == kind]
+        lived = {d.generation for d in decided if d.stage == "live"}
+        return frozenset(d.generation for d in decided) - lived
+
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("[0-9]*.json")) if self._folder.is_dir() else []
 

@@ -39,7 +39,7 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,10 +102,10 @@ class Generations:
         self.path(name)
         write_atomic(self.pointer, f"{name}\n".encode())
 
-    def previous(self) -> str | None:
+    def previous(self, without: Collection[str] = ()) -> str | None:
         """The newest generation older than the live one, the target of a roll back."""
         live = self.live()
-        older = [n for n in self.names() if live is not None and n < live]
+        older = [n for n in self.names() if live is not None and n < live and n not in without]
         return older[-1] if older else None
 
     def prune(self, keep: int) -> tuple[str, ...]:
