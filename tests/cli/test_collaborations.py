@@ -193,3 +193,62 @@ def test_credit_and_lift_on_the_command_line(run, tmp_path):  # noqa: F811
     sales.write_text("\n".join(rows[:-1]) + "\n")
     code, _, err = run(*ask, "2026-03-02")
     assert (code, "no row for 'r'" in err) == (2, True)
+
+
+def test_a_market_learns_from_results_and_explores_on_the_command_line(run, tmp_path):  # noqa: F811
+    market = tmp_path / "market"
+    market.mkdir()
+    (market / "creators.csv").write_text("creator,slots\nmia,2\neve,2\n")
+    (market / "products.csv").write_text("product,merchant,places\np1,acme,2\np2,acme,2\n")
+    (market / "merchants.csv").write_text("merchant,budget\nacme,10\n")
+    pairs = "creator,product,value,cost,spread\nmia,p1,100,5,20\nmia,p2,90,5,20\neve,p1,60,5,50\n"
+    (market / "pairs.csv").write_text(pairs)
+    plan, again = tmp_path / "plan.csv", tmp_path / "again.csv"
+    code, out, _ = run("match", "allocate", market, "--plan", plan, "--json")
+    assert code == 0
+    assert [line.split(",")[0] for line in plan.read_text().splitlines()[1:]] == ['"mia"', '"mia"']
+
+    # Mia sold next to nothing, twice: eve, of whom nothing was heard, is the better bet now.
+    results = tmp_path / "results.csv"
+    results.write_text("creator,product,value\nmia,p1,0\nmia,p1,4\nmia,p2,0\nzoe,p1,7\n")
+    known = ("--results", results, "--outcome-noise", 0.2, "--previous", plan)
+    code, out, _ = run("match", "allocate", market, *known, "--plan", again, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["results"] == {"learned_from": 3, "elsewhere": 1}
+    assert told["simulated"] is False
+    assert {(c["creator"], c["came_in"]) for c in told["changed"]} >= {("eve", True)}
+
+    code, out, _ = run(
+        "match", "allocate", market, *known, "--explore", 0.5, "--plan", again, "--json"
+    )
+    told = json.loads(out)
+    assert told["holds"]
+    assert told["exploration"]["pairs"] == again.read_text().count(",true")
+    assert again.read_text().splitlines()[0].endswith(",explored")
+    code, out, _ = run("match", "allocate", market, *known, "--explore", 0.5)
+    assert "learned from 3 results" in out
+    assert "try what is uncertain" in out
+
+    results.write_text("creator,product,value\nmia,p1,much\n")
+    code, _, err = run("match", "allocate", market, "--results", results)
+    assert code == 2
+    assert "results.csv:2" in err
+    (market / "pairs.csv").write_text("creator,product,value,cost\nmia,p1,100,5\n")
+    code, _, err = run("match", "allocate", market, "--explore", 0.1)
+    assert code == 2
+    assert "spread" in err
+    code, _, err = run("match", "allocate", "--simulated", 20, "--explore", 0.1)
+    assert code == 2
+    assert "tandem match rounds" in err
+
+
+def test_rounds_on_the_command_line(run):  # noqa: F811
+    code, out, _ = run("match", "rounds", 40, "--periods", 2, "--json")
+    ways = json.loads(out)["ways"]
+    assert code == 0
+    assert json.loads(out)["simulated"] is True
+    assert set(ways) == {"once", "learning", "learning and exploring", "truth"}
+    assert all(len(way["true"]) == 2 for way in ways.values())
+    code, out, _ = run("match", "rounds", 40, "--periods", 2)
+    assert "SIMULATED" in out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from rich.markup import escape
@@ -20,6 +20,9 @@ from tandem.cli.console import (
 )
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.matching import Estimate, Expectation
+
+if TYPE_CHECKING:
+    from tandem.matching.allocation.plan import Plan
 
 SHOWN = 20  # changes of a plan that are printed
 
@@ -195,6 +198,18 @@ def allocate_command(
     switching_cost: Annotated[
         float, typer.Option(min=0, help="Value that exchanging a pair of --previous has to win.")
     ] = 0.0,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="What pieces brought so far (creator, product, value): learn from it."),
+    ] = None,
+    outcome_noise: Annotated[
+        float,
+        typer.Option(min=0.01, help="Of --results: spread of what a piece brings, in values."),
+    ] = 0.5,
+    explore: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of every budget that tries what is uncertain."),
+    ] = 0.0,
     creator_floor: Annotated[
         int, typer.Option(min=0, help="Collaborations for small creators at least.")
     ] = 0,
@@ -212,17 +227,19 @@ def allocate_command(
         str | None, typer.Option(help="pdlp (OR-Tools) or highs (SciPy); default: by size.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Limit of the solver pdlp.")] = 600.0,
-    seed: Annotated[int, typer.Option(help="Of --simulated.")] = 7,
+    seed: Annotated[int, typer.Option(help="Of --simulated and --explore.")] = 7,
     json_: JsonOption = False,
 ) -> None:
     """Plan collaborations: the best pairs under budgets, slots, floors and exclusivity.
 
     Prints the plan's certificate: that every limit holds, and how far it is from the best one.
+    With --results values are first brought up to date, with --explore a share of every budget
+    tries what is uncertain; both need the column `spread` in pairs.csv.
     Examples: `tandem match allocate market --plan plan.csv` ·
+    `tandem match allocate market --results results.csv --previous plan.csv --explore 0.1` ·
     `tandem match allocate --simulated 1000`
     """
     from tandem.flows import allocate as flow
-    from tandem.matching.allocation.problem import COVERING
 
     if (folder is None) is (simulated is None):
         raise InvalidInput(
@@ -230,50 +247,148 @@ def allocate_command(
             field="folder",
             remedy="tandem match allocate FOLDER, or --simulated 1000",
         )
-    if solver not in (None, "pdlp", "highs"):
-        raise InvalidInput(f"no solver '{solver}'", field="solver", remedy="use pdlp or highs")
-    chosen = cast(Literal["pdlp", "highs"] | None, solver)
-    compared: dict[str, flow.Compared] = {}
-    changed: list[flow.Changed] = []
-    if folder is not None:
-        market = flow.read_market(
-            folder,
-            risk_share=risk_share,
-            creator_floor=creator_floor,
-            merchant_floor=merchant_floor,
-            shortfall_price=shortfall_price,
+    known_solver = _solver(solver)
+    if folder is None:
+        assert simulated is not None
+        for name, given in {"results": results, "previous": previous, "explore": explore}.items():
+            if given:
+                raise InvalidInput(
+                    "is for files",
+                    field=name,
+                    remedy="`tandem match rounds` learns and explores in a simulated market",
+                )
+        plan, compared = flow.compare_on_simulated_truth(
+            simulated, simulated, seed=seed, solver=known_solver, seconds=seconds
         )
-        before = flow.read_plan(market, previous) if previous is not None else None
+        extra = {"compared": {name: asdict(c) for name, c in compared.items()}, "changed": []}
+        if json_:
+            print_json({**plan.to_json(), "simulated": True, **extra})
+            return
+        out.print("[bold yellow]SIMULATED[/] market with known truth")
+        _print_plan(plan)
+        for name, r in compared.items():
+            out.print(
+                f"{name}: {r.pairs:,} pairs, truly worth {r.true:,.0f}, gap {r.gap:.1%}, small "
+                f"creators {r.small_creators:.0%}, small merchants {r.small_merchants:.0%}, "
+                f"{r.missing} missing"
+            )
+        return
+
+    market = flow.read_market(
+        folder,
+        risk_share=risk_share,
+        creator_floor=creator_floor,
+        merchant_floor=merchant_floor,
+        shortfall_price=shortfall_price,
+    )
+    told: dict[str, Any] = {"simulated": False, "compared": {}, "changed": []}
+    if results is not None:
+        found = flow.read_results(market, results)
+        market = flow.learned(market, found, noise=outcome_noise)
+        told["results"] = {"learned_from": len(found.pair), "elsewhere": found.elsewhere}
+    before = flow.read_plan(market, previous) if previous is not None else None
+    explored = None
+    if explore:
+        tried = flow.explore_market(
+            market,
+            explore,
+            previous=before,
+            switching_cost=switching_cost,
+            seed=seed,
+            solver=known_solver,
+            seconds=seconds,
+        )
+        plan, explored = tried.plan, tried.explored
+        told["exploration"] = {"pairs": int(explored.sum()), "price": tried.price}
+    else:
         plan = flow.allocate_market(
             market,
             previous=before,
             switching_cost=switching_cost,
-            solver=chosen,
+            solver=known_solver,
             seconds=seconds,
         )
-        if before is not None:
-            changed = flow.changed(market, before, plan)
-        if plan_file is not None:
-            flow.write_plan(market, plan, plan_file)
-    else:
-        assert simulated is not None
-        plan, compared = flow.compare_on_simulated_truth(
-            simulated, simulated, seed=seed, solver=chosen, seconds=seconds
+    if plan_file is not None:
+        flow.write_plan(market, plan, plan_file, explored)
+    changed = flow.changed(market, before, plan) if before is not None else []
+    if json_:
+        told["changed"] = [asdict(c) for c in changed]
+        print_json({**plan.to_json(), **told})
+        return
+    if "results" in told:
+        out.print(f"learned from {told['results']['learned_from']:,} results", end="")
+        left = told["results"]["elsewhere"]
+        out.print(f"; {left:,} are of pairs that are not in pairs.csv" if left else "")
+    _print_plan(plan)
+    if "exploration" in told:
+        out.print(
+            f"{told['exploration']['pairs']:,} pairs try what is uncertain; that is expected to "
+            f"cost {told['exploration']['price']:,.0f} now."
+        )
+    for c in changed[:SHOWN]:
+        sign = "+" if c.came_in else "-"
+        out.print(f"{sign} {c.creator} {c.product}: {c.reason}", markup=False, soft_wrap=True)
+    if len(changed) > SHOWN:
+        out.print(f"and {len(changed) - SHOWN:,} more changes; --json lists all")
+
+
+@match_app.command("rounds")
+def rounds_command(
+    size: Annotated[int, typer.Argument(min=10, help="Simulated creators and products.")] = 300,
+    periods: Annotated[int, typer.Option(min=2, help="Periods, with the same budgets.")] = 6,
+    explore: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of every budget that explores.")
+    ] = 0.1,
+    solver: Annotated[
+        str | None, typer.Option(help="pdlp (OR-Tools) or highs (SciPy); default: by size.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Limit of the solver pdlp.")] = 600.0,
+    seed: Annotated[int, typer.Option()] = 7,
+    json_: JsonOption = False,
+) -> None:
+    """Simulated: what planning again as results arrive brings, without and with exploration.
+
+    Example: `tandem match rounds 300 --periods 6 --explore 0.1`
+    """
+    from tandem.flows.allocate import compare_over_rounds
+
+    with progress_bars(json_) as progress:
+        seasons = compare_over_rounds(
+            size,
+            size,
+            rounds=periods,
+            share=explore,
+            seed=seed,
+            solver=_solver(solver),
+            seconds=seconds,
+            progress=progress,
         )
     if json_:
-        rivals = {name: asdict(c) for name, c in compared.items()}
-        moved = [asdict(c) for c in changed]
-        print_json(
-            {
-                **plan.to_json(),
-                "simulated": folder is None,
-                "compared": rivals,
-                "changed": moved,
-            }
-        )
+        print_json({"simulated": True, "ways": {name: asdict(s) for name, s in seasons.items()}})
         return
-    if folder is None:
-        out.print("[bold yellow]SIMULATED[/] market with known truth")
+    out.print("[bold yellow]SIMULATED[/] market: true worth of the pairs planned, by period")
+    table = Table(box=None)
+    table.add_column("planned")
+    for period in range(periods):
+        table.add_column(str(period + 1), justify="right")
+    for column in ("sum", "pairs tried"):
+        table.add_column(column, justify="right")
+    for name, season in seasons.items():
+        values = [*season.true, sum(season.true)]
+        table.add_row(name, *(f"{v:,.0f}" for v in values), f"{season.tried:,}")
+    out.print(table)
+
+
+def _solver(name: str | None) -> Literal["pdlp", "highs"] | None:
+    if name not in (None, "pdlp", "highs"):
+        raise InvalidInput(f"no solver '{name}'", field="solver", remedy="use pdlp or highs")
+    return cast(Literal["pdlp", "highs"] | None, name)
+
+
+def _print_plan(plan: Plan) -> None:
+    """The certificate: every kind of limit, and the gap to the bound."""
+    from tandem.matching.allocation.problem import COVERING
+
     table = Table(box=None)
     for column in ("constraint", "rows", "broken", "with nothing left", "collaborations short"):
         table.add_column(column, justify="left" if column == "constraint" else "right")
@@ -291,14 +406,3 @@ def allocate_command(
         f"{int(plan.chosen.sum()):,} pairs worth {plan.value:,.0f}; at most {plan.gap:.2%} of the "
         f"bound {plan.bound:,.0f} is missing. Every limit {'holds' if plan.holds else 'BROKEN'}."
     )
-    for name, r in compared.items():
-        out.print(
-            f"{name}: {r.pairs:,} pairs, truly worth {r.true:,.0f}, gap {r.gap:.1%}, small "
-            f"creators {r.small_creators:.0%}, small merchants {r.small_merchants:.0%}, "
-            f"{r.missing} missing"
-        )
-    for c in changed[:SHOWN]:
-        sign = "+" if c.came_in else "-"
-        out.print(f"{sign} {c.creator} {c.product}: {c.reason}", markup=False, soft_wrap=True)
-    if len(changed) > SHOWN:
-        out.print(f"and {len(changed) - SHOWN:,} more changes; --json lists all")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from tandem.contracts.errors import InvalidInput
 from tandem.flows.collaborate import csv_rows
+from tandem.matching.allocation.learning import OUTCOME_NOISE, SHARED, Belief, learn
 from tandem.matching.allocation.plan import Plan, allocate
 from tandem.matching.allocation.problem import Allocation, Bools, Floats, Ints
 from tandem.matching.allocation.relaxation import Solver
-from tandem.matching.allocation.replan import changes, replan
+from tandem.matching.allocation.replan import Exploration, changes, explore, replan
 from tandem.matching.allocation.rivals import greedy, greedy_by_cost, independent
 from tandem.simulate.alliance import SimulatedAlliance, simulate_alliance
 from tandem.storage.atomic import write_atomic
@@ -22,7 +24,7 @@ from tandem.storage.atomic import write_atomic
 FILES = {
     "pairs.csv": (
         {"creator": "string", "product": "string", "value": "double", "cost": "double"},
-        {"exclusive": "string", "risky": "bool"},
+        {"exclusive": "string", "risky": "bool", "spread": "double"},
     ),
     "creators.csv": ({"creator": "string", "slots": "int64"}, {"small": "bool"}),
     "products.csv": ({"product": "string", "merchant": "string"}, {"places": "int64"}),
@@ -35,12 +37,27 @@ FILES = {
 
 @dataclass(frozen=True)
 class Market:
-    """An allocation problem with the names behind its numbers."""
+    """An allocation problem with the names behind its numbers.
+
+    spread: (E,) standard deviation of each value, if the file says it.
+    """
 
     problem: Allocation
     creators: list[str]
     products: list[str]
     merchants: list[str]
+    spread: Floats | None = None
+
+    def uncertain(self) -> Floats:
+        """`spread`. Raises InvalidInput without it."""
+        if self.spread is None:
+            raise InvalidInput(
+                "missing column",
+                file="pairs.csv",
+                field="spread",
+                remedy="give each pair's value a standard deviation, the column `spread`",
+            )
+        return self.spread
 
 
 def read_market(
@@ -95,13 +112,76 @@ def read_market(
         merchant_floor=merchant_floor,
         shortfall_price=_price(value) if shortfall_price is None else shortfall_price,
     )
-    return Market(problem, *(list(names[k]) for k in ("creator", "product", "merchant")))
+    return Market(
+        problem,
+        list(names["creator"]),
+        list(names["product"]),
+        list(names["merchant"]),
+        np.asarray(pairs["spread"], np.float64) if "spread" in pairs else None,
+    )
 
 
-def write_plan(market: Market, plan: Plan, path: Path) -> None:
-    """The plan as CSV: creator, product, merchant, value, cost, and `gain` after all prices."""
+@dataclass(frozen=True)
+class Results:
+    """What pieces of content brought: (R,) pair and value. elsewhere: rows about no candidate."""
+
+    pair: Ints
+    brought: Floats
+    elsewhere: int
+
+
+def read_results(market: Market, path: Path) -> Results:
+    """`creator`, `product`, `value` of each piece of content, in the unit of pairs.csv's values.
+
+    A pair may have several pieces. Raises InvalidInput with file, line and field.
+    """
+    places = _places(market)
+    pair, brought, elsewhere = [], [], 0
+    for line, row in csv_rows(path, ("creator", "product", "value")):
+        try:
+            value = float(row["value"])
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value):
+            raise InvalidInput(
+                f"'{row['value']}' is not a number",
+                file=str(path),
+                line=line,
+                field="value",
+                remedy="say what the piece brought, 0 if nothing; leave out what is not known yet",
+            )
+        e = places.get((row["creator"], row["product"]))
+        if e is None:
+            elsewhere += 1
+        else:
+            pair.append(e)
+            brought.append(value)
+    return Results(np.array(pair, np.int64), np.array(brought, np.float64), elsewhere)
+
+
+def learned(
+    market: Market, results: Results, *, shared: float = SHARED, noise: float = OUTCOME_NOISE
+) -> Market:
+    """The market with values and spreads as `results` leave them (`tandem.matching.allocation.
+    learning`)."""
+    belief = learn(
+        market.problem,
+        market.uncertain(),
+        results.pair,
+        results.brought,
+        shared=shared,
+        noise=noise,
+    )
+    return replace(
+        market, problem=replace(market.problem, value=belief.value), spread=belief.spread
+    )
+
+
+def write_plan(market: Market, plan: Plan, path: Path, explored: Bools | None = None) -> None:
+    """The plan as CSV: creator, product, merchant, value, cost, and `gain` after all prices; with
+    exploration also which pairs are `explored`."""
     a = market.problem
-    lines = ["creator,product,merchant,value,cost,gain"]
+    lines = ["creator,product,merchant,value,cost,gain" + ("" if explored is None else ",explored")]
     for e in np.flatnonzero(plan.chosen).tolist():
         names = (
             market.creators[a.creator[e]],
@@ -109,26 +189,29 @@ def write_plan(market: Market, plan: Plan, path: Path) -> None:
             market.merchants[a.pair_merchant[e]],
         )
         quoted = ",".join('"' + n.replace('"', '""') + '"' for n in names)
-        lines.append(f"{quoted},{a.value[e]:g},{a.cost[e] / 100:.2f},{plan.gain[e]:.4g}")
+        line = f"{quoted},{a.value[e]:g},{a.cost[e] / 100:.2f},{plan.gain[e]:.4g}"
+        lines.append(line if explored is None else f"{line},{str(bool(explored[e])).lower()}")
     write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
 def read_plan(market: Market, path: Path) -> Bools:
     """Which pairs of the market a written plan holds; pairs that are no candidates are left out."""
-    places = {
-        pair: e
-        for e, pair in enumerate(
-            zip(market.problem.creator.tolist(), market.problem.product.tolist(), strict=True)
-        )
-    }
-    creators = {name: n for n, name in enumerate(market.creators)}
-    products = {name: n for n, name in enumerate(market.products)}
+    places = _places(market)
     chosen = np.zeros(len(market.problem.value), np.bool_)
     for _, row in csv_rows(path, ("creator", "product")):
-        e = places.get((creators.get(row["creator"], -1), products.get(row["product"], -1)))
+        e = places.get((row["creator"], row["product"]))
         if e is not None:
             chosen[e] = True
     return chosen
+
+
+def _places(market: Market) -> dict[tuple[str, str], int]:
+    """Numbers of pairs by the names of their creator and product."""
+    a = market.problem
+    return {
+        (market.creators[c], market.products[p]): e
+        for e, (c, p) in enumerate(zip(a.creator.tolist(), a.product.tolist(), strict=True))
+    }
 
 
 def allocate_market(
@@ -143,6 +226,23 @@ def allocate_market(
     if previous is not None:
         return replan(market.problem, previous, switching_cost, solver=solver, seconds=seconds)
     return allocate(market.problem, solver=solver, seconds=seconds)
+
+
+def explore_market(
+    market: Market,
+    share: float,
+    *,
+    previous: Bools | None = None,
+    switching_cost: float = 0.0,
+    seed: int = 7,
+    solver: Solver | None = None,
+    seconds: float = 600.0,
+) -> Exploration:
+    """A plan that spends up to `share` of every budget on what is uncertain, as `explore` says."""
+    spread, problem = market.uncertain(), market.problem
+    if previous is not None:
+        problem = replace(problem, value=problem.value + switching_cost * previous)
+    return explore(problem, spread, share, seed=seed, solver=solver, seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -206,6 +306,74 @@ def compare_on_simulated_truth(
         "independent ranking": independent(a),
     }
     return plan, {name: _compared(a, market, plan.bound, pairs) for name, pairs in chosen.items()}
+
+
+@dataclass(frozen=True)
+class Season:
+    """One way to plan several periods in a simulated market.
+
+    true: by period, what the chosen pairs would bring on average. tried: different pairs chosen.
+    """
+
+    true: tuple[float, ...]
+    tried: int
+
+
+def compare_over_rounds(
+    creators: int,
+    products: int,
+    *,
+    rounds: int,
+    share: float,
+    candidates: int = 20,
+    seed: int = 7,
+    solver: Solver | None = None,
+    seconds: float = 600.0,
+    progress: Callable[[str, int, int | None], None] = lambda *_: None,
+) -> dict[str, Season]:
+    """Planning once, and planning again as results arrive, without and with exploration.
+
+    Every period has the same budgets, slots and places again. A piece brings its pair's true worth
+    times log-normal noise of mean 1 (standard deviation `OUTCOME_NOISE`); half of what is wrong
+    with a score is common to all pairs of the creator. `truth` plans by what nobody knows.
+    """
+    market = simulate_alliance(creators, products, candidates, seed, shared_error=SHARED)
+    a = simulated_problem(market)
+    # As a model would say it: in shares of the score, for the truth is not known.
+    spread = market.score * (market.spread / market.true_gmv)
+    sigma = float(np.sqrt(np.log1p(OUTCOME_NOISE**2)))
+    ways = ("once", "learning", "learning and exploring")
+    seasons: dict[str, Season] = {}
+    steps, done = len(ways) * rounds + 1, 0
+    for way in ways:
+        noise = np.random.default_rng([seed, 2])
+        belief = Belief(a.value, spread)
+        pairs: list[Ints] = []
+        brought: list[Floats] = []
+        true: list[float] = []
+        chosen: Bools | None = None
+        for period in range(rounds):
+            now = replace(a, value=belief.value)
+            if way == "learning and exploring" and period < rounds - 1:
+                chosen = explore(
+                    now, belief.spread, share, seed=seed + period, solver=solver, seconds=seconds
+                ).chosen
+            elif chosen is None or way != "once":
+                chosen = allocate(now, solver=solver, seconds=seconds).chosen
+            true.append(float(market.true_gmv[chosen].sum()))
+            # The same pair has the same luck in a period, whichever way came to choose it.
+            luck = np.exp(noise.normal(0, sigma, len(chosen)) - sigma**2 / 2)
+            pairs.append(np.flatnonzero(chosen))
+            brought.append((market.true_gmv * luck)[chosen])
+            if way != "once":
+                belief = learn(a, spread, np.concatenate(pairs), np.concatenate(brought))
+            done += 1
+            progress("periods", done, steps)
+        seasons[way] = Season(tuple(true), len(np.unique(np.concatenate(pairs))))
+    best = allocate(replace(a, value=market.true_gmv), solver=solver, seconds=seconds).chosen
+    progress("periods", steps, steps)
+    seasons["truth"] = Season((float(market.true_gmv[best].sum()),) * rounds, int(best.sum()))
+    return seasons
 
 
 def simulated_problem(m: SimulatedAlliance) -> Allocation:

@@ -44,9 +44,17 @@ class SimulatedAlliance:
 
 
 def simulate_alliance(
-    creators: int, products: int, candidates: int = 20, seed: int = 7
+    creators: int,
+    products: int,
+    candidates: int = 20,
+    seed: int = 7,
+    *,
+    shared_error: float = 0.0,
 ) -> SimulatedAlliance:
-    """`candidates` creators for each product, seven of ten from the product's own topic."""
+    """`candidates` creators for each product, seven of ten from the product's own topic.
+
+    shared_error: share of the scores' log variance that all pairs of a creator have in common.
+    """
     rng = np.random.default_rng(seed)
     reach = np.exp(rng.normal(8.0, 1.0, creators))
     topics = rng.integers(0, TOPICS, (creators, 3))
@@ -74,7 +82,11 @@ def simulate_alliance(
     affinity = np.exp(rng.normal(0, 0.5, len(creator))) * np.where(fits, 1.0, 0.25)
     true = reach[creator] * 0.002 * affinity * price[product]
     sigma = np.where(new[creator], NOISE_WITHOUT_HISTORY, NOISE)
-    score = true * np.exp(rng.normal(0, 1, len(true)) * sigma - sigma**2 / 2)
+    error = rng.normal(0, 1, len(true))
+    if shared_error:
+        common = np.random.default_rng([seed, 1]).normal(0, 1, creators)[creator]
+        error = np.sqrt(shared_error) * common + np.sqrt(1 - shared_error) * error
+    score = true * np.exp(error * sigma - sigma**2 / 2)
     rate = rng.uniform(LOWEST_RATE, HIGHEST_RATE, creators)[creator]
     cost = np.ceil(100 * (rate * score + SAMPLE_SHARE * price[product])).astype(np.int64)
 

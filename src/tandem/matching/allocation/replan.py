@@ -8,8 +8,8 @@ import numpy as np
 
 from tandem.contracts.errors import InvalidInput
 from tandem.matching.allocation.draft import Draft
-from tandem.matching.allocation.plan import Check, Plan, allocate, certificate, paid
-from tandem.matching.allocation.problem import PACKING, Allocation, Bools, Floats
+from tandem.matching.allocation.plan import Plan, allocate, certificate, paid
+from tandem.matching.allocation.problem import Allocation, Bools, Floats
 from tandem.matching.allocation.relaxation import Solver
 
 
@@ -76,20 +76,26 @@ def changes(a: Allocation, before: Bools, after: Plan) -> tuple[Change, ...]:
 class Exploration:
     """A plan part of which tries what is uncertain.
 
-    explored: (E,) pairs chosen for what could be learned from them. objective: expected, as of a
-    plan. price: objective given up against the plan without exploration. checks: certificate of
-    the whole.
+    plan: the whole; its prices, bound and gap are those of planning by expected value. explored:
+    (E,) pairs chosen for what could be learned from them. price: objective given up against the
+    plan without exploration.
     """
 
-    chosen: Bools
+    plan: Plan
     explored: Bools
-    objective: float
     price: float
-    checks: tuple[Check, ...]
+
+    @property
+    def chosen(self) -> Bools:
+        return self.plan.chosen
+
+    @property
+    def objective(self) -> float:
+        return self.plan.objective
 
     @property
     def holds(self) -> bool:
-        return all(check.holds for check in self.checks if check.constraint in PACKING)
+        return self.plan.holds
 
 
 def explore(
@@ -124,10 +130,11 @@ def explore(
     order = promising[np.argsort(-(drawn / np.maximum(a.cost, 1))[promising], kind="stable")]
     explored = draft.spend(order, reserved)
     chosen = draft.chosen()
-    return Exploration(
-        chosen,
-        explored,
-        a.objective(chosen),
-        alone.objective - a.objective(chosen),
-        certificate(a, chosen),
+    plan = replace(
+        alone,
+        chosen=chosen,
+        objective=a.objective(chosen),
+        value=float(a.value[chosen].sum()),
+        checks=certificate(a, chosen),
     )
+    return Exploration(plan, explored, alone.objective - plan.objective)
