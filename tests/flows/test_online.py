@@ -12,8 +12,10 @@ import tandem
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.experiment import Exploration, SearchConfiguration, Variant
+from tandem.contracts.registry import Explored, Served
 from tandem.contracts.search import SearchRequest, Sort
 from tandem.experiments.exploration import conditional, draw, marginals
+from tandem.experiments.offpolicy.diagnostics import Limits, Refusal
 from tandem.flows import online
 from tandem.flows.consent import decide, subjects_of
 from tandem.flows.experimenting import (
@@ -28,6 +30,7 @@ from tandem.flows.experimenting import (
     stop,
     widen,
 )
+from tandem.flows.explored import evaluate_explored
 from tandem.flows.online import Online
 from tandem.flows.registry import (
     canary,
@@ -35,9 +38,10 @@ from tandem.flows.registry import (
     registered_model,
     roll_back_model,
     shadow,
-    trace,
     withdraw,
 )
+from tandem.flows.search import answer
+from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
 from tandem.registry.served import ServedLog
 from tandem.storage.layout import Layout
@@ -324,3 +328,76 @@ def draw_again(policy, places):
         above = sum(whole(o) for o in orders if o[:k] == places[:k])
         found.append(sum(whole(o) for o in orders if o[: k + 1] == places[: k + 1]) / above)
     return found
+
+
+def test_what_another_model_would_have_earned_is_told_from_drawn_lists(shop, candidate):
+    """Simulated clicks: a place is looked at, and a product clicked, each by its own chance, so
+    that the truth is known for the candidate's order too."""
+    queries = shop.judgment_list().queries[:8]
+    looked, top, n = np.array([1.0, 0.5, 0.2]), 3, 1_600
+    policy = Exploration(top=top, steepness=0.7)
+    rng = np.random.default_rng(0)
+    other = shop.with_model(shop.view, candidate)
+    now, truth, differs, records = datetime.now(UTC), [], [], []
+    log, worth = ServedLog(shop.layout.served), {}
+    first = {q: [h.product.id for h in shop.search(q, k=top).hits] for q in queries}
+    theirs = {}
+    for q, ids in first.items():
+        hits = answer(other, SearchRequest(q=q, ranker="ltr", size=200)).hits
+        theirs[q] = sorted(ids, key=[h.product.id for h in hits].index)
+    for i in range(n):
+        q = queries[i % len(queries)]
+        ranked = tuple(first[q])
+        drawn = draw(policy, rng)
+        shown = tuple(ranked[rank] for rank in drawn.places)
+        chances = np.array([worth.setdefault(p, rng.uniform(0.1, 0.9)) for p in theirs[q]])
+        truth.append(float(looked @ chances))
+        differs.append(tuple(theirs[q]) != ranked)
+        log.put(
+            Served(
+                query_id=f"q{i}",
+                at=now,
+                ranker="ltr",
+                index_generation=shop.view.generation if i else "g000009-20260101T000000",
+                model_generation=None,
+                policy=None,
+                page=1,
+                products=shown,
+                scores=(3.0, 2.0, 1.0),
+                total=3,
+                milliseconds=1.0,
+                explored=Explored(
+                    method=policy.method,
+                    steepness=policy.steepness,
+                    ranked=ranked,
+                    places=drawn.places,
+                    pscore=drawn.pscore,
+                    marginal=drawn.marginal,
+                ),
+            )
+        )
+        base = {"timestamp": now.isoformat(), "client_id": f"c{i}", "query_id": f"q{i}"}
+        records.append({"kind": "query", "event_id": f"s{i}", "user_query": q, **base})
+        for place, product in enumerate(shown):
+            if rng.random() < looked[place] * worth[product]:
+                event = {"kind": "event", "event_id": f"k{i}-{place}", "action_name": "click"}
+                records.append({**event, "object_id": product, **base})
+    assert any(differs), "the candidate orders otherwise"
+    log.close()
+    for at in range(0, len(records), 1_000):
+        shop.take_events(records[at : at + 1_000], None)
+    found = evaluate_explored(shop.layout, model=candidate, actor="tester", resamples=300)
+    assert found.lists == n - 1
+    assert sum(found.left_out.values()) == 1, "served from an index that is gone"
+    assert found.same == pytest.approx(1 - np.mean(differs[1:]))
+    assert found.simulated
+    for name in ("SIPS", "RIPS", "IIPS"):
+        e = found.estimates[name]
+        error = (e.interval.high - e.interval.low) / 3.92
+        assert abs(e.value - np.mean(truth)) < 4 * error, name
+        assert found.diagnostics[name].effective == pytest.approx(e.effective)
+    strict = Limits(effective=1e6)
+    refused = evaluate_explored(shop.layout, model=candidate, actor="tester", limits=strict)
+    assert {type(e) for e in refused.estimates.values()} == {Refusal}
+    with pytest.raises(NotFound):
+        evaluate_explored(shop.layout, model="g000077-20260101T000000", actor="tester")

@@ -12,8 +12,8 @@ from tandem.flows.registry import (
     registered_model,
     registered_models,
     roll_back_model,
-    trace,
 )
+from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
 from tandem.storage.layout import Layout
 

@@ -38,7 +38,8 @@ NOT_STORED = frozenset(
         "privacy",
         "recommend",
     }
-    | {"run", "search", "search_performance", "studio", "video"}
+    # `running` is kept within experiments and slots.
+    | {"run", "running", "search", "search_performance", "studio", "video"}
 )
 
 

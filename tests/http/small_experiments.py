@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from tandem.contracts.errors import Conflict, NotFound
 from tandem.contracts.experiment import (
     ArmHealth,
-    Change,
     ExperimentStanding,
     OnlineExperiment,
     SearchConfiguration,
     Variant,
 )
+from tandem.contracts.running import Change
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WORDS = OnlineExperiment(

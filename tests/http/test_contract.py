@@ -20,6 +20,7 @@ from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
 from small_shop import SmallShop
+from small_slots import SmallSlots
 from small_studio import SmallStudio
 
 from tandem.collaboration.desk import Desk
@@ -48,6 +49,7 @@ _app = create_app(
     Services(
         registry=SmallRegistry(),
         experiments=SmallExperiments(),
+        slots=SmallSlots(),
         insights=SmallInsights(),
         lab=SmallLab(),
         privacy=SmallOffice(),

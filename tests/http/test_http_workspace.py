@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -12,8 +13,11 @@ from test_server import KEY
 from live_server import served
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.index import build_index
+from tandem.flows.online import Online
+from tandem.flows.slots import SlotDesk
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.http.keys import AdminKey
+from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
 from tandem.storage.layout import Layout
 
@@ -98,3 +102,34 @@ def test_judging_reaches_the_measures(layout: Layout) -> None:
         listed = httpx.get(f"{address}/v1/judgments/queries?rankers=bm25", timeout=60).json()
         row = next(q for q in listed["queries"] if q["q"] == "red sofa now")
         assert row == {"q": "red sofa now", "judged": 1, "measures": {"bm25": 1.0}}
+
+
+def test_a_slot_is_shown_learned_and_stopped_over_http(layout: Layout) -> None:
+    settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0.1)
+    arms = [{"name": "plain"}, {"name": "summer", "value": "/summer"}]
+    body = {"name": "banner", "where": "page", "arms": arms, "why": "a drill"}
+    with open_workspace(layout.root) as shop:
+        services = Services(online=Online(shop, seed=1), slots=SlotDesk(layout))
+        with served(shop, settings, services) as address:
+            # An agent that says what it is would be taken for a bot, on which nothing is tried.
+            client = httpx.Client(base_url=address, headers={"User-Agent": "Mozilla/5.0"})
+            assert client.post("/v1/slots/banner/show", json={}).status_code == 404
+            client.post("/v1/slots", json=body, headers=ADMIN).raise_for_status()
+            time.sleep(1.1)  # how long a server believes the book
+            who = {"context": {"client_id": "c1"}}
+            shown = client.post("/v1/slots/banner/show", json=who).json()
+            assert shown["arm"] in ("plain", "summer")
+            assert 0 < shown["pscore"] <= 1
+            again = client.post("/v1/slots/banner/show", json=who).json()
+            assert again["arm"] == shown["arm"]
+            shy = client.post("/v1/slots/banner/show", json=who, headers={"Sec-GPC": "1"}).json()
+            assert (shy["arm"], shy["pscore"]) == ("plain", None)
+            event = {"kind": "event", "event_id": "k1", "client_id": "c1", "action_name": "click"}
+            event |= {"timestamp": datetime.now(UTC).isoformat(), "object_id": "/summer"}
+            event["query_id"] = shown["query_id"]
+            client.post("/v1/events", json={"records": [event]}).raise_for_status()
+            (found,) = client.get("/v1/slots", headers=ADMIN).json()["slots"]
+            assert sum(a["rewards"] for a in found["arms"]) == 1
+            client.post("/v1/slots/banner/stop", json={"why": "enough"}, headers=ADMIN)
+            time.sleep(1.1)
+            assert client.post("/v1/slots/banner/show", json=who).json()["pscore"] is None

@@ -15,6 +15,7 @@ from small_office import SmallOffice
 from small_registry import SmallRegistry
 from small_seller import SmallSeller
 from small_shop import SmallShop
+from small_slots import SmallSlots
 from small_studio import SmallStudio
 from starlette.testclient import TestClient
 
@@ -52,6 +53,7 @@ class House:
                 Services(
                     registry=SmallRegistry(),
                     experiments=SmallExperiments(),
+                    slots=SmallSlots(),
                     insights=SmallInsights(),
                     lab=SmallLab(),
                     privacy=SmallOffice(),
@@ -80,6 +82,8 @@ OPENS = {
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/experiments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/experiments/more-judgments/stop"): {Role.ADMIN, Role.SCIENTIST},
+    ("GET", "/v1/slots"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
+    ("POST", "/v1/slots/front-banner/stop"): {Role.ADMIN, Role.SCIENTIST},
     ("POST", "/v1/models/g000003-20260301T120000/shadow"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/privacy"): {Role.ADMIN, Role.PRIVACY_OFFICER},
     ("POST", "/v1/privacy/erasures"): {Role.ADMIN, Role.PRIVACY_OFFICER},
@@ -104,6 +108,7 @@ BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
     "/v1/models/rollback": {"why": "clicks fell"},
     "/v1/experiments/more-judgments/stop": {"why": "enough seen"},
+    "/v1/slots/front-banner/stop": {"why": "enough seen"},
     "/v1/models/g000003-20260301T120000/shadow": {"why": "is it quick?"},
     "/v1/privacy/erasures": {"identifier": "anna"},
     "/v1/seller/targets": {

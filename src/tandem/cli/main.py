@@ -25,6 +25,7 @@ from tandem.cli import (
     online,  # noqa: F401 - adds commands to `tandem experiment`
     searching,
     serving,
+    slots,  # noqa: F401 - the same
     training,
 )
 from tandem.cli.alliance import alliance_app

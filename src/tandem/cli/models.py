@@ -274,11 +274,11 @@ def trace(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
-    """Which model, data, rules and decision a served result came from.
+    """Which models, data, weights, rules, experiments and decisions a served result came from.
 
     Example: `tandem trace 5b0c6d1ab2f34ad3a1f6e8b0c9d7e123 -w shop`
     """
-    from tandem.flows.registry import trace as trace_
+    from tandem.flows.tracing import trace as trace_
     from tandem.storage.layout import Layout
 
     found = trace_(Layout.open(workspace), query_id)
@@ -287,8 +287,9 @@ def trace(
         return
     served = found.served
     out.print(
-        f"[bold]{served.query_id}[/] served {served.at:%Y-%m-%d %H:%M:%S} UTC by {served.ranker} "
-        f"in {served.milliseconds:.1f} ms: {len(served.products)} of {served.total:,} matches"
+        f"[bold]{served.query_id}[/] {served.kind} served {served.at:%Y-%m-%d %H:%M:%S} UTC "
+        f"by {served.ranker} in {served.milliseconds:.1f} ms: {len(served.products)} of "
+        f"{served.total:,} matches"
     )
     index = found.index
     out.print(
@@ -296,7 +297,9 @@ def trace(
         + (f", {index['products']:,} products" if index and "products" in index else "")
         + ("" if index else " [yellow](gone by now)[/]")
     )
-    if served.model_generation:
+    if served.model_generation and not any(
+        part.generation == served.model_generation for part in found.parts
+    ):
         model = found.model
         out.print(
             f"  model {served.model_generation} "
@@ -310,6 +313,24 @@ def trace(
             )
             for decision in model.decisions:
                 _show_decision(decision)
+    if served.encoder:
+        out.print(f"  embedded with {served.encoder}", highlight=False)
+    for part in found.parts:
+        held = part.artefact
+        out.print(
+            f"  {part.kind} {part.generation} "
+            + (f"(now {held.stage})" if held else "[yellow](gone by now)[/]")
+        )
+        for decision in held.decisions if held else ():
+            _show_decision(decision)
+    if served.personal:
+        out.print("  personal: moved by what the visitor lets the shop know")
+    for slot in found.slots:
+        shown = served.slots[slot.name]
+        out.print(
+            f"  slot {slot.name}: {shown.arm}, with probability {shown.pscore:.3f} "
+            f"(now {slot.state})"
+        )
     for experiment in found.experiments:
         variant = served.experiments[experiment.name]
         out.print(f"  {experiment.kind} {experiment.name}: {variant} (now {experiment.state})")

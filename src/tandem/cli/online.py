@@ -17,7 +17,7 @@ WhyOption = Annotated[str, typer.Option(help="Why, in a sentence; it is kept.")]
 WhoOption = Annotated[str | None, typer.Option(help="Who decides; default: who runs this.")]
 
 
-def _who(given: str | None) -> str:
+def who_decides(given: str | None) -> str:
     from tandem.governance.audit import os_actor
 
     return given or os_actor()
@@ -84,7 +84,7 @@ def start_command(
         Layout.open(workspace),
         name,
         [variant_of(v) for v in variant],
-        who=_who(who),
+        who=who_decides(who),
         why=why,
         layer=layer,
         share=share,
@@ -164,7 +164,7 @@ def ramp_command(
     from tandem.flows.experimenting import widen
     from tandem.storage.layout import Layout
 
-    _tell(widen(Layout.open(workspace), name, to, who=_who(who), why=why), json_)
+    _tell(widen(Layout.open(workspace), name, to, who=who_decides(who), why=why), json_)
 
 
 @experiment_app.command("stop")
@@ -182,7 +182,7 @@ def stop_command(
     from tandem.flows.experimenting import stop
     from tandem.storage.layout import Layout
 
-    _tell(stop(Layout.open(workspace), name, who=_who(who), why=why), json_)
+    _tell(stop(Layout.open(workspace), name, who=who_decides(who), why=why), json_)
 
 
 @experiment_app.command("holdout")

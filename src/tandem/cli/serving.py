@@ -36,8 +36,9 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.flows.matching import MatchOffice
     from tandem.flows.online import Online
     from tandem.flows.privacy import PrivacyDesk
-    from tandem.flows.registry import ModelRegistry
+    from tandem.flows.registry_desk import ModelRegistry
     from tandem.flows.seller_desk import SellerDesk
+    from tandem.flows.slots import SlotDesk
     from tandem.flows.studio_desk import StudioDesk
     from tandem.flows.workspace import open_workspace
     from tandem.governance.keys import KeyStore
@@ -59,6 +60,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 registry=ModelRegistry(layout),
                 online=Online(shop),
                 experiments=ExperimentDesk(layout),
+                slots=SlotDesk(layout),
                 insights=InsightDesk(layout),
                 lab=LabDesk(layout),
                 privacy=PrivacyDesk(layout),

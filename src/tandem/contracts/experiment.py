@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
+from tandem.contracts.running import Change, Name, State
 from tandem.contracts.search import Frozen
+from tandem.contracts.slot import BanditSlot
 
 BUCKETS = 10_000
 """Into so many buckets a layer cuts all units."""
@@ -15,9 +17,7 @@ BUCKETS = 10_000
 CANARY_LAYER = "canary"
 """The layer of canaries. It comes first: who gets a canary is in no experiment on the same."""
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
 Kind = Literal["experiment", "canary"]
-State = Literal["running", "stopped"]
 
 
 class SearchConfiguration(Frozen):
@@ -46,15 +46,6 @@ class Variant(Frozen):
     name: Name
     weight: float = Field(gt=0, le=1e6, allow_inf_nan=False)
     configuration: SearchConfiguration = SearchConfiguration()
-
-
-class Change(Frozen):
-    """What somebody did to an experiment."""
-
-    at: datetime
-    who: str
-    what: str
-    why: str
 
 
 class OnlineExperiment(Frozen):
@@ -135,6 +126,7 @@ class ExperimentBook(Frozen):
     experiments: tuple[OnlineExperiment, ...] = ()
     shadow: ShadowRun | None = None
     exploration: Exploration | None = None
+    slots: tuple[BanditSlot, ...] = ()
 
     def running(self) -> tuple[OnlineExperiment, ...]:
         """Canaries first, then in order of their start."""

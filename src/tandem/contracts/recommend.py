@@ -157,4 +157,9 @@ class RecommendResponse(Frozen):
     index_generation: str
     model_generation: str | None = None
     simulated: bool = False
+    parts: dict[str, str] = Field(
+        default_factory=dict,
+        description="Generation by kind of everything that had a say: catalogue, recommender, "
+        "feed ranker, content",
+    )
     timings_ms: dict[str, float] = Field(default_factory=dict)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from tandem.contracts.experiment import OnlineExperiment, ShadowStanding
 from tandem.contracts.search import Frozen
+from tandem.contracts.slot import BanditSlot
 
 Stage = Literal["candidate", "shadow", "canary", "live", "retired"]
 ArtefactKind = Literal[
@@ -106,20 +107,34 @@ class Explored(Frozen):
     marginal: tuple[float, ...]
 
 
-class Served(Frozen):
-    """What one search was answered with; neither the query's words nor who asked.
+class ServedArm(Frozen):
+    """What a slot showed in an answer, and with what probability."""
 
-    policy: SHA-256 of the shop's rules in force, first 16 digits; None without rules.
-    products: ids shown, best first; scores: theirs. experiments: variant by experiment that had an
-    effect on this answer. explored: where the first places were drawn.
+    arm: str
+    pscore: float
+
+
+class Served(Frozen):
+    """What one search or recommendation was answered with; neither the query's words nor who asked.
+
+    kind: `search`, or what was recommended. ranker: the system by name. policy: SHA-256 of the
+    shop's rules in force, first 16 digits; None without rules. parts: generation by kind of
+    everything else that had a say. encoder: the text encoder by name. personal: whether anything
+    about the visitor moved it. products: ids shown, best first; scores: theirs. experiments:
+    variant by experiment that had an effect on this answer; slots: the same. explored: where the
+    first places were drawn.
     """
 
     query_id: str
     at: datetime
+    kind: str = "search"
     ranker: str
     index_generation: str
     model_generation: str | None
     policy: str | None
+    parts: dict[ArtefactKind, str] = Field(default_factory=dict)
+    encoder: str | None = None
+    personal: bool = False
     page: int
     products: tuple[str, ...]
     scores: tuple[float, ...]
@@ -127,7 +142,16 @@ class Served(Frozen):
     milliseconds: float
     simulated: bool = False
     experiments: dict[str, str] = Field(default_factory=dict)
+    slots: dict[str, ServedArm] = Field(default_factory=dict)
     explored: Explored | None = None
+
+
+class TracedPart(Frozen):
+    """A generation that had a say in an answer. artefact: None where it is gone by now."""
+
+    kind: ArtefactKind
+    generation: str
+    artefact: Artefact | None
 
 
 class Trace(Frozen):
@@ -142,4 +166,11 @@ class Trace(Frozen):
     rules_unchanged: bool = Field(description="Whether the rules in force then are those of now")
     experiments: tuple[OnlineExperiment, ...] = Field(
         default=(), description="The experiments that had an effect on the answer"
+    )
+    parts: tuple[TracedPart, ...] = Field(
+        default=(),
+        description="Every other generation that had a say: data, encoder, weights, recommender …",
+    )
+    slots: tuple[BanditSlot, ...] = Field(
+        default=(), description="The slots that showed something in the answer"
     )

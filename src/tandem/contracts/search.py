@@ -189,6 +189,11 @@ class SearchResponse(Frozen):
         default=False, description="Whether anything about this visitor moved the list"
     )
     simulated: bool = Field(default=False, description="True when the catalogue is simulated")
+    parts: dict[str, str] = Field(
+        default_factory=dict,
+        description="Generation by kind of everything else that had a say: catalogue, weights, "
+        "encoder, cross-encoder, personal ranker",
+    )
     timings_ms: dict[str, float] = Field(default_factory=dict)
 
 

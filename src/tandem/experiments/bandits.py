@@ -9,16 +9,18 @@ with what probability it showed what it showed, so that its log answers for othe
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from tandem.contracts.errors import InvalidInput
+from tandem.experiments.abtest.effects import sequence_width
 
 Array = NDArray[np.float64]
 DRAWS = 256  # that a probability without a formula is told from
+ALPHA = 0.01  # of the harm guardrail
 
 
 class Bandit(Protocol):
@@ -29,6 +31,16 @@ class Bandit(Protocol):
         ...
 
     def learn(self, context: Array | None, arm: int, reward: float) -> None: ...
+
+    def add(self, context: Array | None, arm: int, reward: float) -> None:
+        """A reward that came after its showing was learned without one."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that it has learned, as JSON."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 @dataclass
@@ -61,6 +73,16 @@ class ThompsonSampling:
     def learn(self, context: Array | None, arm: int, reward: float) -> None:
         self.alpha[arm] += reward
         self.beta[arm] += 1 - reward
+
+    def add(self, context: Array | None, arm: int, reward: float) -> None:
+        self.alpha[arm] += reward
+        self.beta[arm] -= reward
+
+    def state(self) -> dict[str, Any]:
+        return {"alpha": self.alpha.tolist(), "beta": self.beta.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.alpha, self.beta = np.array(state["alpha"]), np.array(state["beta"])
 
 
 @dataclass
@@ -97,6 +119,15 @@ class LinUCB:
         self._inverse[arm] = inverse - np.outer(pulled, pulled) / (1 + float(x @ pulled))
         self._moment[arm] += reward * x
 
+    def add(self, context: Array | None, arm: int, reward: float) -> None:
+        self._moment[arm] += reward * self._rows(context)[arm]
+
+    def state(self) -> dict[str, Any]:
+        return {"inverse": self._inverse.tolist(), "moment": self._moment.tolist()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._inverse, self._moment = np.array(state["inverse"]), np.array(state["moment"])
+
     def _rows(self, context: Array | None) -> Array:
         if context is None or context.shape[-1] != self.dimension:
             raise InvalidInput(
@@ -110,9 +141,10 @@ class LinUCB:
 @dataclass(frozen=True, slots=True)
 class Guardrails:
     """What a slot may not do. relevance: products further below the best one, on the ranker's own
-    scale, are never shown. budget: the share of all showings that may be other than the best one.
-    harm: stop for good when the lower end of a 99% interval shows that exploring earns so much
-    less a showing than the best product did. least: showings of each before that is asked.
+    scale, are never shown. budget: the most that the chance of anything but the best one may be, at
+    every showing. harm: stop for good when a 99% confidence sequence, valid at every look, shows
+    that exploring earns so much less a showing than the best product did. least: showings of each
+    before that is asked.
     """
 
     relevance: float = np.inf
@@ -131,48 +163,106 @@ class Shown:
     stopped: str | None = None
 
 
+@dataclass
+class Earned:
+    """Showings with the sum and the squares of their rewards."""
+
+    showings: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, reward: float, showings: int) -> None:
+        self.showings += showings
+        self.total += reward
+        self.squares += reward**2
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.showings
+
+    @property
+    def variance(self) -> float:
+        return (self.squares - self.total * self.mean) / (self.showings - 1)
+
+
 class Slot:
-    """One place, filled by a bandit within guardrails. Not for many threads at once."""
+    """One place, filled by a bandit within guardrails. Not for many threads at once.
+
+    best, others: what was earned by the best product and by all others.
+    """
 
     def __init__(self, bandit: Bandit, guardrails: Guardrails, rng: Generator) -> None:
         self._bandit = bandit
         self._guard = guardrails
         self._rng = rng
-        self._showings = 0
-        self._earned: tuple[list[float], list[float]] = ([], [])  # by the best one, by others
-        self._waiting = 0
+        self.best, self.others = Earned(), Earned()
         self.stopped: str | None = None
 
-    def show(self, relevance: Array, context: Array | None = None) -> Shown:
-        """Choose an arm. relevance (arms,): the ranker's scores; the best one is the fall-back.
+    def chances(self, relevance: Array, context: Array | None = None) -> Array:
+        """(arms,) with what probability each would be shown now, guardrails included.
 
-        The probability is that of the whole procedure, guardrails included: it may be logged.
+        relevance (arms,): the ranker's scores, -inf for what cannot be shown; the best one is the
+        fall-back, and always possible.
         """
         best = int(relevance.argmax())
-        self._showings += 1
-        allowed = (relevance >= relevance[best] - self._guard.relevance).astype(np.float64)
-        spent = len(self._earned[1]) + self._waiting
-        if self.stopped or spent + 1 > self._guard.budget * self._showings:
-            return Shown(best, 1.0, False, self.stopped)
-        chances = self._bandit.probabilities(context, allowed, self._rng)
+        chances = np.zeros(relevance.size)
+        if not self.stopped:
+            near = relevance >= relevance[best] - self._guard.relevance
+            allowed = (near & (relevance > -np.inf)).astype(np.float64)
+            chances = self._bandit.probabilities(context, allowed, self._rng)
+            others = 1 - chances[best]
+            if others > self._guard.budget:
+                chances = chances * self._guard.budget / others
+        chances[best] = 0.0
+        chances[best] = 1 - chances.sum()
+        return chances
+
+    def show(self, relevance: Array, context: Array | None = None) -> Shown:
+        """Choose an arm, as `chances` says: its probability may be logged."""
+        best = int(relevance.argmax())
+        chances = self.chances(relevance, context)
         arm = int(self._rng.choice(chances.size, p=chances))
-        self._waiting += arm != best
-        return Shown(arm, float(chances[arm]), arm != best)
+        return Shown(arm, float(chances[arm]), arm != best, self.stopped)
 
     def learn(self, shown: Shown, reward: float, context: Array | None = None) -> None:
         """What came of a decision. Asks whether exploring does harm."""
-        self._waiting -= shown.explored
-        self._earned[shown.explored].append(reward)
+        self._of(shown).add(reward, 1)
         self._bandit.learn(context, shown.arm, reward)
-        ours, theirs = (np.array(e) for e in self._earned)
-        if self.stopped or min(ours.size, theirs.size) < self._guard.least:
+        self._judge()
+
+    def add(self, shown: Shown, reward: float, context: Array | None = None) -> None:
+        """A reward that came after the decision was learned without one."""
+        self._of(shown).add(reward, 0)
+        self._bandit.add(context, shown.arm, reward)
+        self._judge()
+
+    def state(self) -> dict[str, Any]:
+        """All that it has learned, as JSON."""
+        return {
+            "best": vars(self.best),
+            "others": vars(self.others),
+            "stopped": self.stopped,
+            "bandit": self._bandit.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.best, self.others = Earned(**state["best"]), Earned(**state["others"])
+        self.stopped = state["stopped"]
+        self._bandit.restore(state["bandit"])
+
+    def _of(self, shown: Shown) -> Earned:
+        return self.others if shown.explored else self.best
+
+    def _judge(self) -> None:
+        ours, theirs = self.best, self.others
+        if self.stopped or min(ours.showings, theirs.showings) < self._guard.least:
             return
-        error = float(np.sqrt(ours.var(ddof=1) / ours.size + theirs.var(ddof=1) / theirs.size))
-        loss = float(ours.mean() - theirs.mean())
-        if loss - 2.576 * error > self._guard.harm:
-            self.stopped = (
-                f"exploring earns {loss:.3g} less a showing, at least {loss - 2.576 * error:.3g}"
-            )
+        error = np.sqrt(ours.variance / ours.showings + theirs.variance / theirs.showings)
+        loss = ours.mean - theirs.mean
+        showings = ours.showings + theirs.showings
+        sure = loss - sequence_width(float(error), showings, 10 * self._guard.least, ALPHA)
+        if sure > self._guard.harm:
+            self.stopped = f"exploring earns {loss:.3g} less a showing, at least {sure:.3g}"
 
 
 @dataclass(frozen=True)

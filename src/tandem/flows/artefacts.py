@@ -60,6 +60,19 @@ def artefacts(layout: Layout, kinds: Sequence[ArtefactKind] = KINDS) -> tuple[Ar
     return tuple(found)
 
 
+def artefact_of(layout: Layout, kind: ArtefactKind, generation: str) -> Artefact:
+    """NotFound when there is none of this name."""
+    generations = generations_of(layout, kind)
+    generations.path(generation)
+    return Artefact(
+        kind=kind,
+        generation=generation,
+        stage="live" if generation == _live(layout, kind) else "retired",
+        lineage=_manifest(generations, generation),
+        decisions=Decisions(layout.decisions).of(generation, kind),
+    )
+
+
 def _live(layout: Layout, kind: ArtefactKind) -> str | None:
     if kind == "encoders":  # tandem.toml names the one that is in use, by its path
         return str(layout.settings().encoder).rpartition("/")[2]

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from tandem.contracts.errors import Behind, TandemError
 from tandem.contracts.events import EventOutcome, EventRecord, QueryRecord
+from tandem.flows.slots import Slots
 from tandem.governance.admission import Admission, Refusal
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
@@ -47,6 +48,7 @@ class EventIntake:
         self._admission = Admission(
             Pseudonyms(open_ring(layout)), oldest=OLDEST, ledger=ConsentLedger(layout)
         )
+        self._slots = Slots(layout)
         self._admitting = threading.Lock()
         self._compacting: threading.Thread | None = None
         self._next_try = 0.0
@@ -80,6 +82,8 @@ class EventIntake:
                 tally[name] = tally.get(name, 0) + 1
         places = [place for place, outcome in enumerate(outcomes) if outcome is None]
         new = self.store.append(admitted.rows, tally)
+        # Known ones too: a crash may have come in between, and nothing counts twice.
+        self._slots.follow(admitted.rows)
         if self.store.worth_compacting:
             self._compact_beside()
         for place, is_new in zip(places, new, strict=True):
@@ -109,6 +113,7 @@ class EventIntake:
         if self._compacting is not None:
             self._compacting.join()
         self.store.close()
+        self._slots.close()
 
 
 @dataclass(frozen=True)
@@ -160,20 +165,23 @@ def import_events(
     sources = [_source(Path(file), mapping, currency) for file in files]
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    store = EventStore(layout)
+    store, slots = EventStore(layout), Slots(layout)
     admission = Admission(Pseudonyms(open_ring(layout)), ledger=ConsentLedger(layout))
     try:
         with _Quarantine(layout) as quarantine:
             for number, (file, rows) in enumerate(sources):
                 for part in _parts(file):
                     name = str(file.path)
-                    reasons += _take_part(store, admission, name, rows, part, counts, quarantine)
+                    reasons += _take_part(
+                        (store, slots), admission, name, rows, part, counts, quarantine
+                    )
                     if progress is not None:
                         share = (number + file.fraction) / len(sources)
                         progress(counts["rows"], round(counts["rows"] / share) if share else None)
         store.compact()
     finally:
         store.close()
+        slots.close()
     if progress is not None:
         progress(counts["rows"], counts["rows"])
     return _report(
@@ -204,7 +212,7 @@ def consume_events(
     rows = EventRows(found, layout.settings().currency)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    store = EventStore(layout)
+    store, slots = EventStore(layout), Slots(layout)
     admission = Admission(Pseudonyms(open_ring(layout)))
     last = time.monotonic()
     try:
@@ -216,7 +224,7 @@ def consume_events(
                         came = True
                         name = f"{topic.topic}[{partition}]"
                         reasons += _take_part(
-                            store, admission, name, rows, part, counts, quarantine
+                            (store, slots), admission, name, rows, part, counts, quarantine
                         )
                     if came:
                         quarantine.flush()
@@ -229,6 +237,7 @@ def consume_events(
         store.compact()
     finally:
         store.close()
+        slots.close()
     return _report(counts, reasons, [(topic.topic, rows)], quarantine.file, started)
 
 
@@ -274,7 +283,7 @@ def _parts(file: RowFile) -> Iterator[list[Row | BadRow]]:
 
 
 def _take_part(
-    store: EventStore,
+    into: tuple[EventStore, Slots],
     admission: Admission,
     name: str,
     rows: EventRows,
@@ -283,6 +292,7 @@ def _take_part(
     quarantine: _Quarantine,
 ) -> Counter[str]:
     """Store one part of the source `name`, adding to `counts`; the refusals by reason."""
+    store, slots = into
     records: list[tuple[int, QueryRecord | EventRecord]] = []
     refused: list[tuple[int, Problem | Refusal]] = []
     for place, row in enumerate(part):
@@ -299,6 +309,7 @@ def _take_part(
     reasons = Counter(why.code for _, why in refused)
     tally = {f"refused_{code}": count for code, count in reasons.items()}
     new = store.append(admitted.rows, {**tally, "out_of_order": admitted.counts["out_of_order"]})
+    slots.follow(admitted.rows)
     for place, why in sorted(refused, key=lambda item: item[0]):
         quarantine.add(name, part[place].line, why)
     counts.update(admitted.counts)

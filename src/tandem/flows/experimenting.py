@@ -19,13 +19,13 @@ from tandem.contracts.experiment import (
     BUCKETS,
     COLUMNS,
     ArmHealth,
-    Change,
     ExperimentBook,
     ExperimentStanding,
     Exploration,
     OnlineExperiment,
     Variant,
 )
+from tandem.contracts.running import Change
 from tandem.experiments.abtest.analysis import Analysis
 from tandem.experiments.abtest.health import sample_ratio
 from tandem.flows.experiment import analyse_table

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+import uuid
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from typing import TypeVar
 import numpy as np
 
 from tandem.contracts.consent import Purpose
-from tandem.contracts.errors import Conflict, TandemError
+from tandem.contracts.errors import Conflict, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION
 from tandem.contracts.experiment import (
     ExperimentBook,
@@ -32,9 +33,17 @@ from tandem.contracts.experiment import (
     ShadowRequest,
     ShadowRun,
 )
-from tandem.contracts.recommend import Known
-from tandem.contracts.registry import Explored
+from tandem.contracts.recommend import (
+    Kind,
+    Known,
+    Recommended,
+    RecommendRequest,
+    RecommendResponse,
+    Source,
+)
+from tandem.contracts.registry import Explored, ServedArm
 from tandem.contracts.search import SearchRequest, SearchResponse, Sort
+from tandem.contracts.slot import BanditSlot, SlotArm, SlotShowing, SlotShown, Where
 from tandem.experiments import gates
 from tandem.experiments.abtest.assignment import Assignment, Experiment, Layer
 from tandem.experiments.exploration import draw
@@ -42,6 +51,7 @@ from tandem.flows.artefacts import register_rules
 from tandem.flows.experimenting import harm_of
 from tandem.flows.registry import SHADOWED_DAYS, withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
+from tandem.flows.slots import Slots
 from tandem.flows.view import View
 from tandem.flows.visitors import DOMAIN
 from tandem.flows.workspace import Workspace
@@ -99,6 +109,14 @@ class _Rules:
         found = [Layer(name, members) for name, members in layers.items()]
         return Assignment(self.book.salt, found, self.book.holdout)
 
+    def slots(self, where: Where) -> tuple[BanditSlot, ...]:
+        return tuple(s for s in self.book.slots if s.where == where and s.state == "running")
+
+    def page_slot(self, name: str) -> BanditSlot | None:
+        """A slot for pages, running or not: a page that asks for a stopped one gets its first
+        arm."""
+        return next((s for s in self.book.slots if (s.name, s.where) == (name, "page")), None)
+
     @cached_property
     def configurations(self) -> Mapping[tuple[str, str], SearchConfiguration]:
         return {(e.name, v.name): v.configuration for e in self.experiments for v in e.variants}
@@ -111,6 +129,7 @@ class _Chosen:
     configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     experiments: Mapping[str, str] = field(default_factory=dict)
     canary: str | None = None  # of the experiments, the canary whose model answers
+    ranking: bool = False  # whether any of the experiments is about the ranking
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,7 @@ class Online:
         self._checked = 0.0
         self._background = _Background()
         self._shadowed = DayLog(shop.layout.shadowed, ShadowRequest, SHADOWED_DAYS)
+        self._slots = Slots(shop.layout, seed)
 
     def answer(
         self,
@@ -177,28 +197,78 @@ class Online:
         known = None
         if client_id is not None and personal:
             known = self._shop.visitors.asking(client_id, recent)
-        work = self._ranked(view, request, chosen, known)
+        query_id = uuid.uuid4().hex
+        tried = self._tried(rules, view, request, chosen, client_id, user_agent, query_id)
+        work, tried = self._trying(view, request, chosen, known, tried)
         chosen, explored = work.chosen, None
-        if (policy := rules.book.exploration) is not None:
+        if (policy := rules.book.exploration) is not None and not tried:
             work, explored = self._explored(work, policy)
         simulated = self._shop.settings.simulated
-        response = respond(work.view, work.request, work.ranking, work.started, simulated)
+        response = respond(work.view, work.request, work.ranking, work.started, simulated, query_id)
         if client_id is not None:
             for name, variant in chosen.experiments.items():
                 self._expose(name, variant, client_id, user_agent, response.query_id)
         if self._log_served:
-            self._shop.record(response, chosen.experiments, explored)
-        if (run := rules.book.shadow) is not None and explored is None:
+            self._shop.record(response, chosen.experiments, explored, _noted(tried))
+        if (run := rules.book.shadow) is not None and explored is None and not tried:
             self._shadow(view, run, request, response, chosen)
         return response
 
+    def recommend(
+        self,
+        request: RecommendRequest,
+        client_id: str | None = None,
+        user_agent: str | None = None,
+        *,
+        personal: bool = True,
+    ) -> RecommendResponse:
+        """Recommend, let slots of the feed try, and note it in the served log."""
+        response = self._shop.recommend(request, client_id if personal else None)
+        rules = self._current()
+        tried: dict[BanditSlot, SlotShowing] = {}
+        if rules is not None and client_id is not None and request.kind is Kind.FEED:
+            for slot in rules.slots("feed"):
+                response, showing = self._placed(slot, response, client_id, user_agent)
+                if showing is not None:
+                    tried[slot] = showing
+        if self._log_served:
+            self._shop.record_recommended(response, None, _noted(tried))
+        return response
+
+    def show(
+        self, name: str, client_id: str | None = None, user_agent: str | None = None
+    ) -> SlotShown:
+        """What a page is to show in a slot. NotFound without one of that name for pages."""
+        rules = self._current()
+        slot = rules.page_slot(name) if rules is not None else None
+        if slot is None:
+            raise NotFound(
+                f"no slot '{name}' for pages",
+                remedy="start one: tandem experiment slot start --help",
+            )
+        query_id = uuid.uuid4().hex
+        unit = None if client_id is None else self._unit(client_id)
+        showing = (
+            None if unit is None else self._slots.show(slot, unit, query_id, user_agent=user_agent)
+        )
+        arm = slot.arms[0 if showing is None else showing.arm]
+        return SlotShown(
+            slot=name,
+            arm=arm.name,
+            value=arm.value,
+            pscore=None if showing is None else showing.pscore,
+            query_id=query_id,
+        )
+
     def refreshed(self) -> None:
-        """To be called every few seconds: are the canaries still fit to be served? Times and
+        """To be called every few seconds: are canaries and slots still fit to be served? Times and
         failures are looked at each time, what people did every `CHECK_SECONDS`."""
         due = time.monotonic() - self._checked >= CHECK_SECONDS or not self._checked
         with suppress(Conflict):  # somebody imports or indexes: at the next look
             register_rules(self._layout, who=RULES_WHO, why="edited while serving")
         rules = self._current()
+        if rules is not None and rules.book.slots:
+            self._slots.refreshed()
         for e in rules.experiments if rules else ():
             if e.kind != "canary":
                 continue
@@ -214,6 +284,7 @@ class Online:
         """Finish what waits in the background."""
         self._background.close()
         self._shadowed.close()
+        self._slots.close()
 
     # --- Who gets what ------------------------------------------------------------------------
 
@@ -250,6 +321,7 @@ class Online:
         values: dict[str, object] = {}
         experiments: dict[str, str] = {}
         canary = None
+        ranking = False
         taken: set[str] = set()
         for e in rules.experiments:
             if not e.touched & open_to or e.touched & taken:
@@ -258,13 +330,14 @@ class Online:
             if variant is None:
                 continue
             experiments[e.name] = variant
+            ranking = ranking or "ranking" in e.touched
             configuration = rules.configurations[e.name, variant]
             values |= configuration.model_dump(exclude_none=True)
             # Whoever gets the live model as a canary's control may be in an experiment on it.
             if e.kind != "canary" or variant != e.control:
                 taken |= e.touched
                 canary = e.name if e.kind == "canary" else canary
-        return _Chosen(SearchConfiguration.model_validate(values), experiments, canary)
+        return _Chosen(SearchConfiguration.model_validate(values), experiments, canary, ranking)
 
     def _unit(self, client_id: str) -> str | None:
         """The pseudonym of a client whom analytics may read, or None."""
@@ -281,6 +354,111 @@ class Online:
             with self._lock:
                 _remember(self._allowed, unit, (now, allowed))
         return unit if allowed else None
+
+    # --- Slots --------------------------------------------------------------------------------
+
+    def _tried(
+        self,
+        rules: _Rules,
+        view: View,
+        request: SearchRequest,
+        chosen: _Chosen,
+        client_id: str | None,
+        user_agent: str | None,
+        query_id: str,
+    ) -> dict[BanditSlot, SlotShowing]:
+        """The ranker that a slot tries in this search, if one may: what the request sets itself no
+        slot changes, and who is in an experiment on the ranking is left to it."""
+        running = rules.slots("search")
+        if (
+            not running
+            or client_id is None
+            or chosen.ranking
+            or request.ranker is not None
+            or request.sort is not Sort.RELEVANCE
+            or not request.q.strip()
+            or (unit := self._unit(client_id)) is None
+        ):
+            return {}
+        systems = view.stages()
+        showing = self._slots.show(
+            running[0],
+            unit,
+            query_id,
+            text=request.q.strip().lower(),
+            further=request.page > 1,
+            user_agent=user_agent,
+            usable=lambda arm: arm.value in systems,
+        )
+        return {} if showing is None else {running[0]: showing}
+
+    def _trying(
+        self,
+        view: View,
+        request: SearchRequest,
+        chosen: _Chosen,
+        known: Known | None,
+        tried: dict[BanditSlot, SlotShowing],
+    ) -> tuple[_Work, dict[BanditSlot, SlotShowing]]:
+        """A ranker that fails is not shown: everybody's answers, and no reward is its own."""
+        for slot, showing in tried.items():
+            ranker = slot.arms[showing.arm].value
+            configuration = chosen.configuration.model_copy(update={"ranker": ranker})
+            try:
+                trying = replace(chosen, configuration=configuration)
+                return self._ranked(view, request, trying, known), tried
+            except Exception as error:
+                if not showing.explored:
+                    raise
+                log.warning("slot %s: %s failed: %s", slot.name, ranker, error)
+                self._slots.failed(showing)
+        return self._ranked(view, request, chosen, known), {}
+
+    def _placed(
+        self,
+        slot: BanditSlot,
+        response: RecommendResponse,
+        client_id: str,
+        user_agent: str | None,
+    ) -> tuple[RecommendResponse, SlotShowing | None]:
+        """The feed with what the slot tries in its place; a product is shown there once, and only
+        while it can be bought."""
+        place = slot.place or 1
+        unit = self._unit(client_id)
+        if unit is None or len(response.items) < place:
+            return response, None
+        as_it_is = response.items[place - 1].product.id
+
+        def usable(arm: SlotArm) -> bool:
+            if arm.value is None:
+                return True
+            product = self._shop.product(arm.value)
+            return product is not None and product.stock != 0
+
+        showing = self._slots.show(
+            slot,
+            unit,
+            response.query_id,
+            user_agent=user_agent,
+            usable=usable,
+            object_of=lambda arm: arm.value or as_it_is,
+        )
+        if showing is None or (value := slot.arms[showing.arm].value) is None:
+            return response, showing
+        if (product := self._shop.product(value)) is None:
+            self._slots.failed(showing)
+            return response, None
+        rest = [i for i in response.items if i.product.id != value]
+        tried = Recommended(
+            position=place,
+            score=0.0,
+            product=product,
+            source=Source.EXPLORATION,
+            because="We try what belongs here",
+        )
+        items = [*rest[: place - 1], tried, *rest[place - 1 :]][: len(response.items)]
+        placed = tuple(i.model_copy(update={"position": at}) for at, i in enumerate(items, start=1))
+        return response.model_copy(update={"items": placed}), showing
 
     # --- Answering ----------------------------------------------------------------------------
 
@@ -501,6 +679,13 @@ class _Background:
                 job()
             except Exception as error:
                 log.warning("online: %s", error)
+
+
+def _noted(tried: Mapping[BanditSlot, SlotShowing]) -> dict[str, ServedArm]:
+    return {
+        slot.name: ServedArm(arm=slot.arms[showing.arm].name, pscore=showing.pscore)
+        for slot, showing in tried.items()
+    }
 
 
 def _overlap(mine: list[str], shown: list[str]) -> float:

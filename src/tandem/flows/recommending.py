@@ -73,12 +73,26 @@ def recommend(view: View, request: RecommendRequest, simulated: bool = False) ->
         index_generation=view.generation,
         model_generation=view.recommender_generation,
         simulated=simulated,
+        parts=_parts(view, request.kind),
         timings_ms={
             "gather": round((gathered - started) * 1000, 3),
             "fetch": round((ended - gathered) * 1000, 3),
             "total": round((ended - started) * 1000, 3),
         },
     )
+
+
+def _parts(view: View, kind: Kind) -> dict[str, str]:
+    """Generation by kind of all that has a say in such an answer, beside the index."""
+    feeds = kind is Kind.FEED
+    found = {
+        "catalog": view.catalog_generation,
+        "encoders": view.encoder_generation,
+        "recommenders": view.recommender_generation,
+        "feeds": view.feed_generation if feeds else None,
+        "content": view.content_generation if feeds else None,
+    }
+    return {k: name for k, name in found.items() if name is not None}
 
 
 def _start(view: View, request: RecommendRequest) -> str:

@@ -1,4 +1,4 @@
-"""The model registry: what there is, what may go live, and what a served result came from."""
+"""The model registry: what there is, and what may go live."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any, get_args
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.experiment import (
     CANARY_LAYER,
-    Change,
     ExperimentBook,
     OnlineExperiment,
     SearchConfiguration,
@@ -23,28 +22,25 @@ from tandem.contracts.experiment import (
     Variant,
 )
 from tandem.contracts.registry import (
-    Artefact,
     Decision,
     Gate,
     GateName,
     RegisteredModel,
     Stage,
-    Trace,
 )
+from tandem.contracts.running import Change
 from tandem.contracts.search import MAX_QUERY, SearchRequest
 from tandem.experiments import gates
 from tandem.flows.experimenting import add, book_of, stop
 from tandem.flows.generations import roll_back
-from tandem.flows.index import index_manifest
 from tandem.flows.view import View, candidates
-from tandem.flows.workspace import Workspace, rules_digest
+from tandem.flows.workspace import Workspace
 from tandem.ranking.learned import LearnedRanker, load_manifest, load_ranker
 from tandem.registry import tracking
 from tandem.registry.day_log import DayLog
 from tandem.registry.decisions import Decisions
 from tandem.registry.experiments import Experiments
 from tandem.registry.lineage import DataSet, job
-from tandem.registry.served import KEPT_DAYS, ServedLog
 from tandem.reports.model import card
 from tandem.reports.page import Page
 from tandem.storage.layout import Layout
@@ -445,80 +441,3 @@ def model_card(layout: Layout, generation: str) -> Page:
     model = registered_model(layout, generation)
     record = _evaluation(layout.models.path(generation))
     return card(model, record, simulated=layout.settings().simulated)
-
-
-# --- What was served --------------------------------------------------------------------------
-
-
-def trace(layout: Layout, query_id: str) -> Trace:
-    """What a served result came from. NotFound when the served log does not hold it."""
-    found = ServedLog(layout.served).find(query_id)
-    if found is None:
-        raise NotFound(
-            f"no served result '{query_id}'",
-            remedy=f"results are kept for {KEPT_DAYS} days by a server that runs with log_served",
-        )
-    model = found.model_generation
-    return Trace(
-        served=found,
-        index=index_manifest(layout.index.path(found.index_generation))
-        if found.index_generation in layout.index.names()
-        else None,
-        model=registered_model(layout, model) if model in layout.models.names() else None,
-        rules=_rules_of(layout, found.policy),
-        rules_unchanged=found.policy == rules_digest(layout),
-        experiments=tuple(e for e in book_of(layout).experiments if e.name in found.experiments),
-    )
-
-
-def _rules_of(layout: Layout, policy: str | None) -> Artefact | None:
-    """The newest kept generation of the rules with this digest."""
-    for name in reversed(layout.rules.names()) if policy else ():
-        lineage = json.loads((layout.rules.path(name) / "manifest.json").read_bytes())
-        if lineage.get("policy") == policy:
-            return Artefact(
-                kind="rules",
-                generation=name,
-                stage="live" if name == layout.rules.live() else "retired",
-                lineage=lineage,
-                decisions=Decisions(layout.decisions).of(name, "rules"),
-            )
-    return None
-
-
-class ModelRegistry:
-    """The registry of one workspace, as the server asks for it."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-
-    def models(self) -> tuple[RegisteredModel, ...]:
-        """Newest first."""
-        return registered_models(self._layout)
-
-    def model(self, generation: str) -> RegisteredModel:
-        return registered_model(self._layout, generation)
-
-    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision:
-        return promote(self._layout, generation, who=who, why=why, override=override)
-
-    def shadow(self, generation: str, share: float, who: str, why: str) -> Decision:
-        return shadow(self._layout, generation, share=share, who=who, why=why)
-
-    def canary(
-        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
-    ) -> Decision:
-        return canary(self._layout, generation, share=share, who=who, why=why, override=override)
-
-    def withdraw(self, generation: str, who: str, why: str) -> Decision:
-        return withdraw(self._layout, generation, who=who, why=why)
-
-    def roll_back(self, to: str | None, who: str, why: str) -> Decision:
-        return roll_back_model(self._layout, to, who=who, why=why)
-
-    def card(self, generation: str) -> str:
-        """HTML."""
-        return model_card(self._layout, generation).html()
-
-    def trace(self, query_id: str) -> Trace:
-        return trace(self._layout, query_id)

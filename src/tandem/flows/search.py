@@ -123,10 +123,15 @@ def answer(
 
 
 def respond(
-    view: View, request: SearchRequest, ranking: Ranking, started: float, simulated: bool = False
+    view: View,
+    request: SearchRequest,
+    ranking: Ranking,
+    started: float,
+    simulated: bool = False,
+    query_id: str | None = None,
 ) -> SearchResponse:
     """Cut the page that was asked for out of a ranking. started: when the work began, by
-    `perf_counter`."""
+    `perf_counter`. query_id: of the answer; None makes one."""
     context = ranking.context
     with context.timed("facets"):
         facets = (
@@ -138,7 +143,7 @@ def respond(
         hits = _hits(view, request, ranking)
     context.timings_ms["total"] = (time.perf_counter() - started) * 1000
     return SearchResponse(
-        query_id=uuid.uuid4().hex,
+        query_id=query_id or uuid.uuid4().hex,
         query=request.q,
         hits=hits,
         total=ranking.total,
@@ -153,6 +158,7 @@ def respond(
         model_generation=view.model_of(ranking.name),
         personal=ranking.personal,
         simulated=simulated,
+        parts=view.parts(ranking.name, personal=ranking.personal),
         timings_ms={k: round(v, 3) for k, v in context.timings_ms.items()},
     )
 

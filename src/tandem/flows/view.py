@@ -75,6 +75,9 @@ class View:
     policy: BusinessPolicy = field(default_factory=BusinessPolicy)
     configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     configuration_generation: str | None = None
+    catalog_generation: str | None = None
+    encoder_generation: str | None = None
+    content_generation: str | None = None
 
     @property
     def recommender(self) -> Tables | None:
@@ -170,6 +173,20 @@ class View:
     def model_of(self, system: str) -> str | None:
         """The generation of the model that `system` ends with."""
         return {"ltr": self.model_generation, "cross": self.cross_generation}.get(system)
+
+    def parts(self, system: str, *, personal: bool = False) -> dict[str, str]:
+        """Generation by kind of all that has a say in what `system` answers, beside the index and
+        the model that it ends with."""
+        default = self.default_system()
+        weighed = system in ("bm25", "hybrid") or (system == "cross" and default != "ltr")
+        found = {
+            "catalog": self.catalog_generation,
+            "encoders": self.encoder_generation if system != "bm25" else None,
+            "configurations": self.configuration_generation if weighed else None,
+            "models": self.model_generation if system == "cross" and default == "ltr" else None,
+            "personal": self.personal_generation if personal else None,
+        }
+        return {kind: name for kind, name in found.items() if name is not None}
 
     def learned_from(self, system: str) -> frozenset[str]:
         """The judged queries that any model in `system` has learned from."""

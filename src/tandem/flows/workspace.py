@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, get_args
 
 from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
@@ -26,7 +26,7 @@ from tandem.contracts.listing import Standing
 from tandem.contracts.parties import Content
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import Interest, RecommendRequest, RecommendResponse
-from tandem.contracts.registry import Explored, Served
+from tandem.contracts.registry import ArtefactKind, Explored, Served, ServedArm
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
     Filters,
@@ -108,6 +108,8 @@ class _Live:
         own = layout.root / str(manifest["encoder"])
         fine_tuned = own.parent == layout.encoders.root
         self.encoder_manifest = FinetuneManifest.load(own) if fine_tuned else None
+        self.encoder_generation = own.name if fine_tuned else None
+        self.catalog_generation: str | None = manifest.get("catalog_generation")
         self.engine = EmbeddedEngine.open(path / "engine", self.name)
         self.sequence: int = manifest["journal_sequence"]
         self.facets: list[str] = manifest["facets"]
@@ -135,6 +137,8 @@ class _Live:
             queries=self.queries,
             encoder=self.encoder,
             encoder_manifest=self.encoder_manifest,
+            encoder_generation=self.encoder_generation,
+            catalog_generation=self.catalog_generation,
         )
 
 
@@ -265,10 +269,11 @@ class Workspace:
         response: SearchResponse,
         experiments: Mapping[str, str] | None = None,
         explored: Explored | None = None,
+        slots: Mapping[str, ServedArm] | None = None,
     ) -> None:
         """Note in the served log what a shopper was answered with, so that it can be traced.
 
-        experiments: variant by experiment that had an effect on it.
+        experiments: variant by experiment that had an effect on it. slots: what slots showed in it.
         """
         self._served.put(
             Served(
@@ -278,6 +283,9 @@ class Workspace:
                 index_generation=response.index_generation,
                 model_generation=response.model_generation,
                 policy=self._rules,
+                parts=_known_parts(response.parts),
+                encoder=self._encoder_name(response.ranker != "bm25"),
+                personal=response.personal,
                 page=response.page,
                 products=tuple(h.product.id for h in response.hits),
                 scores=tuple(round(h.score, 6) for h in response.hits),
@@ -285,9 +293,44 @@ class Workspace:
                 milliseconds=response.timings_ms.get("total", 0.0),
                 simulated=response.simulated,
                 experiments=dict(experiments or {}),
+                slots=dict(slots or {}),
                 explored=explored,
             )
         )
+
+    def record_recommended(
+        self,
+        response: RecommendResponse,
+        experiments: Mapping[str, str] | None = None,
+        slots: Mapping[str, ServedArm] | None = None,
+    ) -> None:
+        """The same for a recommendation. Of a video in the feed its product is noted."""
+        self._served.put(
+            Served(
+                query_id=response.query_id,
+                at=datetime.now(UTC),
+                kind=response.kind,
+                ranker=response.kind,
+                index_generation=response.index_generation,
+                model_generation=response.model_generation,
+                policy=self._rules,
+                parts=_known_parts(response.parts),
+                encoder=self._encoder_name(True),
+                personal=response.personal,
+                page=1,
+                products=tuple(item.product.id for item in response.items),
+                scores=tuple(round(item.score, 6) for item in response.items),
+                total=len(response.items),
+                milliseconds=response.timings_ms.get("total", 0.0),
+                simulated=response.simulated,
+                experiments=dict(experiments or {}),
+                slots=dict(slots or {}),
+            )
+        )
+
+    def _encoder_name(self, used: bool) -> str | None:
+        encoder = self._view.encoder
+        return encoder.name if used and encoder is not None else None
 
     # --- For merchants ------------------------------------------------------------------------
 
@@ -449,7 +492,7 @@ class Workspace:
         if live is not None:
             if self._content is None or self._content[0] != live:
                 self._content = (live, tuple(read_content(self.layout)))
-            view = replace(view, content=self._content[1])
+            view = replace(view, content=self._content[1], content_generation=live)
         return view
 
     def with_model(self, view: View, generation: str) -> View:
@@ -608,6 +651,10 @@ class Workspace:
             f"Workspace('{self.layout.root}', {status['products']:,} products, "
             f"ranker {status['default_ranker']})"
         )
+
+
+def _known_parts(parts: Mapping[str, str]) -> dict[ArtefactKind, str]:
+    return {kind: parts[kind] for kind in get_args(ArtefactKind) if kind in parts}
 
 
 def _is_exposure(record: Any) -> bool:

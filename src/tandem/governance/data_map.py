@@ -26,9 +26,11 @@ from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.contracts.registry import Decision, Served
 from tandem.contracts.seller import Target
+from tandem.contracts.slot import BanditSlot, SlotShowing
 from tandem.governance.audit import Entry
 from tandem.governance.keys import ApiKey
 from tandem.registry.served import KEPT_DAYS
+from tandem.registry.slots import KEPT_DAYS as SLOT_DAYS
 from tandem.storage.visitors import VisitorState
 
 PSEUDONYMOUS = "user.unique_id.pseudonymous"
@@ -194,7 +196,8 @@ COLLECTIONS: tuple[Collection, ...] = (
         "served",
         Served,
         "registry/",
-        f"What each search was answered with, without its words and whose it was; {KEPT_DAYS} days",
+        "What each search and recommendation was answered with, without its words and whose it "
+        f"was; {KEPT_DAYS} days",
         (),
         (),
         _all(
@@ -208,7 +211,42 @@ COLLECTIONS: tuple[Collection, ...] = (
                 "simulated",
                 "experiments",
                 "explored",
+                "kind",
+                "parts",
+                "encoder",
+                "personal",
+                "slots",
             ),
+        ),
+    ),
+    Collection(
+        "slots",
+        BanditSlot,
+        "registry/",
+        "Who started and stopped which slot, and why; what it may show",
+        ("employee",),
+        (),
+        {
+            **_all(f"{ACCOUNT} {OPERATIONS}", "changes"),
+            **_all(
+                OPERATIONS,
+                *("name", "where", "place", "arms", "bandit", "reward", "window", "guardrails"),
+                *("state", "started", "ended"),
+            ),
+        },
+    ),
+    Collection(
+        "slot_showings",
+        SlotShowing,
+        "registry/slots.db",
+        "What slots showed, with what probability, and whether it was clicked; neither words nor "
+        f"people; {SLOT_DAYS} days",
+        (),
+        (),
+        _all(
+            OPERATIONS,
+            *("query_id", "slot", "at", "arm", "pscore", "explored", "object_id", "context"),
+            "reward",
         ),
     ),
     Collection(

@@ -30,6 +30,7 @@ from tandem.http.routes import (
     searching,
     selling,
     site,
+    slots,
     studio,
 )
 from tandem.http.services import Services
@@ -84,6 +85,7 @@ def create_app(
         models,
         lab,
         experimenting,
+        slots,
         privacy,
         operating,
         site,

@@ -18,7 +18,7 @@ from pydantic import (
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import EventOutcome, Record
-from tandem.contracts.experiment import ExperimentStanding, Name, Variant
+from tandem.contracts.experiment import ExperimentStanding, Variant
 from tandem.contracts.listing import Standing
 from tandem.contracts.product import AttributeValue, Product, ProductId
 from tandem.contracts.recommend import (
@@ -31,6 +31,7 @@ from tandem.contracts.recommend import (
     Visitor,
 )
 from tandem.contracts.registry import RegisteredModel
+from tandem.contracts.running import Name
 from tandem.contracts.search import (
     MAX_DEPTH,
     MAX_PAGE_SIZE,
@@ -40,6 +41,14 @@ from tandem.contracts.search import (
     SearchResponse,
     Sort,
     Suggestion,
+)
+from tandem.contracts.slot import (
+    BanditKind,
+    RewardAction,
+    SlotArm,
+    SlotGuardrails,
+    SlotStanding,
+    Where,
 )
 
 MAX_FILTER_VALUES = 200
@@ -695,6 +704,50 @@ class StartBody(Message):
     success: tuple[str, ...] = Field(default=(), max_length=20)
     guardrails: tuple[str, ...] = Field(default=(), max_length=20)
     planned: int = Field(default=10_000, ge=10, le=10**12, description="People, of both arms")
+
+
+class SlotsResponse(Message):
+    """Answer of `GET /v1/slots`: newest first."""
+
+    slots: tuple[SlotStanding, ...]
+
+
+class SlotBody(Message):
+    """Body of `POST /v1/slots`. The first arm is what everybody gets without the slot."""
+
+    name: Name = Field(examples=["front-banner"])
+    why: str = Field(min_length=1, max_length=1_000, examples=["which banner is worth its place?"])
+    where: Where = Field(examples=["page"])
+    place: int | None = Field(default=None, ge=1, le=60, description="In the feed, from 1")
+    arms: tuple[SlotArm, ...] = Field(
+        min_length=2,
+        max_length=20,
+        examples=[[{"name": "plain"}, {"name": "summer", "value": "/banners/summer"}]],
+    )
+    bandit: BanditKind = "thompson"
+    reward: RewardAction = "click"
+    window: int = Field(default=60, ge=1, le=7 * 24 * 60, description="Minutes; what counts")
+    guardrails: SlotGuardrails = SlotGuardrails()
+
+
+class SlotShowBody(Message):
+    """Body of `POST /v1/slots/{name}/show`."""
+
+    context: PersonalisationContext | None = Field(
+        default=None,
+        description="Who is asking: without a `client_id`, or for one who objects to analytics, "
+        "nothing is tried. Never stored by asking",
+    )
+
+
+class SlotShownResponse(Traced):
+    """What to show. Send `query_id` with the clicks that follow: they are what the slot learns
+    from."""
+
+    slot: str
+    arm: str
+    value: str | None
+    pscore: float | None = Field(description="Its probability; null where nothing is tried")
 
 
 class RampBody(Message):

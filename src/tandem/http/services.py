@@ -20,6 +20,7 @@ from tandem.http.shop import (
     PrivacyOffice,
     Registry,
     SellerOffice,
+    SlotOffice,
     StudioOffice,
 )
 
@@ -46,11 +47,13 @@ class Services:
     asked: what shoppers type, with counts, for the studio's texts. writer: a language model that
     may reword briefs.
     online: answers searches under experiments. experiments: starts, stops and tells of them.
+    slots: the same for slots in which bandits try.
     """
 
     registry: Registry | None = None
     online: OnlineSearch | None = None
     experiments: ExperimentOffice | None = None
+    slots: SlotOffice | None = None
     insights: InsightOffice | None = None
     lab: LabOffice | None = None
     privacy: PrivacyOffice | None = None

@@ -1,5 +1,5 @@
 """What HTTP asks of a shop and of its model registry. `tandem.flows.workspace.Workspace` is the
-one, `tandem.flows.registry.ModelRegistry` the other."""
+one, `tandem.flows.registry_desk.ModelRegistry` the other."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 from tandem.contracts.search_performance import SearchPerformance
 from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
+from tandem.contracts.slot import (
+    BanditKind,
+    BanditSlot,
+    RewardAction,
+    SlotArm,
+    SlotGuardrails,
+    SlotShown,
+    SlotStanding,
+    Where,
+)
 from tandem.contracts.studio import StudioHome, Worked
 
 
@@ -191,8 +201,25 @@ class OnlineSearch(Protocol):
         is stored."""
         ...
 
+    def recommend(
+        self,
+        request: RecommendRequest,
+        client_id: str | None = None,
+        user_agent: str | None = None,
+        *,
+        personal: bool = True,
+    ) -> RecommendResponse:
+        """The same for a recommendation."""
+        ...
+
+    def show(
+        self, name: str, client_id: str | None = None, user_agent: str | None = None
+    ) -> SlotShown:
+        """What a page is to show in a slot; NotFound without it."""
+        ...
+
     def refreshed(self) -> None:
-        """Called every few seconds: canaries that do harm go back."""
+        """Called every few seconds: canaries and slots that do harm go back."""
         ...
 
     def close(self) -> None: ...
@@ -226,6 +253,33 @@ class ExperimentOffice(Protocol):
     def widen(self, name: str, ramp: float, who: str, why: str) -> OnlineExperiment: ...
 
     def stop(self, name: str, who: str, why: str) -> OnlineExperiment: ...
+
+
+class SlotOffice(Protocol):
+    """Slots in which bandits try what earns most. `tandem.flows.slots.SlotDesk` is one."""
+
+    def standings(self) -> Sequence[SlotStanding]:
+        """Every slot, the newest first."""
+        ...
+
+    def standing(self, name: str) -> SlotStanding: ...
+
+    def start(
+        self,
+        name: str,
+        where: Where,
+        arms: Sequence[SlotArm],
+        *,
+        who: str,
+        why: str,
+        place: int | None,
+        bandit: BanditKind,
+        reward: RewardAction,
+        window: int,
+        guardrails: SlotGuardrails,
+    ) -> BanditSlot: ...
+
+    def stop(self, name: str, who: str, why: str) -> BanditSlot: ...
 
 
 class InsightOffice(Protocol):

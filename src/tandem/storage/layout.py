@@ -398,6 +398,11 @@ class Layout:
         return self.root / "registry" / "experiments.json"
 
     @property
+    def slots(self) -> Path:
+        """What slots showed, with what probability, and what their bandits have learned."""
+        return self.root / "registry" / "slots.db"
+
+    @property
     def untold(self) -> Path:
         """What a tracking server could not be told yet."""
         return self.root / "registry" / "untold"

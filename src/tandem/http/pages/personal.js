@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { art } from "./art.js";
 import { card } from "./card.js";
 import { $, h, svg } from "./dom.js";
-import { listed } from "./events.js";
+import { listed, whoAsks } from "./events.js";
 
 const CHOICE = "tandem.personal"; // "on" when the shopper asked for it
 const CLIENT = "tandem.client"; // one random id of this browser, the one that events go by
@@ -139,7 +139,9 @@ export function tools({ id, plain, said, show }) {
 
 // Fill the section, or leave it hidden where there is nothing to show.
 export async function feed(plain = false) {
-  const answer = await tell("feed", { size: SIZE, ...(plain ? {} : context()) }).catch(() => null);
+  // Who is recorded is named also where the list is everybody's: a slot may try something there.
+  const who = { ...whoAsks().context, ...(plain ? {} : context().context) };
+  const answer = await tell("feed", { size: SIZE, ...(who.client_id && { context: { ...who, personal: on() && !plain } }) }).catch(() => null);
   if (!answer?.items.length) return;
   const cards = answer.items.map((item) => entry(item, () => feed(plain)));
   $("feed-items").replaceChildren(...cards);

@@ -17,7 +17,7 @@ from tandem.contracts.recommend import (
     RecommendResponse,
     Visitor,
 )
-from tandem.http.asking import asking, unwatched
+from tandem.http.asking import NOBODY, Asking, asking, unwatched
 from tandem.http.problems import documented
 from tandem.http.schemas import (
     ConsentBody,
@@ -176,16 +176,19 @@ async def _visitor(
 
 async def _recommend_to(request: Request, body: RecommendBody, kind: Kind) -> Response:
     who = asking(request, body.context)
-    return await _recommend(request, body.request(kind, who.recent), who.known_by)
+    return await _recommend(request, body.request(kind, who.recent), who)
 
 
-async def _recommend(
-    request: Request, asked: RecommendRequest, client_id: str | None = None
-) -> Response:
+async def _recommend(request: Request, asked: RecommendRequest, who: Asking = NOBODY) -> Response:
     serving = of(request)
-    response, timings = await serving.run(
-        serving.search, lambda: serving.shop.recommend(asked, client_id)
-    )
+    online, agent = serving.services.online, request.headers.get("user-agent")
+
+    def work() -> RecommendResponse:
+        if online is None:
+            return serving.shop.recommend(asked, who.known_by)
+        return online.recommend(asked, who.client_id, agent, personal=who.personal)
+
+    response, timings = await serving.run(serving.search, work)
     response = response.model_copy(
         update={"timings_ms": {"queue": timings["queue"], **response.timings_ms}}
     )
