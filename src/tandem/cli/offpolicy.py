@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -17,6 +17,9 @@ from tandem.cli.console import (
     progress_bars,
 )
 from tandem.contracts.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from tandem.flows.explored import SlotEvaluation
 
 offpolicy_app = typer.Typer(
     no_args_is_help=True, help="Evaluate a policy from the log of another one."
@@ -165,6 +168,13 @@ def served_command(
             min=0.01, max=10, help="Of Plackett-Luce; default: the ranker's order, nothing drawn."
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A registered model, live or not: what its order would have earned."),
+    ] = None,
+    slot: Annotated[
+        str | None, typer.Option(help="A slot: what always showing each arm would have earned.")
+    ] = None,
     min_effective: Annotated[
         float, typer.Option(min=2, help="Refuse below this effective sample size.")
     ] = 100.0,
@@ -172,18 +182,25 @@ def served_command(
 ) -> None:
     """From what the shop served while it explored: clicks a list under another policy.
 
-    Example: `tandem offpolicy served -w shop --json`
+    Example: `tandem offpolicy served --model g000002-20260301T120000 -w shop --json`
     """
+    from tandem.contracts.errors import InvalidInput
     from tandem.experiments.offpolicy.diagnostics import Limits, Refusal
-    from tandem.flows.explored import evaluate_explored
+    from tandem.flows.explored import evaluate_explored, evaluate_slot
     from tandem.governance.audit import os_actor
     from tandem.storage.layout import Layout
 
+    limits = Limits(effective=min_effective)
+    layout = Layout.open(workspace)
+    if slot is not None:
+        if model is not None or steepness is not None:
+            raise InvalidInput(
+                "a slot and another policy at once", field="slot", remedy="ask for one of them"
+            )
+        _tell_slot(evaluate_slot(layout, slot, limits=limits), json_)
+        return
     result = evaluate_explored(
-        Layout.open(workspace),
-        steepness=steepness,
-        actor=os_actor(),
-        limits=Limits(effective=min_effective),
+        layout, steepness=steepness, model=model, actor=os_actor(), limits=limits
     )
     if json_:
         print_json(result.to_json())
@@ -192,10 +209,37 @@ def served_command(
         out.print("[bold]SIMULATED DATA[/]")
     out.print(
         f"{result.lists:,} explored lists of {result.places} places: "
-        f"{result.logged:.4f} clicks a list as they were shown."
+        f"{result.logged:.4f} clicks a list as they were shown. Under {result.policy}:"
     )
+    if model is not None:
+        out.print(f"its order is the logged ranker's own in {result.same:.0%} of the lists")
+    for reason, lists in result.left_out.items():
+        out.print(f"{lists:,} lists are left out: {reason}")
     for name, e in result.estimates.items():
         if isinstance(e, Refusal):
             out.print(f"{name}: [bold]refused[/] ({e.reason}): {e.message}. {e.remedy}")
         else:
-            out.print(f"{name}: {e.value:.4f} ({e.interval.low:.4f} – {e.interval.high:.4f})")
+            out.print(
+                f"{name}: {e.value:.4f} ({e.interval.low:.4f} – {e.interval.high:.4f}), as much as "
+                f"{e.effective:,.0f} lists say"
+            )
+
+
+def _tell_slot(result: SlotEvaluation, json_: bool) -> None:
+    if json_:
+        print_json(result.to_json())
+        return
+    if result.simulated:
+        out.print("[bold]SIMULATED DATA[/]")
+    still = f", {result.open:,} of which may still be rewarded" if result.open else ""
+    out.print(f"{result.showings:,} showings of '{result.slot}'{still}. {result.reward} a showing:")
+    for arm, e in result.policies.items():
+        if e.refusal is not None:
+            r = e.refusal
+            out.print(f"{arm}: [bold]refused[/] ({r.reason}): {r.message}. {r.remedy}")
+            continue
+        for name, found in e.estimates.items():
+            interval = found.bootstrap
+            out.print(
+                f"{arm}, {name}: {found.value:.4f} ({interval.low:.4f} – {interval.high:.4f})"
+            )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.contracts.errors import InvalidInput
-from tandem.experiments.offpolicy.diagnostics import Limits, Refusal, diagnose, refuse
+from tandem.experiments.offpolicy.diagnostics import Diagnostics, Limits, Refusal, diagnose, refuse
 from tandem.experiments.offpolicy.feedback import Array, Feedback
 from tandem.experiments.offpolicy.intervals import Interval, bootstrap
 
@@ -168,10 +168,7 @@ def evaluate_slates(
         estimator = SLATE_ESTIMATORS[name]
         if estimator.needs_model and feedback.q_logged is None:
             continue
-        w = estimator.decisive(feedback)
-        # As one decision with the same weights; the scale keeps probabilities at most 1.
-        scale = 1 / max(float(w.max(initial=0.0)), 1.0)
-        single = Feedback(feedback.reward.sum(axis=1), np.full(w.size, scale), w * scale)
+        single = _single(feedback, name)
         d = diagnose(single)
         refusal = refuse(d, single, limits)
         if refusal is not None:
@@ -185,3 +182,16 @@ def evaluate_slates(
             estimator.assumes,
         )
     return found
+
+
+def slate_diagnostics(feedback: SlateFeedback, name: str) -> Diagnostics:
+    """What the weights of an estimator say about the log, answered or refused."""
+    return diagnose(_single(feedback, name))
+
+
+def _single(feedback: SlateFeedback, name: str) -> Feedback:
+    """Lists as single decisions with the weights that decide for an estimator."""
+    w = SLATE_ESTIMATORS[name].decisive(feedback)
+    # The scale keeps probabilities at most 1.
+    scale = 1 / max(float(w.max(initial=0.0)), 1.0)
+    return Feedback(feedback.reward.sum(axis=1), np.full(w.size, scale), w * scale)
