@@ -100,7 +100,7 @@ def test_one_page_says_that_it_is_simulated(desk, asked):
     page = office.report(office.plan(asked).id, today=date(2026, 4, 10))
     assert "Campaign: Spring" in page
     assert "Simulated data" in page
-    assert "In the end" in page
+    assert "It is over" in page
 
 
 def test_what_cannot_be_planned_is_an_error(desk, asked):

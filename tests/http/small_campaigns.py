@@ -16,7 +16,7 @@ from tandem.contracts.campaign import (
 )
 from tandem.contracts.errors import Forbidden, NotFound
 from tandem.contracts.product import Money
-from tandem.reports.campaign import campaign_page
+from tandem.reports.campaign import campaign_report
 
 
 class SmallCampaigns:
@@ -75,4 +75,4 @@ class SmallCampaigns:
         return CampaignView(campaign=campaign, results=results)
 
     def report(self, id_: str) -> str:
-        return campaign_page(self.follow(id_)).html()
+        return campaign_report(self.follow(id_)).page().html()

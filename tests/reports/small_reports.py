@@ -8,13 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from tandem.contracts.campaign import (
+    Campaign,
+    CampaignResults,
+    CampaignView,
+    NewCampaign,
+    Outlook,
+    PlannedPiece,
+)
 from tandem.contracts.collaboration import Collaboration, Rate, Terms
+from tandem.contracts.matching import Estimate, Expectation
+from tandem.contracts.merchant_week import AskedFor, MerchantWeek, WeekFigures
+from tandem.contracts.product import Money
 from tandem.contracts.registry import Decision, Gate, RegisteredModel
 from tandem.contracts.search_performance import Funnel, QueryPerformance, SearchPerformance
 from tandem.experiments.abtest.analysis import Analysis, Design, analyse
 from tandem.experiments.abtest.effects import Metric
 from tandem.experiments.abtest.restraint import novelty
-from tandem.reports import experiment, insight, partners, promotion, weekly
+from tandem.reports import campaign, experiment, insight, partners, promotion, weekly
 from tandem.reports.report import AUDIENCES, Report
 
 AT = datetime(2026, 3, 26, 12, tzinfo=UTC)
@@ -165,7 +176,10 @@ def week(**changes: Any) -> weekly.Week:
         "sales_change": weekly.Rate(-6.78, -9.69, -3.26),
         "empty": weekly.Rate(0.025, 0.021, 0.029),
         "empty_change": weekly.Rate(0.004, -0.002, 0.01),
-        "days": tuple(weekly.Day(f"2026-03-{d}", 440 + d, rate) for d in range(20, 29)),
+        "days": tuple(
+            weekly.Day(f"2026-03-{d}", 440 + d, weekly.Rate(30.0 + d, 25.0 + d, 36.5 + d))
+            for d in range(20, 29)
+        ),
         "findings": tuple(FINDINGS),
         "tests": 16,
         "alerts": (
@@ -234,6 +248,88 @@ def standing(*states: str) -> partners.CreatorStanding:
     )
 
 
+WORTH = promotion.ModelWorth(
+    "EUR", "more-judgments", 4_200, 310_000, 12_400.0, 3_100.0, 21_900.0, True, ""
+)
+OWN = WeekFigures(people=412, shown=5_120, clicks=633, carts=70, orders=31, sales=1_234.5)
+
+
+def merchant_week(**changes: Any) -> MerchantWeek:
+    values: dict[str, Any] = {
+        "merchant": "North",
+        "period": "2026-W13",
+        "since": date(2026, 3, 23),
+        "until": date(2026, 3, 30),
+        "k": 50,
+        "currency": "EUR",
+        "now": OWN,
+        "before": WeekFigures(people=301, shown=4_000, clicks=500, carts=60),
+        "products": (("Wool hat", OWN), ("Warm socks", WeekFigures(people=60, clicks=77))),
+        "queries": (AskedFor(query="wool hat", people=120, clicks=200),),
+        "withheld": {"few_people": 7},
+        "simulated": True,
+    }
+    return MerchantWeek(**{**values, **changes})
+
+
+def followed(status: Any, live: int = 1, gmv: str = "50") -> CampaignView:
+    one = Expectation(
+        clicks=Estimate(expected=80, low=30, high=190),
+        orders=Estimate(expected=4, low=1, high=11),
+        gmv=Estimate(expected=200.4, low=50, high=600),
+        currency="EUR",
+    )
+    asked = NewCampaign(
+        merchant_id="North",
+        name="Spring hats",
+        budget=Money(amount="300", currency="EUR"),
+        starts=date(2026, 4, 1),
+        ends=date(2026, 4, 30),
+        product_ids=("P1",),
+    )
+    pieces = tuple(
+        PlannedPiece(
+            creator_id=name,
+            product_id="P1",
+            one_piece=one,
+            cost=Money(amount="40.50", currency="EUR"),
+            exploring=name == "bo",
+            reasons=("made hats before",),
+        )
+        for name in ("ada", "bo")
+    )
+    made = Campaign(
+        id="c1",
+        asked=asked,
+        created=AT,
+        pieces=pieces,
+        outlook=Outlook(
+            clicks=Estimate(expected=160, low=80, high=300),
+            orders=Estimate(expected=8, low=3, high=18),
+            gmv=Estimate(expected=400.8, low=150, high=900),
+        ),
+        cost=Money(amount="81", currency="EUR"),
+        gap=0.02,
+        exploration_cost=1.0,
+        matcher_generation="g000001-x",
+        simulated=True,
+    )
+    results = CampaignResults(
+        id="c1",
+        status=status,
+        planned=2,
+        live=live,
+        creators=live,
+        clicks=30 * live,
+        orders=2 * live,
+        gmv=Money(amount=gmv if live else "0", currency="EUR"),
+        progress=0.4,
+        reached=0.1,
+        simulated=True,
+    )
+    return CampaignView(campaign=made, results=results)
+
+
 REPORTS: dict[str, Report] = {
     **{
         f"experiment {verdict} {audience}": experiment.report(
@@ -295,6 +391,36 @@ REPORTS: dict[str, Report] = {
             sales_per_search=weekly.Rate(None, None, None),
             empty=weekly.Rate(None, None, None),
         )
+    ),
+    **{
+        f"campaign {name}": campaign.campaign_report(followed(**values))
+        for name, values in {
+            "planned": {"status": "planned", "live": 0},
+            "running": {"status": "running"},
+            "below": {"status": "ended", "gmv": "90"},
+            "within": {"status": "ended", "gmv": "410.5"},
+            "above": {"status": "ended", "gmv": "4000"},
+        }.items()
+    },
+    "model with a worth": promotion.report(
+        model("live", _PASSED), EVALUATION, simulated=False, money=WORTH
+    ),
+    "model of doubtful worth": promotion.report(
+        model("live", _PASSED), EVALUATION, simulated=True, money=replace(WORTH, low=-9_500.0)
+    ),
+    "week up": partners.merchant_week_report(merchant_week()),
+    "week as before": partners.merchant_week_report(merchant_week(before=OWN)),
+    "week down": partners.merchant_week_report(
+        merchant_week(before=WeekFigures(people=900, shown=9_000, clicks=2_000, carts=90))
+    ),
+    "week without money": partners.merchant_week_report(
+        merchant_week(now=OWN.model_copy(update={"sales": None, "orders": None}))
+    ),
+    "week first": partners.merchant_week_report(
+        merchant_week(before=WeekFigures(), products=(), queries=())
+    ),
+    "week not told": partners.merchant_week_report(
+        merchant_week(now=WeekFigures(), before=WeekFigures(), products=(), queries=())
     ),
     "merchant some": partners.merchant_report("weekly", performance(2)),
     "merchant high": partners.merchant_report("insight", performance(1)),

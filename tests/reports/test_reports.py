@@ -16,7 +16,7 @@ from small_reports import REPORTS, insights
 
 from tandem.contracts.errors import InvalidInput
 from tandem.reports import insight
-from tandem.reports.charts import MarkChart
+from tandem.reports.charts import DayChart, MarkChart
 from tandem.reports.figures import Figure
 from tandem.reports.formats import book, rendered
 from tandem.reports.report import APPENDIX, SIMULATED, Report
@@ -164,6 +164,46 @@ def test_charts_are_drawn_from_the_numbers_of_the_json(report: Report):
                 assert ends == pytest.approx([f.low, f.high], abs=abs(scale))
         texts = [t.text for t in drawing.findall("text[@class='value']")]
         assert texts == [str(m.figure) for m in chart.marks]
+
+
+def test_a_chart_by_day_is_drawn_from_the_numbers_of_the_json(report: Report):
+    """Read a line by the ticks of its own axis: points and band give back each day's figure."""
+    figures = [
+        Figure(**f) for f in json.loads(rendered(report, ".json"))["report"]["figures"].values()
+    ]
+    drawings = [
+        ElementTree.fromstring(d)
+        for d in re.findall(r"<svg.*?</svg>", report.page().html(), re.DOTALL)
+    ]
+    charts = [c for c in (*report.charts, *report.worth_charts) if isinstance(c, DayChart)]
+    lined = [d for d in drawings if d.findall("polyline")]
+    assert len(lined) == len(charts)
+    for drawing, chart in zip(lined, charts, strict=True):
+        # Ticks of amounts stand left of the axis, those of days below it.
+        ticks = [
+            (float(t.get("y", "nan")) - 4, amount(t.text or ""))
+            for t in drawing.findall("text[@class='tick']")
+            if t.get("text-anchor") == "end" and not re.search(r"\d-\d", t.text or "")
+        ]
+        (y0, v0), (y1, v1) = ticks[0], ticks[-1]
+        assert v0 == 0, "the axis starts at zero"
+        scale = (v1 - v0) / (y1 - y0)
+
+        def points(shape: ElementTree.Element | None) -> list[float]:
+            text = "" if shape is None else shape.get("points", "")
+            return [v0 + (float(p.split(",")[1]) - y0) * scale for p in text.split()]  # noqa: B023
+
+        known = [f for _, f in chart.days if f.value is not None]
+        assert all(f in figures for f in known)
+        near = {"abs": 2 * abs(scale)}
+        assert points(drawing.find("polyline")) == pytest.approx([f.value for f in known], **near)
+        band = [f for f in known if f.low is not None and f.high is not None]
+        if len(band) > 1:
+            ends = [f.high for f in band] + [max(f.low or 0.0, 0.0) for f in reversed(band)]
+            assert points(drawing.find("polygon")) == pytest.approx(ends, **near)
+        told = drawing.get("aria-label", "")
+        for day, f in chart.days:
+            assert f"{day}: {f}" in told
 
 
 def amount(tick: str) -> float:

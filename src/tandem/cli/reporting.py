@@ -26,7 +26,10 @@ TenantOption = Annotated[
 ]
 PeriodOption = Annotated[
     str | None,
-    typer.Option(help="Month for a merchant, as 2026-03; default: the last that is over."),
+    typer.Option(
+        help="For a merchant: a month, as 2026-03, or of `weekly` a week, as 2026-W13; default: "
+        "the last that is over."
+    ),
 ]
 KeepOption = Annotated[
     bool, typer.Option("--keep", help="Keep it in the workspace's reports/, for the lab.")
@@ -183,6 +186,26 @@ def weekly_command(
     audience = _audience(for_)
     _check_ending(to)
     made = weekly_report(Layout.open(workspace), audience, tenant, until, period)
+    _hand_over(made, to, workspace if keep else None, json_)
+
+
+@report_app.command("campaign")
+def campaign_command(
+    campaign: Annotated[str, typer.Argument(help="Id of a campaign of the workspace.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    to: ToOption = None,
+    keep: KeepOption = False,
+    json_: JsonOption = False,
+) -> None:
+    """A merchant's campaign: what was asked, what came of it, and what to do next.
+
+    Example: `tandem report campaign 5b0c6d1ab2f34ad3 -w shop --to campaign.pdf`
+    """
+    from tandem.flows.campaigns import report_of_campaign
+    from tandem.storage.layout import Layout
+
+    _check_ending(to)
+    made = report_of_campaign(Layout.open(workspace), campaign)
     _hand_over(made, to, workspace if keep else None, json_)
 
 

@@ -27,7 +27,8 @@ from tandem.governance.audit import AuditLog, os_actor
 from tandem.matching.allocation.plan import allocate
 from tandem.matching.allocation.problem import Allocation
 from tandem.matching.allocation.replan import explore
-from tandem.reports.campaign import campaign_page
+from tandem.reports.campaign import campaign_report
+from tandem.reports.report import Report
 from tandem.storage.campaigns import CampaignStore
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content
@@ -114,7 +115,14 @@ class CampaignDesk:
 
     def report(self, id_: str, *, today: date | None = None) -> str:
         """The one page about it, as HTML. Raises NotFound."""
-        return campaign_page(self.follow(id_, today=today)).html()
+        return campaign_report(self.follow(id_, today=today)).page().html()
+
+
+def report_of_campaign(layout: Layout, id_: str, *, today: date | None = None) -> Report:
+    """The one page about a kept campaign. Raises NotFound."""
+    campaign = CampaignStore(layout).get(id_)
+    results = _results(campaign, read_content(layout), today or datetime.now(UTC).date())
+    return campaign_report(CampaignView(campaign=campaign, results=results))
 
 
 def _chosen(

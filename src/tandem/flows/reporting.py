@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,8 @@ from tandem.contracts.collaboration import Party
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.flows.collaborate import collaboration_desk
 from tandem.flows.insights import kept_report
+from tandem.flows.merchant_week import merchant_week
+from tandem.flows.model_worth import model_worth
 from tandem.flows.registry import EVALUATION, registered_model, registered_models
 from tandem.flows.search_performance import last_month
 from tandem.flows.weekly import week_of
@@ -23,6 +26,7 @@ from tandem.reports.report import Audience, Kind, Report
 from tandem.storage.atomic import write_atomic
 from tandem.storage.layout import Layout
 
+_MONTH = re.compile(r"^\d{4}-\d{2}$")
 MOST = 10_000  # collaborations of one creator
 
 
@@ -45,7 +49,8 @@ def weekly_report(
     until: str | None = None,
     period: str | None = None,
 ) -> Report:
-    """The seven days before `until`; for a merchant the month `period`, for a creator today."""
+    """The seven days before `until`; for a merchant the ISO week `period` (a month, if that is what
+    it names), for a creator today."""
     if audience == "executive":
         return weekly.report(week_of(layout, until))
     return _for_partner("weekly", layout, audience, tenant, period)
@@ -64,7 +69,10 @@ def model_report(
         )
     model = registered_model(layout, generation)
     record = json.loads((layout.models.path(generation) / EVALUATION).read_bytes())
-    return promotion.report(model, record, simulated=layout.settings().simulated, audience=audience)
+    money = model_worth(layout, generation, actor=os_actor()) if audience == "executive" else None
+    return promotion.report(
+        model, record, simulated=layout.settings().simulated, audience=audience, money=money
+    )
 
 
 def _for_partner(
@@ -75,6 +83,11 @@ def _for_partner(
             f"which {audience}?", field="tenant", remedy=f"name the {audience} with --tenant"
         )
     if audience == "merchant":
+        if kind == "weekly" and not (period and _MONTH.match(period)):
+            with open_workspace(layout.root) as shop:
+                return partners.merchant_week_report(
+                    merchant_week(layout, shop.view, tenant, period, actor=os_actor())
+                )
         with open_workspace(layout.root) as shop:
             found = shop.search_performance(
                 tenant, period or last_month(datetime.now(UTC)), actor=os_actor()

@@ -73,7 +73,7 @@ def search_performance(
         raise NotFound(
             f"nothing was recorded in {period}", remedy="choose another month, as 2026-03"
         )
-    asked, used = _by_query(table)
+    asked, used = by_query(table)
     releases = Releases(layout, k=k)
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -125,7 +125,7 @@ def _market(layout: Layout, releases: Releases, period: str, actor: str) -> Repo
     import pyarrow as pa
 
     return releases.release(
-        MARKET_QUERIES, MARKET, period, pa.concat_tables(_by_query(table)), ["query"]
+        MARKET_QUERIES, MARKET, period, pa.concat_tables(by_query(table)), ["query"]
     )
 
 
@@ -213,7 +213,7 @@ def sold_by(view: View, merchant: str) -> dict[str, int]:
     return dict(zip(live, numbers.tolist(), strict=True))
 
 
-def _by_query(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+def by_query(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     """Searches, and what shoppers did with their answers, each with its normalised `query`."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -396,7 +396,7 @@ def _month(layout: Layout, view: View, merchant: str, period: str, actor: str, k
         before = since - CONTENT_DAYS * 86_400_000_000
         with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
             table = allowed.table(COLUMNS, since=before, until=until).table
-        own, market = _acts(table, sold, since, layout.settings().currency)
+        own, market = acts_of(table, sold, since, layout.settings().currency)
         if not own.num_rows and not market.num_rows:
             raise NotFound(
                 f"nothing was recorded in {period}", remedy="choose another month, as 2026-03"
@@ -416,7 +416,7 @@ def _month(layout: Layout, view: View, merchant: str, period: str, actor: str, k
     return Month(period, *(report for report in known if report is not None))
 
 
-def _acts(
+def acts_of(
     events: pa.Table, sold: Mapping[str, int], since: int, currency: str
 ) -> tuple[pa.Table, pa.Table]:
     """What shoppers did with the products in `sold`, with channel, day and amounts; and what of

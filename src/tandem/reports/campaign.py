@@ -2,51 +2,190 @@
 
 from __future__ import annotations
 
-from tandem.contracts.campaign import Campaign, CampaignResults, CampaignView
+from tandem.contracts.campaign import CampaignView, PlannedPiece
 from tandem.contracts.matching import Estimate
-from tandem.reports.page import Block, Bullets, Definitions, Grid, Heading, Notice, Page, Paragraph
+from tandem.reports.charts import Mark, MarkChart
+from tandem.reports.figures import Figure, Unit, many
+from tandem.reports.page import Block, Definitions, Grid, Paragraph
+from tandem.reports.report import Report
 
 MOST = 15
 GOALS = {"gmv": "sales", "orders": "orders", "clicks": "clicks"}
+_NAMES = {"gmv": "Sales", "orders": "Orders", "clicks": "Clicks"}
 
 
-def campaign_page(view: CampaignView) -> Page:
+def campaign_report(view: CampaignView) -> Report:
+    """The report of a merchant's campaign, planned, running or over."""
+    asked, results = view.campaign.asked, view.results
+    figures = _figures(view)
+    verdict = _verdict(view)
+    goal = GOALS[asked.goal]
+    return Report(
+        kind="campaign",
+        about=f"{asked.merchant_id} {asked.name}",
+        audience="merchant",
+        title=f"Campaign: {asked.name}",
+        simulated=results.simulated,
+        verdict=verdict,
+        answer=_answer(verdict, goal, figures),
+        tried=(
+            f"You asked for {goal} from {asked.starts} to {asked.ends}, for at most "
+            f"{figures['budget']}. We chose {many(figures['posts planned'], 'post', 'posts')} by "
+            f"creators for {many(figures['products'], 'product', 'products')}."
+        ),
+        happened=_happened(view, figures),
+        sure=(
+            f"In eight of ten cases like this, {goal} come out {figures[f'{goal} expected'].span}. "
+            "That takes posts to do well or badly each on its own. A season that lifts or sinks "
+            "all of them makes the span wider."
+        ),
+        worth=_worth(view, figures),
+        recommend=_recommend(verdict),
+        doubts=[
+            "Some of what was sold would have been sold without a post. What was added is another "
+            "question.",
+            "What we expect comes from what posts like these have brought. Tastes change.",
+        ],
+        next=_next(verdict),
+        figures=figures,
+        charts=_charts(view, figures),
+        glossary=[
+            ("Post", "a video or a picture by a creator that shows your product"),
+            ("Commission", "the part of a sale that the creator gets"),
+        ],
+        appendix=_appendix(view, figures),
+        details={"campaign": view.model_dump(mode="json")},
+    )
+
+
+def _figures(view: CampaignView) -> dict[str, Figure]:
     campaign, results = view.campaign, view.results
-    asked = campaign.asked
-    currency = asked.budget.currency
-    blocks: list[Block] = []
-    if results.simulated:
-        blocks.append(Notice("Simulated data: creators, videos and sales were made by a program."))
-    blocks += [
-        Paragraph(_verdict(campaign, results), lead=True),
-        Heading("What was planned"),
+    currency = campaign.asked.budget.currency
+    figures = {
+        "budget": Figure(float(campaign.asked.budget.amount), "money", currency=currency),
+        "cost": Figure(float(campaign.cost.amount), "money", currency=currency),
+        "products": Figure(len(campaign.asked.product_ids), "count"),
+        "posts planned": Figure(results.planned, "count"),
+        "posts live": Figure(results.live, "count"),
+        "set apart": Figure(campaign.asked.exploration, "share"),
+        "time over": Figure(results.progress, "share"),
+    }
+    reached = {
+        "gmv": float(results.gmv.amount),
+        "orders": float(results.orders),
+        "clicks": float(results.clicks),
+    }
+    for name, value in reached.items():
+        e: Estimate = getattr(campaign.outlook, name)
+        unit: Unit = "money" if name == "gmv" else "count"
+        of = currency if name == "gmv" else None
+        expected = Figure(e.expected, unit, e.low, e.high, currency=of)
+        figures[f"{GOALS[name]} expected"] = expected
+        figures[f"{GOALS[name]} reached"] = Figure(value, unit, currency=of)
+    return figures
+
+
+def _verdict(view: CampaignView) -> str:
+    results, goal = view.results, view.campaign.asked.goal
+    if results.status != "ended":
+        return results.status
+    expected: Estimate = getattr(view.campaign.outlook, goal)
+    reached = {
+        "clicks": float(results.clicks),
+        "orders": float(results.orders),
+        "gmv": float(results.gmv.amount),
+    }[goal]
+    if reached < expected.low:
+        return "below_expected"
+    return "above_expected" if reached > expected.high else "as_expected"
+
+
+def _answer(verdict: str, goal: str, figures: dict[str, Figure]) -> str:
+    reached, expected = figures[f"{goal} reached"], figures[f"{goal} expected"]
+    match verdict:
+        case "planned":
+            return f"It has not begun. We expect about {expected} in {goal}."
+        case "running":
+            return (
+                f"It runs. So far {goal} are {reached} of the {expected} that we expect in the end."
+            )
+        case "below_expected":
+            return f"It is over, and it brought less than we expected: {reached} in {goal}."
+        case "above_expected":
+            return f"It is over, and it brought more than we expected: {reached} in {goal}."
+        case _:
+            return f"It is over, and it went about as we expected: {reached} in {goal}."
+
+
+def _happened(view: CampaignView, figures: dict[str, Figure]) -> list[str]:
+    if view.results.status == "planned":
+        return ["Nothing yet. The first day is still to come."]
+    said = [
+        f"Posts that are live: {figures['posts live']} of {figures['posts planned']}.",
+        *(
+            f"{name} are {figures[f'{GOALS[key]} reached']}. We expected "
+            f"{figures[f'{GOALS[key]} expected']} in all."
+            for key, name in _NAMES.items()
+        ),
+    ]
+    if view.results.status == "running":
+        said.insert(0, f"{figures['time over']} of the time is over.")
+    return said
+
+
+def _worth(view: CampaignView, figures: dict[str, Figure]) -> str:
+    sales, cost = figures["sales expected"], figures["cost"]
+    said = f"We expect {sales} in sales, most likely {sales.span}, for a cost of about {cost}."
+    if view.results.status == "planned":
+        return said
+    return f"Sales so far are {figures['sales reached']}. {said}"
+
+
+def _recommend(verdict: str) -> str:
+    return {
+        "planned": "Send the samples in time, and answer what creators ask.",
+        "running": "Ask those whose posts are due. Keep what they show in stock.",
+        "below_expected": "Look at which posts were missing or weak before you plan the next one.",
+        "above_expected": "Plan the next one with the creators who did well.",
+    }.get(verdict, "Plan the next one with the creators who did well. Leave out who did not post.")
+
+
+def _next(verdict: str) -> str:
+    return {
+        "planned": "This page fills up once the first posts are live.",
+        "running": "Read it again in a week, and when the last day is over.",
+    }.get(verdict, "What these posts brought is learned from. The next plan knows it.")
+
+
+def _charts(view: CampaignView, figures: dict[str, Figure]) -> list[MarkChart]:
+    charts = []
+    for key, name in _NAMES.items():
+        goal = GOALS[key]
+        if figures[f"{goal} expected"].value or figures[f"{goal} reached"].value:
+            marks = [Mark("Expected in all", figures[f"{goal} expected"])]
+            if view.results.status != "planned":
+                marks.append(Mark("Reached", figures[f"{goal} reached"], True))
+            charts.append(MarkChart(f"{name}. The line is the span that we expect.", marks))
+    return charts
+
+
+def _appendix(view: CampaignView, figures: dict[str, Figure]) -> list[Block]:
+    campaign = view.campaign
+    currency = campaign.asked.budget.currency
+    shown = sorted(campaign.pieces, key=lambda p: -_sales(p))[:MOST]
+    return [
         Definitions(
             [
-                ("Goal", GOALS[asked.goal]),
-                ("From, to", f"{asked.starts} to {asked.ends}"),
-                ("Budget", f"{asked.budget.amount:,.2f} {currency}"),
+                ("Goal", GOALS[campaign.asked.goal]),
+                ("Budget", f"{campaign.asked.budget.amount:,.2f} {currency}"),
                 ("Expected cost", f"{campaign.cost.amount:,.2f} {currency}: commissions, samples"),
-                ("Products", f"{len(asked.product_ids)}"),
-                ("Pieces of content", f"{len(campaign.pieces)}"),
-                ("Set apart to try creators", f"{asked.exploration:.0%} of the budget"),
+                ("Set apart to try creators", f"{figures['set apart']} of the budget"),
                 ("May be missing to the best plan", f"{campaign.gap:.1%}, proven"),
+                ("Matcher", campaign.matcher_generation),
             ]
         ),
-        Heading("Expected and reached"),
         Grid(
-            "Of all pieces together; eight of ten outcomes lie in the range",
-            ("", "expected", "range", "reached"),
-            [
-                _row("Clicks", campaign.outlook.clicks, f"{results.clicks:,}"),
-                _row("Orders", campaign.outlook.orders, f"{results.orders:,}"),
-                _row(f"Sales, {currency}", campaign.outlook.gmv, f"{results.gmv.amount:,.2f}"),
-                ("Pieces live", f"{results.planned:,}", "", f"{results.live:,}"),
-            ],
-            numeric=frozenset({1, 2, 3}),
-        ),
-        Heading("Who was asked"),
-        Grid(
-            f"The {min(MOST, len(campaign.pieces))} pieces expected to bring most",
+            f"The {len(shown)} of {len(campaign.pieces)} pieces expected to bring most.",
             ("creator", "product", f"sales, {currency}", f"cost, {currency}", "because"),
             [
                 (
@@ -56,59 +195,18 @@ def campaign_page(view: CampaignView) -> Page:
                     f"{piece.cost.amount:,.2f}",
                     ("To find out. " if piece.exploring else "") + ". ".join(piece.reasons[:2]),
                 )
-                for piece in sorted(
-                    campaign.pieces,
-                    key=lambda p: -(p.one_piece.gmv.expected if p.one_piece.gmv else 0),
-                )[:MOST]
+                for piece in shown
             ],
             numeric=frozenset({2, 3}),
         ),
-        Heading("How to read this"),
-        Bullets(
-            [
-                "Expected values come from what similar content brought. The range takes pieces to "
-                "succeed independently; a season that lifts or sinks all of them makes it wider.",
-                "Reached are clicks and orders of content by planned creators about planned "
-                "products, published on the campaign's days. Some would have sold anyway: what was "
-                "added is another question (tandem collaborations lift).",
-            ]
+        Paragraph(
+            "Reached are clicks, orders and sales of content by planned creators about planned "
+            "products, published on the campaign's days (UTC). Ranges: the middle 80% of sums of "
+            "independent log-normal draws. What was added beyond what would have sold anyway: "
+            "tandem collaborations lift."
         ),
     ]
-    return Page(f"Campaign: {asked.name}", blocks)
 
 
-def _verdict(campaign: Campaign, results: CampaignResults) -> str:
-    goal = GOALS[campaign.asked.goal]
-    expected: Estimate = getattr(campaign.outlook, campaign.asked.goal)
-    if results.status == "planned":
-        return (
-            f"{len(campaign.pieces)} pieces are planned; they should bring about "
-            f"{expected.expected:,.0f} in {goal} ({expected.low:,.0f} to {expected.high:,.0f})."
-        )
-    reached = {
-        "clicks": float(results.clicks),
-        "orders": float(results.orders),
-        "gmv": float(results.gmv.amount),
-    }[campaign.asked.goal]
-    so_far = "So far" if results.status == "running" else "In the end"
-    place = (
-        "below the expected range"
-        if reached < expected.low
-        else "above the expected range"
-        if reached > expected.high
-        else "within the expected range"
-    )
-    judged = f", {place}" if results.status == "ended" else ""
-    return (
-        f"{so_far} {results.live} of {results.planned} pieces are live, and {goal} are "
-        f"{reached:,.0f} of {expected.expected:,.0f} expected{judged}."
-    )
-
-
-def _row(name: str, estimate: Estimate, reached: str) -> tuple[str, str, str, str]:
-    return (
-        name,
-        f"{estimate.expected:,.0f}",
-        f"{estimate.low:,.0f} to {estimate.high:,.0f}",
-        reached,
-    )
+def _sales(piece: PlannedPiece) -> float:
+    return piece.one_piece.gmv.expected if piece.one_piece.gmv else 0.0

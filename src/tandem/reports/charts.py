@@ -289,5 +289,7 @@ def _tick(value: float, ticks: Sequence[float], like: Figure) -> str:
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     for size, letter in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
         if step >= size / 2 and abs(ticks[-1]) >= size:
+            if not value:
+                return "0"
             return f"{value / size:{sign}.{0 if step >= size else 1}f}{letter}"
     return f"{value:{sign},.{digits}f}"

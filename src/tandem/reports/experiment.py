@@ -429,7 +429,7 @@ def _next(a: Analysis, figures: Mapping[str, Figure]) -> str:
         case "do_not_ship":
             return "Write down what we learned. Then try a new idea."
         case "keep_running":
-            return "We read this page again when all who we planned for took part."
+            return f"We read this page again when all {_counted(a.design)} we planned for are in."
         case _:
             return "Find out why the groups differ in size. Then start the test anew."
 

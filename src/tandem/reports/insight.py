@@ -124,6 +124,7 @@ def _figures(
         "failures": Figure(len(document["findings"]), "count"),
         "searches without results": Figure(health.get("zero_results"), "share"),
         **lost_sales(findings, document["currency"]),
+        **{f"searches without results, {day}": f for day, f in _days(document)},
     }
     for f in findings:
         figures[f"searches {f['id']}"] = Figure(f["searches"], "count")
@@ -166,15 +167,24 @@ def _charts(
     charts: list[Chart] = []
     if priced:
         charts.append(cost_chart(priced, figures, "in that time"))
-    days = [d for d in document["drift"].get("days", ()) if d.get("zero_results") is not None]
-    if len(days) > 1 and any(d["zero_results"] for d in days):
+    days = _days(document)
+    if len(days) > 1 and any(f.value for _, f in days):
         charts.append(
             DayChart(
                 "Share of searches that found nothing, by day.",
-                [(d["day"], Figure(d["zero_results"], "share")) for d in days],
+                days,
             )
         )
     return charts
+
+
+def _days(document: Mapping[str, Any]) -> list[tuple[str, Figure]]:
+    """Days with the share of searches that found nothing."""
+    return [
+        (d["day"], Figure(d["zero_results"], "share"))
+        for d in document["drift"].get("days", ())
+        if d.get("zero_results") is not None
+    ]
 
 
 def _appendix(document: Mapping[str, Any], figures: Mapping[str, Figure]) -> list[Block]:

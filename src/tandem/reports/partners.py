@@ -6,11 +6,14 @@ creator's from the books of its own collaborations.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from tandem.contracts.collaboration import Collaboration
+from tandem.contracts.merchant_week import MerchantWeek, WeekFigures
 from tandem.contracts.search_performance import QueryPerformance, SearchPerformance
 from tandem.reports.charts import Chart, Mark, MarkChart
 from tandem.reports.figures import Figure, many
@@ -51,8 +54,7 @@ def merchant_report(kind: Kind, found: SearchPerformance) -> Report:
         answer=_merchant_answer(found, first, figures),
         tried=(
             f"We counted what shoppers typed in {found.period}, and what of it came to you. We "
-            f"show a figure only if {figures['fewest people']} people or more stand behind it. A "
-            "week holds too few, so this page is of a month."
+            f"show a figure only if {figures['fewest people']} people or more stand behind it."
         ),
         happened=[_query(q, figures) for q in queries]
         or ["No search was made by enough people to be shown."],
@@ -83,6 +85,190 @@ def merchant_report(kind: Kind, found: SearchPerformance) -> Report:
         appendix=_merchant_appendix(found),
         details={"performance": found.model_dump(mode="json")},
     )
+
+
+def merchant_week_report(found: MerchantWeek) -> Report:
+    """A merchant's week beside the week before: from released figures only."""
+    figures = _week_figures(found)
+    told = found.now.people is not None
+    moved = figures.get("people, change")
+    up = moved is not None and (moved.value or 0) > 0
+    verdict = (
+        "not_told"
+        if not told
+        else "no_change"
+        if moved is None or not moved.clear
+        else "up"
+        if up
+        else "down"
+    )
+    return Report(
+        kind="weekly",
+        about=f"{found.merchant} {found.period}",
+        audience="merchant",
+        title=f"Your week in the shop: {found.merchant}",
+        simulated=found.simulated,
+        verdict=verdict,
+        answer={
+            "not_told": "Too few people looked at your products in this week to tell you more.",
+            "no_change": f"{figures.get('people', Figure(None))} people looked at your products. "
+            + (
+                "That is about as many as the week before."
+                if moved is not None
+                else "We cannot tell if that is more than the week before."
+            ),
+            "up": f"More people looked at your products: {figures.get('people', Figure(None))}.",
+            "down": f"Fewer people looked at your products: {figures.get('people', Figure(None))}.",
+        }[verdict],
+        tried=(
+            f"We counted what shoppers did with your products from {found.since} to "
+            f"{found.until - timedelta(days=1)}. We show a figure only if "
+            f"{figures['fewest people']} people or more stand behind it."
+        ),
+        happened=_week_happened(found, figures) or ["There is nothing that we may show you."],
+        sure=(
+            f"The number of people changed by {moved}. The true change in how many come is most "
+            f"likely {moved.span}. "
+            f"{'That is more than luck.' if moved.clear else 'It may be luck.'}"
+        )
+        if moved is not None
+        else "These are counts, no guesses. A small change from week to week is often luck.",
+        worth=f"Shoppers paid {figures['sales']} for your products in this week, before returns."
+        + (
+            f" In the week before it was {figures['sales, before']}."
+            if "sales, before" in figures
+            else ""
+        )
+        if "sales" in figures
+        else "We may not tell you the money of this week: too few people bought, or one of them "
+        "bought most of it.",
+        recommend={
+            "down": "Look at your stock and your prices first. Then see where you stand in the "
+            "search.",
+            "up": "Keep in stock what people look at.",
+        }.get(verdict, "Keep titles, details and stock up to date."),
+        doubts=[
+            f"{figures['kept back']} figures are kept back, since too few people stand behind "
+            "them.",
+            "A feast, the weather or a sale can move a week.",
+            "Goods can be sent back. This page counts them as sold.",
+        ],
+        next="The next page comes in a week. The seller center shows your month and your aims.",
+        figures=figures,
+        charts=_week_charts(found, figures),
+        glossary=[
+            ("Shown", "how often one of your products stood in a list that a shopper saw"),
+            ("Kept back", "not told, which is not the same as zero"),
+        ],
+        appendix=_week_appendix(found),
+        details={"week": found.model_dump(mode="json")},
+    )
+
+
+def _week_figures(found: MerchantWeek) -> dict[str, Figure]:
+    figures = {
+        "fewest people": Figure(found.k, "count"),
+        "kept back": Figure(sum(found.withheld.values()), "count"),
+    }
+    for when, week in (("", found.now), (", before", found.before)):
+        for name in ("people", "shown", "clicks", "carts", "orders"):
+            value = getattr(week, name)
+            if value is not None:
+                figures[f"{name}{when}"] = Figure(value, "count")
+        if week.sales is not None:
+            figures[f"sales{when}"] = Figure(week.sales, "money", currency=found.currency)
+    now, before = found.now.people, found.before.people
+    if now and before:
+        # People come by themselves, so their numbers are about Poisson; a ratio of two of them.
+        ratio, error = now / before, math.sqrt(1 / now + 1 / before)
+        low, high = (ratio * math.exp(z * error) - 1 for z in (-1.96, 1.96))
+        figures["people, change"] = Figure(ratio - 1, "share", low, high, True)
+    for title, week in found.products[:SHOWN]:
+        figures[f"clicks on “{title}”"] = Figure(week.clicks, "count")
+    for q in found.queries[:SHOWN]:
+        figures[f"clicks after “{q.query}”"] = Figure(q.clicks, "count")
+    return figures
+
+
+def _week_happened(found: MerchantWeek, figures: dict[str, Figure]) -> list[str]:
+    names = {
+        "shown": "Your products were shown {} times",
+        "clicks": "They were looked at {} times",
+        "carts": "They were put into the cart {} times",
+        "orders": "Orders with one of them: {}",
+    }
+    said = []
+    for name, text in names.items():
+        if name in figures:
+            before = figures.get(f"{name}, before")
+            said.append(
+                text.format(figures[name]) + (f" ({before} the week before)." if before else ".")
+            )
+    if found.queries:
+        q = found.queries[0]
+        said.append(
+            f"After “{q.query}” most came to you: {figures[f'clicks after “{q.query}”']} clicks."
+        )
+    return said
+
+
+def _week_charts(found: MerchantWeek, figures: dict[str, Figure]) -> list[Chart]:
+    pairs = [
+        (label, figures[name])
+        for label, name in (
+            ("This week", "people"),
+            ("The week before", "people, before"),
+        )
+        if name in figures
+    ]
+    charts: list[Chart] = []
+    if pairs:
+        marks = [Mark(label, f) for label, f in pairs]
+        charts.append(MarkChart("People who looked at your products.", marks))
+    products = [t for t, w in found.products[:SHOWN] if w.clicks is not None]
+    if products:
+        charts.append(
+            MarkChart(
+                "What they looked at most.",
+                [Mark(t, figures[f"clicks on “{t}”"]) for t in products],
+            )
+        )
+    return charts
+
+
+def _week_appendix(found: MerchantWeek) -> list[Block]:
+    def shown(value: float | None) -> str:
+        return "–" if value is None else f"{value:,}"
+
+    heads = ["people", "shown", "clicks", "carts", "orders", f"sales, {found.currency}"]
+
+    def row(name: str, w: WeekFigures) -> list[str]:
+        values = (w.people, w.shown, w.clicks, w.carts, w.orders, w.sales)
+        return [name, *(shown(v) for v in values)]
+
+    blocks: list[Block] = [
+        Grid(
+            f"{found.period} (UTC), figures of {found.k} people or more; “–” is not released, "
+            "which is not zero.",
+            ["", *heads],
+            [
+                row("all products", found.now),
+                row("the week before", found.before),
+                *(row(title, w) for title, w in found.products),
+            ],
+            frozenset(range(1, 7)),
+        )
+    ]
+    if found.queries:
+        blocks.append(
+            Grid(
+                "Searches after which your products were used.",
+                ["search", "people", "clicks"],
+                [[q.query, shown(q.people), shown(q.clicks)] for q in found.queries],
+                frozenset({1, 2}),
+            )
+        )
+    return blocks
 
 
 def _merchant_answer(

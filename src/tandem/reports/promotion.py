@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tandem.contracts.registry import Gate, RegisteredModel
@@ -13,6 +14,10 @@ from tandem.reports.page import Block, Grid, Paragraph
 from tandem.reports.report import READERS, Audience, Report
 
 OURS = "ltr"
+NO_TEST = (
+    "No shopper has had it in a test yet. Better order helps only if shoppers buy more, and a test "
+    "tells that."
+)
 # What a system is called on a page for people who never heard of any.
 SYSTEMS = {
     "bm25": "words alone",
@@ -28,7 +33,31 @@ _GATES = {
         "It shows big shops more than the live one does.",
     ),
     "privacy": ("Nothing of any person is in it.", "It learned from people, and nobody agreed."),
+    "experiment": ("A test with shoppers says ship.", "A test with shoppers does not say ship."),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWorth:
+    """What a test of the model with real shoppers says of a year's money, or why it cannot.
+
+    value, low, high: sales a search with it minus without, times the searches of a year; the
+    interval holds at every look. None where `why_not` says what is missing.
+    """
+
+    currency: str
+    test: str | None = None
+    people: int = 0
+    searches_a_year: int = 0
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    simulated: bool = False
+    why_not: str = NO_TEST
+
+    @property
+    def figure(self) -> Figure:
+        return Figure(self.value, "money", self.low, self.high, True, self.currency)
 
 
 def report(
@@ -37,14 +66,23 @@ def report(
     *,
     simulated: bool,
     audience: Audience = "executive",
+    money: ModelWorth | None = None,
 ) -> Report:
-    """evaluation: the model's cross-validated record, as training wrote it."""
+    """evaluation: the model's cross-validated record, as training wrote it. money: what a test in
+    the shop says; None: nobody asked."""
+    money = money or ModelWorth("")
     last = model.decisions[-1] if model.decisions else None
     gates = last.gates if last else ()
     refused = last is not None and last.stage == "candidate" and bool(gates)
     verdict = "refused" if refused else model.stage
     rivals = [s for s in evaluation["systems"] if s != OURS]
     figures = _figures(model, evaluation, rivals)
+    if money.value is not None:
+        figures |= {
+            "worth": money.figure,
+            "people in the test": Figure(money.people, "count"),
+            "searches a year": Figure(money.searches_a_year, "count"),
+        }
     if audience != "executive":
         return _for_partners(model, verdict, gates, simulated, audience)
     return Report(
@@ -52,7 +90,7 @@ def report(
         about=model.generation,
         audience=audience,
         title="Is the new search model better?",
-        simulated=simulated,
+        simulated=simulated or money.simulated,
         verdict=verdict,
         answer=_answer(verdict, rivals, figures),
         tried=(
@@ -62,19 +100,36 @@ def report(
         ),
         happened=[*_beside(rivals, figures), *(_gate(g) for g in gates)],
         sure=_sure(rivals, figures),
-        worth=(
-            "We do not know it in money yet. Better order helps only if shoppers buy more. A test "
-            "with real shoppers tells."
-        ),
+        worth=_worth(money, figures),
         recommend=_recommend(verdict),
         doubts=[
             "People judged few searches. Those of most shoppers were not among them.",
             "What people judge to fit and what they buy are not the same.",
             *(f"We could not check this: {g.name}." for g in gates if g.passed is None),
+            *(
+                ["What shoppers spent in the days of the test need not hold for a year."]
+                if money.value is not None
+                else []
+            ),
         ],
         next=_next(verdict),
         figures=figures,
         charts=_charts(rivals, figures),
+        worth_charts=[
+            MarkChart(
+                "A year's money, more or less than without this model. The dot is our best guess. "
+                "The truth is most likely on the line.",
+                [
+                    Mark(
+                        "A year's money",
+                        money.figure,
+                        (money.value or 0) > 0 if money.figure.clear else None,
+                    )
+                ],
+            )
+        ]
+        if money.value is not None
+        else [],
         glossary=[
             ("Model", "a program that learned from examples what fits a search"),
             ("Score", "how well the first ten results are in order; 1 is perfect, 0 is useless"),
@@ -83,6 +138,7 @@ def report(
         appendix=_appendix(model, evaluation),
         details={
             "model": model.model_dump(mode="json"),
+            "worth": asdict(money),
             "evaluation": {
                 k: evaluation[k] for k in ("systems", "comparisons", "protocol") if k in evaluation
             },
@@ -210,6 +266,19 @@ def _sure(rivals: Sequence[str], figures: Mapping[str, Figure]) -> str:
     return (
         f"Beside {SYSTEMS.get(rival, rival)} the score changes by {gain}. The true change is most "
         f"likely {gain.span}. {proof}"
+    )
+
+
+def _worth(money: ModelWorth, figures: Mapping[str, Figure]) -> str:
+    if money.value is None:
+        return f"We do not know it in money. {money.why_not}"
+    f = figures["worth"]
+    luck = "" if f.clear else " As it stands, that may be luck."
+    return (
+        f"In a test with {figures['people in the test']} shoppers we looked at what they spent. If "
+        f"all shoppers get this model, a year's money changes by about {f}. It could be as low as "
+        f"{f.write(f.low)} or as high as {f.write(f.high)}.{luck} This counts "
+        f"{figures['searches a year']} searches a year."
     )
 
 

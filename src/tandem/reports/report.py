@@ -1,8 +1,8 @@
 """A one-page report that decides something: the same parts in the same order, for every kind.
 
-A kind (`experiment`, `insight`, `model`, `weekly`) fills in the parts; what they look like as HTML,
-PDF, Markdown, JSON and e-mail is settled in one place. Everything before the heading `APPENDIX` is
-written for people who are not technical.
+A kind (`experiment`, `insight`, `model`, `weekly`, `campaign`) fills in the parts; what they look
+like as HTML, PDF, Markdown, JSON and e-mail is settled in one place. Everything before the heading
+`APPENDIX` is written for people who are not technical.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tandem.reports.page import (
     Paragraph,
 )
 
-Kind = Literal["experiment", "insight", "model", "weekly"]
+Kind = Literal["experiment", "insight", "model", "weekly", "campaign"]
 Audience = Literal["executive", "merchant", "creator"]
 AUDIENCES: tuple[Audience, ...] = ("executive", "merchant", "creator")
 APPENDIX = "For the experts"

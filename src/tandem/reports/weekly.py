@@ -124,10 +124,17 @@ def _figures(week: Week) -> dict[str, Figure]:
         "tests read": Figure(len(week.experiments), "count"),
         "models waiting": Figure(len(week.candidates), "count"),
         **lost_sales(week.findings[:SHOWN], week.currency),
+        **{
+            f"sales per search, {d.day}": _money(d.sales_per_search, week.currency)
+            for d in week.days
+        },
     }
     if week.sales_change is not None:
         figures["change of sales per search"] = _money(
             week.sales_change, week.currency, signed=True
+        )
+        figures["change of sales per search, size"] = _money(
+            Rate(abs(week.sales_change.value or 0.0), None, None), week.currency
         )
     if week.empty_change is not None:
         figures["change of searches without results"] = _share(week.empty_change, signed=True)
@@ -160,7 +167,7 @@ def _answer(week: Week, figures: Mapping[str, Figure], decisions: int) -> str:
         course = "Sales per search are about the same as in the week before."
     else:
         went = "rose" if change.value > 0 else "fell"
-        course = f"Sales per search {went} by {change.write(change.value)}."
+        course = f"Sales per search {went} by {figures['change of sales per search, size']}."
     ask = {0: "There is nothing to decide.", 1: "One thing is to be decided."}
     return f"{course} {ask.get(decisions, 'Some things are to be decided.')}"
 
@@ -250,7 +257,7 @@ def _charts(
         charts.append(
             DayChart(
                 "Sales per search by day, with the span that we trust. This week is tinted.",
-                [(d.day, _money(d.sales_per_search, week.currency)) for d in week.days],
+                [(d.day, figures[f"sales per search, {d.day}"]) for d in week.days],
                 this,
             )
         )
