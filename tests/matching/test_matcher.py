@@ -158,7 +158,7 @@ def test_creators_without_history_are_marked_and_estimated(market, learned):
     assert new.any()
     assert (found.new == new).all()
     assert np.isfinite(found.clicks).all()
-    assert reasons(found.features[new][0], True)[-1].startswith("New here")
+    assert reasons(found.features[new][0], True)[-1].startswith("No measured content yet")
 
 
 def test_features_do_not_depend_on_how_pairs_are_arranged(learned):

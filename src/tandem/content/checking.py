@@ -92,7 +92,7 @@ def _length(text: str) -> TextCheck:
         name="length",
         passed=passed,
         must=True,
-        says=f"{len(text):,} characters",
+        says=_many(len(text), "character"),
         remedy="" if passed else f"write something, in {LONGEST:,} characters at most",
     )
 
@@ -105,7 +105,7 @@ def _hook(text: str) -> TextCheck:
         name="hook",
         passed=passed,
         must=False,
-        says=f"the first sentence has {count} words",
+        says=f"the first sentence has {_many(count, 'word')}",
         remedy="" if passed else f"begin with {HOOK_WORDS} words or fewer: the point first",
     )
 
@@ -118,7 +118,7 @@ def _clarity(text: str) -> TextCheck:
         name="clarity",
         passed=passed,
         must=False,
-        says=f"the longest sentence has {longest} words",
+        says=f"the longest sentence has {_many(longest, 'word')}",
         remedy="" if passed else f"split it: {SENTENCE_WORDS} words or fewer",
     )
 
@@ -131,7 +131,7 @@ def _capitals(text: str) -> TextCheck:
         name="capitals",
         passed=passed,
         must=False,
-        says=f"{len(loud)} words in capitals",
+        says=f"{_many(len(loud), 'word')} in capitals",
         remedy="" if passed else "write them in normal case",
     )
 
@@ -143,7 +143,7 @@ def _tags(text: str) -> TextCheck:
         name="hashtags",
         passed=passed,
         must=False,
-        says=f"{count} hashtags",
+        says=_many(count, "hashtag"),
         remedy="" if passed else f"use 1 to {MOST_HASHTAGS}, each about the product",
     )
 
@@ -166,6 +166,10 @@ def _search_words(text: str, product: Product, log: Sequence[QueryCount]) -> Tex
         says=f"says what shoppers type: {', '.join(said)}" if said else "says nothing they type",
         remedy="" if passed else f"work in: {', '.join(k.text for k in known[:3])}",
     )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _sentences(text: str) -> list[str]:

@@ -1,57 +1,31 @@
 """What a text claims about a product, held against what the product says of itself.
 
 Quantities and prices are understood in any language; properties, superlatives and promises in
-English. A claim that is not found here is not thereby true: this catches what can be caught by
-looking, and no more.
+those of `claim_words`. What the listing says in one of them counts in all. A claim that is not
+found here is not thereby true: this catches what can be caught by looking, and no more.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 
+from tandem.content.claim_words import (
+    COUNTRIES,
+    MADE_IN,
+    NEGATED_AFTER,
+    NEGATED_BEFORE,
+    OF_A_KIND,
+    PROPERTIES,
+    compiled,
+    unaccented,
+)
 from tandem.content.facts import FIELDS, product_quantities, quantities
 from tandem.contracts.brief import Claim, ClaimKind
 from tandem.contracts.product import Product, field_text
 from tandem.queries.normalise import fold, normalise
 
-# Properties that shoppers rely on: to be said only where the listing says them.
-_PROPERTIES = """
-waterproof|water resistant|dustproof|shockproof|fireproof|wireless|cordless|rechargeable|
-noise cancelling|noise canceling|fast charging|solar powered|dishwasher safe|machine washable|
-oven safe|microwave safe|bpa free|lead free|fragrance free|gluten free|sugar free|dairy free|
-cruelty free|vegan|vegetarian|organic|natural|handmade|recycled|recyclable|biodegradable|
-sustainable|genuine leather|real leather|stainless steel|solid wood|pure cotton|cashmere|silk|
-hypoallergenic|dermatologically tested|non slip|non stick|foldable|adjustable|unbreakable|
-scratch resistant|assembled|educational|outdoor|made in [a-z]+
-"""
-_OF_A_KIND: tuple[tuple[ClaimKind, str, str], ...] = (
-    (
-        "health",
-        r"\b(?:cures?|heals?|prevents?|detox\w*|clinically proven|doctor recommended|"
-        r"anti[- ]?aging|lose weight|weight loss|burns? fat|boosts? immunity|relieves? pain)\b",
-        "leave it out: claims about health need proof and often approval",
-    ),
-    (
-        "superlative",
-        r"\b(?:(?:the|world'?s|ever)\s+(?:best|cheapest|fastest|strongest|safest|greatest)|"
-        r"best\s+\w+\s+ever|number one|no\.? ?1|unbeatable|unrivall?ed|perfect|miracle|magical?)\b"
-        r"|#1\b",
-        "say what you noticed yourself, or a fact of the listing",
-    ),
-    (
-        "promise",
-        r"\b(?:guaranteed?|risk[- ]?free|money back|lifetime warranty|free (?:shipping|returns?)|"
-        r"never (?:breaks?|fails?)|works? for everyone|instant results?)\b",
-        "leave promises to the merchant's own terms",
-    ),
-    (
-        "scarcity",
-        r"\b(?:last chance|only today|today only|selling out|almost gone|only \d+ left|"
-        r"while (?:stocks?|supplies) lasts?|\d+ ?% off|half price)\b",
-        "leave it out unless the merchant confirmed it for the time of posting",
-    ),
-)
 # Other codes are words of product texts as well (AWG is a gauge of wires): they count as a price
 # only where the product's own price is in them.
 _CODES = "USD EUR GBP JPY CNY INR IDR VND THB MYR SGD PHP KRW BRL MXN CAD AUD CHF SEK PLN"
@@ -63,9 +37,6 @@ _PRICE = re.compile(
     r"|(?<![\d.,])(\d{1,12}(?:[.,]\d{1,2})?)\s?(?:([$€£¥])|([A-Z]{3})\b))"
 )
 NEGATED_WITHIN = 80  # characters before a word in which a "not" is looked for
-_NEGATED = re.compile(
-    r"\b(?:not|isn'?t|no|never|without)\s+(?:\w+\s+){0,2}$|\bnon[\s-]?$", re.IGNORECASE
-)
 _SPACES = re.compile(r"[\W_]+")
 
 
@@ -77,14 +48,17 @@ def check_claims(text: str, product: Product) -> tuple[Claim, ...]:
         *_quantities(plain, product),
         *_properties(plain, product),
     ]
-    for kind, pattern, remedy in _OF_A_KIND:
-        for match in re.finditer(pattern, plain, re.IGNORECASE):
+    bare = unaccented(plain)
+    for kind, pattern, remedy in OF_A_KIND:
+        for match in pattern.finditer(bare):
+            if _negated(bare, match):
+                continue  # "not the best" promises nothing
             evidence = "no listing can bear this out"
             found.append(
                 (
                     match.start(),
                     Claim(
-                        text=match[0],
+                        text=plain[match.start() : match.end()],
                         kind=kind,
                         verdict="unsupported",
                         evidence=evidence,
@@ -137,29 +111,90 @@ def _quantities(text: str, product: Product) -> list[tuple[int, Claim]]:
 
 
 def _properties(text: str, product: Product) -> list[tuple[int, Claim]]:
-    said = {_plain(field_text(product, name)) for name in FIELDS}
-    flags = {_plain(n): v for n, v in product.attributes.items() if isinstance(v, bool)}
-    vocabulary = "".join(_PROPERTIES.split("\n")).replace(" ", r"[\s-]+")
-    own = "|".join(re.escape(name).replace(r"\ ", r"[\s-]+") for name in flags if name)
-    pattern = rf"\b(?:{vocabulary}{'|' + own if own else ''})\b"
-    found = []
-    for match in re.finditer(pattern, text, re.IGNORECASE):
-        name = _plain(match[0])
-        before = text[max(0, match.start() - NEGATED_WITHIN) : match.start()]
-        negated = bool(_NEGATED.search(before))
-        if name in flags:
-            true = flags[name] is not negated
-            verdict = "supported" if true else "contradicted"
-            evidence = f"the listing says {name}: {'yes' if flags[name] else 'no'}"
-        elif any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", s) for s in said):
-            verdict = "contradicted" if negated else "supported"
-            evidence = f"the listing says {name}"
-        elif negated:
-            continue  # that something is not said cannot be held against its denial
+    """Properties that a text claims. Words of two properties are borne out by either."""
+    bare = unaccented(text)
+    listing = _Listing(product)
+    found: dict[tuple[int, int], tuple[set[str], re.Match[str]]] = {}
+    for name, pattern in listing.patterns():
+        for match in pattern.finditer(bare):
+            found.setdefault(match.span(), (set(), match))[0].add(name)
+    claims = []
+    for (start, end), (names, match) in found.items():
+        if any(s <= start and end <= e and (s, e) != (start, end) for s, e in found):
+            continue  # "steel" within "stainless steel"
+        negated = _negated(bare, match)
+        says = {name: listing.says(name) for name in names}
+        known = next((name for name in sorted(says) if says[name] is not None), None)
+        if known is None:
+            if negated:
+                continue  # that something is not said cannot be held against its denial
+            verdict, evidence = "unsupported", f"the listing does not say {sorted(names)[0]}"
         else:
-            verdict, evidence = "unsupported", f"the listing does not say {name}"
-        found.append((match.start(), _claim(match[0], "property", verdict, evidence)))
-    return found
+            true = any(value is not negated for value in says.values() if value is not None)
+            verdict = "supported" if true else "contradicted"
+            evidence = f"the listing says {known}: {'yes' if says[known] else 'no'}"
+        claims.append((start, _claim(text[start:end], "property", verdict, evidence)))
+    return [*claims, *_origin(text, bare, listing)]
+
+
+def _origin(text: str, bare: str, listing: _Listing) -> list[tuple[int, Claim]]:
+    """Where it is said to be made."""
+    said = [_country(match[1]) for match in MADE_IN.finditer(listing.text)]
+    claims = []
+    for match in MADE_IN.finditer(bare):
+        here = _country(match[1])
+        if _negated(bare, match) and not said:
+            continue
+        if here in said:
+            verdict, evidence = "supported", f"the listing says made in {here}"
+        elif said:
+            verdict, evidence = "contradicted", f"the listing says made in {', '.join(said)}"
+        else:
+            verdict, evidence = "unsupported", f"the listing does not say made in {here}"
+        claims.append(
+            (
+                match.start(),
+                _claim(text[match.start() : match.end()], "property", verdict, evidence),
+            )
+        )
+    return claims
+
+
+def _country(name: str) -> str:
+    return COUNTRIES.get(name, name)
+
+
+class _Listing:
+    """What a listing says of properties, looked for when it is asked."""
+
+    def __init__(self, product: Product) -> None:
+        self.text = unaccented(" . ".join(field_text(product, name) for name in FIELDS))
+        self._flags = {
+            _plain(n): v for n, v in product.attributes.items() if isinstance(v, bool) and _plain(n)
+        }
+
+    def patterns(self) -> Iterator[tuple[str, re.Pattern[str]]]:
+        """Known properties, and each flag of the product by its own name."""
+        yield from PROPERTIES.items()
+        for name in self._flags:
+            if name not in PROPERTIES:
+                yield name, compiled(re.escape(name).replace(r"\ ", " "))
+
+    def says(self, name: str) -> bool | None:
+        """Whether the product has the property; None: the listing does not say."""
+        pattern = PROPERTIES.get(name)
+        for flag, value in self._flags.items():
+            if flag == name or (pattern is not None and pattern.fullmatch(flag)):
+                return value
+        if pattern is None:
+            return None
+        mentions = [not _negated(self.text, match) for match in pattern.finditer(self.text)]
+        return any(mentions) if mentions else None
+
+
+def _negated(text: str, match: re.Match[str]) -> bool:
+    before = text[max(0, match.start() - NEGATED_WITHIN) : match.start()]
+    return bool(NEGATED_BEFORE.search(before) or NEGATED_AFTER.search(text[match.end() :]))
 
 
 def _plain(text: str) -> str:

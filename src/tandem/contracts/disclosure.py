@@ -9,7 +9,11 @@ import re
 _TAGS = """
 ad advert advertisement advertorial sponsored paidpartnership paidpromotion anzeige werbung reclame
 publicité publicite sponsorisé sponsorise partenariatrémunéré publicidad publi patrocinado anuncio
-publicidade pubblicità pubblicita iklan реклама إعلان pr 広告 광고 广告 廣告
+publicidade pubblicità pubblicita adv advertentie betaaldesamenwerking
+gesponsert gesponsord bezahltepartnerschaft collaborationcommerciale collaborationrémunérée
+collaborazioneretribuita partnershippubblicitaria contenidopatrocinado colaboraciónpagada
+colaboracionpagada parceriapaga conteudopatrocinado patrocinio iklan реклама إعلان pr
+広告 광고 广告 廣告
 """
 DISCLOSING = frozenset(_TAGS.split())
 DEFAULT_HASHTAG = "ad"

@@ -27,16 +27,14 @@ from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import CreatorConsent
 from tandem.matching.expectation import SHOWN_LEVEL
 from tandem.matching.matcher import Flags, Matched, Matcher, MatcherManifest
-from tandem.matching.pairs import Ints
 from tandem.matching.reasons import reasons
 from tandem.storage.catalog import read_products
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_creators
 
 MOST = 100
-MOST_PRODUCTS = 200
+MOST_PRODUCTS = 100
 """Products of a brand that creators are looked for; of more, so many evenly over the prices."""
-_FOR_BRAND = 50  # creators looked at for each product of a brand
 _OF_BRAND = 3  # products that a brand's match names
 
 
@@ -115,15 +113,8 @@ class MatchOffice:
         some = np.linspace(0, len(by_price) - 1, min(MOST_PRODUCTS, len(by_price)))
         asked = by_price[some.round().astype(np.int64)]
         consent, barred = self._barred(now)
-        parts = [now.matcher.creators_for(int(p), _FOR_BRAND, barred=barred) for p in asked]
-        creator = np.concatenate([part.creator for part in parts])
-        product = np.concatenate([part.product for part in parts])
-        score = np.concatenate([part.score for part in parts])
-        order = np.argsort(-score, kind="stable")
-        _, first = np.unique(creator[order], return_index=True)
-        best = order[np.sort(first)][:k]
+        found = now.matcher.creators_for_any(asked, k, barred=barred)
         ids = tuple(now.matcher.product_ids[p] for p in asked.tolist())
-        found = now.matcher.sobered(_pairs(now, creator[best], product[best]))
         return self._creators(now, consent, barred, found, ids)
 
     def products_for_creator(self, creator_id: str, k: int = 20) -> ProductMatches:
@@ -299,10 +290,6 @@ def _product(now: _Loaded, product_id: str) -> Product:
             remedy="search for it; after an import: tandem train matcher",
         )
     return found
-
-
-def _pairs(now: _Loaded, creator: Ints, product: Ints) -> Matched:
-    return now.matcher.pairs(creator, product)
 
 
 def _currency(now: _Loaded, found: Matched, i: int, usual: str) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.events import QUERY_ACTION
+from tandem.contracts.product import Product
 from tandem.contracts.search import MAX_QUERY, SearchRequest
 from tandem.contracts.search_performance import (
     Chance,
@@ -28,7 +29,7 @@ from tandem.contracts.search_performance import (
 from tandem.flows.events import events_status
 from tandem.flows.parties import simulated_figures
 from tandem.flows.search import rank
-from tandem.flows.view import View
+from tandem.flows.view import Answered, View
 from tandem.governance.reading import EventReader
 from tandem.governance.release import Figures, K, Releases, Report
 from tandem.queries.normalise import normalise
@@ -237,8 +238,8 @@ def _row(
     view: View, market: Figures, own: Figures | None, sold: Mapping[str, int]
 ) -> QueryPerformance:
     query = market.key[0]
-    ranking = rank(view, SearchRequest(q=query[:MAX_QUERY]))
-    numbers = ranking.applied.candidates.numbers
+    answer = answered(view, query)
+    numbers = answer.numbers
     at = np.flatnonzero(np.isin(numbers, list(sold.values())))
     place = int(at[0]) + 1 if at.size else None
     best = view.snapshot.products(numbers[at[:1]])[0] if at.size else None
@@ -254,9 +255,20 @@ def _row(
         place=place,
         product_id=best.id if best else None,
         title=best.title if best else None,
-        results=ranking.total,
-        chance=_chance(ranking.total, place),
+        results=answer.total,
+        chance=_chance(answer, place, best),
     )
+
+
+def answered(view: View, query: str) -> Answered:
+    """What the shop answers today; ranked once for each view."""
+    found = view.answered.get(query)
+    if found is None:
+        ranking = rank(view, SearchRequest(q=query[:MAX_QUERY]))
+        brands = {i.value.casefold() for i in ranking.understanding.intents if i.kind == "brand"}
+        numbers = ranking.applied.candidates.numbers
+        found = view.answered[query] = Answered(numbers, ranking.total, frozenset(brands))
+    return found
 
 
 def _funnel(metrics: Mapping[str, float]) -> Funnel:
@@ -264,10 +276,17 @@ def _funnel(metrics: Mapping[str, float]) -> Funnel:
     return Funnel(impressions=impressions, clicks=clicks, carts=carts, purchases=purchases)
 
 
-def _chance(results: int, place: int | None) -> Chance | None:
-    if results == 0:
+def _chance(answer: Answered, place: int | None, best: Product | None) -> Chance | None:
+    """Who asks for another brand by its name is nobody's opportunity."""
+    if answer.total == 0:
         return "supply_gap"
-    return "opportunity" if place is not None and place > TOP else None
+    if place is None or place <= TOP or best is None:
+        return None
+    return (
+        "opportunity"
+        if not answer.brands or (best.brand or "").casefold() in answer.brands
+        else None
+    )
 
 
 def _worth(row: QueryPerformance) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from scipy import stats
 from tandem.contracts.errors import NotFound
 from tandem.contracts.parties import WATCH_CURVE, Content, Creator
 from tandem.contracts.product import Product
-from tandem.contracts.search import Filters, SearchRequest, Sort
+from tandem.contracts.search import Filters, Sort
 from tandem.contracts.studio import (
     ContentGap,
     Earnings,
@@ -28,8 +28,7 @@ from tandem.contracts.studio import (
     Watching,
     Worked,
 )
-from tandem.flows.search import rank
-from tandem.flows.search_performance import asked_last
+from tandem.flows.search_performance import answered, asked_last
 from tandem.flows.workspace import Workspace
 from tandem.governance.release import K
 from tandem.storage.parties import generations, read_content, read_creators
@@ -198,8 +197,7 @@ class StudioDesk:
                     by_product[product_id].add(piece.id)
         found = []
         for query, count in sorted(asked.items(), key=lambda a: (-a[1], a[0]))[:QUERIES]:
-            numbers = rank(view, SearchRequest(q=query)).applied.candidates.numbers[:FIRST]
-            products = view.snapshot.products(numbers)
+            products = view.snapshot.products(answered(view, query).numbers[:FIRST])
             mine = [p for p in products if p.category and p.category[-1] in topics]
             if len(mine) * 2 < max(len(products), 1) or not mine:
                 continue

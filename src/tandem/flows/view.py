@@ -44,6 +44,15 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A query's products as shoppers see them, best first; how many match; brands it names."""
+
+    numbers: Numbers
+    total: int
+    brands: frozenset[str]
+
+
+@dataclass(frozen=True)
 class View:
     """One generation of the index with the updates so far, its query model and its rankers.
 
@@ -97,6 +106,11 @@ class View:
         weight = max(1.0, float(np.median(count)))
         damped = (rating * count + rating.mean() * weight) / (count + weight)
         return rated[np.argsort(-damped, kind="stable")[:BEST_RATED]].astype(np.int64)
+
+    @cached_property
+    def answered(self) -> dict[str, Answered]:
+        """What reports asked of this view, by query: they ask the same for every merchant."""
+        return {}
 
     def understand(self, request: SearchRequest) -> Understanding:
         return self.queries.understand(request.q, request.language, rewrite=request.rewrite)

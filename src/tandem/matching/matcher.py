@@ -42,6 +42,7 @@ Flags = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
 FORMAT = 1
 MANIFEST = "manifest.json"
+FEW = 80  # candidates for each of many products
 CANDIDATES = 400
 FOLDS = 4
 FEWEST_SHOWINGS = 200
@@ -187,6 +188,18 @@ class Matcher:
         query = np.append(np.asarray(self.products.vectors[product], np.float32), 1.0)
         found = self._creators_near(query, candidates, barred)
         return self._ranked(found, np.full(len(found), product), k)
+
+    def creators_for_any(
+        self, products: Ints, k: int, *, barred: Flags | None = None, candidates: int = FEW
+    ) -> Matched:
+        """The `k` best creators for any of these products, each with the one they suit most."""
+        queries = np.asarray(self.products.vectors[products], np.float32)
+        near = [self._creators_near(np.append(q, 1.0), candidates, barred) for q in queries]
+        product = np.repeat(products, [len(found) for found in near])
+        found = self.pairs(np.concatenate(near).astype(np.int64), product)
+        order = np.lexsort((-found.clicks, -found.score))
+        _, first = np.unique(found.creator[order], return_index=True)
+        return self.sobered(found.take(order[np.sort(first)][:k]))
 
     def products_for(
         self, creator: int, k: int, *, barred: Flags | None = None, candidates: int = CANDIDATES

@@ -46,7 +46,7 @@ def reasons(features: Floats, new: bool, *, audience: str | None = None) -> tupl
         found.append((1.0, f"Holds viewers: {value('hook_rate'):.0%} stay beyond two seconds"))
     words = [text for _, text in sorted(found, key=lambda pair: -pair[0])][:MOST]
     if new:
-        words.append("New here: the estimate rests on the profile alone")
+        words.append("No measured content yet: the estimate rests on the profile")
     return tuple(words) or ("Reach: no sign speaks for or against this product",)
 
 

@@ -28,6 +28,11 @@ export async function call(method, path, { body, signal, key } = {}) {
 export const search = (body, signal) => call("POST", "/v1/search", { body, signal });
 // Products for a field that offers a few while one types.
 export const few = async (q, filters, signal) => (await search({ q, size: 6, filters }, signal)).hits.map((hit) => hit.product);
+// A merchant's own products; one that names no merchant is its brand's.
+export const fewOf = (merchant) => async (q, signal) => {
+  const sold = await few(q, { merchant: [merchant] }, signal);
+  return sold.length ? sold : (await few(q, { brand: [merchant] }, signal)).filter((p) => !p.merchant);
+};
 export const suggest = (q, signal) => call("GET", `/v1/suggest?limit=8&q=${encodeURIComponent(q)}`, { signal });
 // Slashes stay: an id may hold them, and the address matches it as a path.
 export const productPath = (id) => id.split("/").map(encodeURIComponent).join("/");

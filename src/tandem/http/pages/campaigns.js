@@ -1,9 +1,9 @@
 // A merchant's campaigns: planned, with what to expect; followed; told on one page.
-import { call, few, productPath } from "./api.js";
-import { $, CROSS, h, icon } from "./dom.js";
+import { call, fewOf, productPath } from "./api.js";
+import { $, h } from "./dom.js";
 import { asMoney, busy, day, empty, failed, fill, percent, said, waiting } from "./center.js";
 import { name, title } from "./deals.js";
-import { picker } from "./picker.js";
+import { several } from "./picker.js";
 
 const GOALS = { gmv: "Sales", orders: "Orders", clicks: "Clicks" };
 const STATUS = { planned: ["Not begun", ""], running: ["Running", "ok"], ended: ["Ended", ""] };
@@ -11,7 +11,6 @@ const AT_ONCE = 12;
 const MOST_PRODUCTS = 50;
 const BEST = 0.0005; // a gap below it reads 0.0%
 let desk = null; // { me, merchant, invite }
-let chosen = [];
 
 const form = $("plan");
 const root = $("campaigns");
@@ -102,62 +101,23 @@ const iso = (days) => new Date(Date.now() + days * 86_400_000).toISOString().sli
 
 function compose() {
   form.reset();
-  chosen = [];
+  picked.set([]);
   form.elements.starts.value = iso(1);
   form.elements.ends.value = iso(30);
   $("plan-error").textContent = "";
-  drawChosen();
   only(form);
   form.elements.name.focus();
 }
 
-const pick = $("plan-product");
-const { close } = picker(pick, $("plan-products"), own, add);
-
-// One's own products; a product that names no merchant is its brand's.
-async function own(q, signal) {
-  const sold = await few(q, { merchant: [desk.merchant] }, signal);
-  return sold.length ? sold : (await few(q, { brand: [desk.merchant] }, signal)).filter((p) => !p.merchant);
-}
-
-function add(product) {
-  pick.value = "";
-  $("plan-error").textContent = "";
-  if (chosen.length < MOST_PRODUCTS && !chosen.some((p) => p.id === product.id)) chosen.push(product);
-  if (product.price && !form.elements.currency.value) form.elements.currency.value = product.price.currency;
-  drawChosen();
-  pick.focus();
-}
-
-function drawChosen() {
-  $("plan-chosen").replaceChildren(...chosen.map((p) => {
-    const button = h("button", { type: "button", class: "drop", onclick: () => { chosen = chosen.filter((x) => x !== p); drawChosen(); pick.focus(); } }, icon(CROSS));
-    button.setAttribute("aria-label", `Leave out ${p.title}`);
-    return h("li", {}, h("span", { dir: "auto" }, p.title), button);
-  }));
-}
-
-// What stands in the field is taken as an id, or several with commas between.
-async function addTyped() {
-  close();
-  const ids = pick.value.split(",").map((id) => id.trim()).filter(Boolean);
-  for (const id of ids) add((await call("GET", `/v1/products/${productPath(id)}`)).product);
-}
-
-async function addById() {
-  try {
-    await addTyped();
-  } catch (error) {
-    $("plan-error").textContent = said(error);
-  }
-}
-
-$("plan-add").addEventListener("click", addById);
-pick.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter") return;
-  event.preventDefault();
-  addById();
+const picked = several($("plan-product"), $("plan-products"), $("plan-chosen"), (q, signal) => fewOf(desk.merchant)(q, signal), {
+  most: MOST_PRODUCTS,
+  added: (product) => {
+    $("plan-error").textContent = "";
+    if (product.price && !form.elements.currency.value) form.elements.currency.value = product.price.currency;
+  },
+  failed: (error) => { $("plan-error").textContent = said(error); },
 });
+$("plan-add").addEventListener("click", picked.addTyped);
 $("plan-cancel").addEventListener("click", list);
 
 form.addEventListener("submit", async (event) => {
@@ -169,12 +129,12 @@ form.addEventListener("submit", async (event) => {
   go.disabled = true;
   go.textContent = "Looking for the best plan …";
   try {
-    await addTyped();
-    if (!chosen.length) throw Object.assign(new Error("no product is chosen"), { remedy: "find one by name, or type its id" });
+    const ids = await picked.ids();
+    if (!ids.length) throw Object.assign(new Error("no product is chosen"), { remedy: "find one by name, or type its id" });
     const made = await call("POST", "/v1/seller/campaigns", { key: desk.me.key, body: {
       merchant_id: desk.merchant, name: v.name.value.trim(), goal: v.goal.value,
       budget: { amount: v.budget.value, currency: v.currency.value.trim().toUpperCase() },
-      starts: v.starts.value, ends: v.ends.value, product_ids: chosen.map((p) => p.id),
+      starts: v.starts.value, ends: v.ends.value, product_ids: ids,
       creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100,
     } });
     await open(made.id);

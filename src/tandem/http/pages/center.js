@@ -23,6 +23,20 @@ export const waiting = (cards) => [h("p", { class: "hidden", role: "status" }, "
   h("div", { class: "cards", "aria-hidden": "true" }, Array.from({ length: cards }, () => h("div", { class: "skeleton card-skeleton" })))];
 export const empty = (title, text, ...more) => h("div", { class: "panel empty" }, h("b", {}, title), h("p", {}, text), ...more);
 
+// Rows a few at a time: `body` gets the first of them, and the button that is given back the rest.
+export function growing(body, rows, draw, some) {
+  let at = 0;
+  const more = h("button", { type: "button", class: "secondary start", onclick: () => next() });
+  const next = () => {
+    body.append(...rows.slice(at, at + some).map(draw));
+    at = Math.min(at + some, rows.length);
+    more.hidden = at === rows.length;
+    more.textContent = `Show ${Math.min(some, rows.length - at)} more of ${rows.length}`;
+  };
+  next();
+  return more;
+}
+
 // Fill a place with what `work` gives: waiting, then the result or what went wrong.
 export async function fill(place, work, before) {
   place.replaceChildren(...[before ?? busy("Loading …")].flat());
@@ -132,17 +146,18 @@ export function ask(title, text, fields, verb, send) {
     const go = h("button", { type: "submit", class: "primary" }, verb);
     const close = (value) => { dialog.close(); dialog.remove(); resolve(value); };
     const form = h("form", {}, h("h2", { id: "ask-head" }, title), text ? h("p", { class: "muted" }, text) : null,
-      fields.map((f) => (f.type === "checkbox"
+      fields.map((f) => (f.node ? f.node : f.type === "checkbox"
         ? h("label", { class: "tick" }, h("input", { type: "checkbox", name: f.name, checked: Boolean(f.value) }), f.label)
-        : h("label", {}, f.label, control(f)))),
+        : h("label", {}, f.label, ...[control(f)].flat()))),
       error, h("div", { class: "dialog-foot" }, h("button", { type: "button", class: "quiet", onclick: () => close(null) }, "Cancel"), go));
     const dialog = h("dialog", { "aria-labelledby": "ask-head" }, form);
     dialog.addEventListener("cancel", (event) => { event.preventDefault(); close(null); });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const values = Object.fromEntries(fields.map((f) => [f.name, f.type === "checkbox" ? form.elements[f.name].checked : form.elements[f.name].value.trim()]));
       go.disabled = true;
       try {
+        const values = {};
+        for (const f of fields) values[f.name] = f.read ? await f.read() : f.type === "checkbox" ? form.elements[f.name].checked : form.elements[f.name].value.trim();
         close(await send(values));
       } catch (problem) {
         error.textContent = said(problem);
@@ -155,8 +170,11 @@ export function ask(title, text, fields, verb, send) {
   });
 }
 
-function control({ name, type = "text", value = "", options, ...more }) {
+function control({ name, type = "text", value = "", options, among, ...more }) {
   if (type === "select") return h("select", { name }, options.map(([v, text]) => h("option", { value: v, selected: v === value }, text)));
   if (type === "textarea") return h("textarea", { name, ...more }, value);
-  return h("input", { name, type, value: String(value), autocomplete: "off", required: more.required !== false, ...more });
+  const input = h("input", { name, type, value: String(value), autocomplete: "off", required: more.required !== false, ...more });
+  if (!among?.length) return input;
+  input.setAttribute("list", `among-${name}`);
+  return [input, h("datalist", { id: `among-${name}` }, among.map((one) => h("option", { value: one })))];
 }

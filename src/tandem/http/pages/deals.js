@@ -1,7 +1,8 @@
 // The inbox of collaborations, for a merchant or a creator: what waits for whom, and each next step.
-import { call, productPath } from "./api.js";
+import { call, few, fewOf, productPath } from "./api.js";
 import { h } from "./dom.js";
 import { ask, asMoney, capital, day, empty, fill, plain, said } from "./center.js";
+import { several } from "./picker.js";
 
 const STEPS = ["Agreed", "Sample", "Content", "Live", "Settled"];
 const STATUS = {
@@ -17,9 +18,15 @@ const WORDS = {
 const MAIN = ["accept", "approve_sample", "ship_sample", "receive_sample", "publish", "grant_extension"];
 const ACCOUNTS = { pending: "In the return window", frozen: "Frozen by a dispute", settled: "Settled" };
 
+const deadline = (c) => (c.status === "INVITED" || c.status === "APPLIED" ? c.respond_by : c.status === "CONTENT_DUE" ? c.content_due : null);
+// After its deadline nothing can happen any more, whether or not anybody has looked.
+const late = (c) => !c.dispute && deadline(c) !== null && new Date(deadline(c)) < Date.now();
+const stands = (c) => (!late(c) ? STATUS[c.status] || c.status : c.status === "CONTENT_DUE" ? "No content came" : "No answer came");
+
 // Whose turn it is, so that a list shows what waits for the reader first.
 function waits(c, role) {
   if (c.dispute) return "platform";
+  if (late(c)) return null;
   if (c.status === "INVITED") return "creator";
   if (c.status === "APPLIED") return "merchant";
   if (c.status === "ACCEPTED") return c.sample === "SHIPPED" ? "creator" : "merchant";
@@ -28,10 +35,11 @@ function waits(c, role) {
 }
 
 function due(c) {
-  const at = c.status === "INVITED" || c.status === "APPLIED" ? c.respond_by : c.status === "CONTENT_DUE" ? c.content_due : null;
+  const at = deadline(c);
   if (!at) return null;
   const left = (new Date(at) - Date.now()) / 86_400_000;
   const what = c.status === "CONTENT_DUE" ? "content" : "answer";
+  if (late(c)) return h("span", { class: "due over" }, `Was due ${day(at)}`);
   const text = left < 0 ? `${capital(what)} was due ${day(at)}` : left < 1 ? `${capital(what)} due today` : `${capital(what)} due in ${Math.ceil(left)} days`;
   return h("span", { class: `due ${left < 0 ? "late" : left < 3 ? "soon" : ""}` }, text);
 }
@@ -76,7 +84,7 @@ export function inbox(root, me) {
 
   const groups = () => ({
     turn: all.filter((c) => waits(c, me.role) === me.role),
-    running: all.filter((c) => !DONE.has(c.status)),
+    running: all.filter((c) => !DONE.has(c.status) && !late(c)),
     all,
   });
 
@@ -92,17 +100,41 @@ export function inbox(root, me) {
 
   const merchant = me.role === "merchant";
 
+  // Who may be meant: those who suit, and those one worked with.
+  async function others() {
+    const query = merchant ? `creators?${new URLSearchParams({ merchant: me.tenant, k: 50 })}` : `brands?${new URLSearchParams({ creator_id: me.tenant, k: 50 })}`;
+    const suits = await call("GET", `/v1/match/${query}`, me).catch(() => ({ matches: [] }));
+    return [...new Set([...all.map((c) => (merchant ? c.creator_id : c.merchant_id)), ...suits.matches.map((m) => (merchant ? m.creator.id : m.merchant))])];
+  }
+
+  // A field for products that finds them by name.
+  function goods(known, find) {
+    const input = h("input", { name: "products", type: "text", autocomplete: "off", placeholder: "Name, or product id", role: "combobox", "aria-expanded": "false", "aria-controls": "ask-products", "aria-autocomplete": "list" });
+    const list = h("span", { id: "ask-products", class: "choices", role: "listbox", "aria-label": "Products", hidden: true });
+    const shown = h("ul", { class: "picked", "aria-label": "Chosen products" });
+    const failed = (error) => { input.setCustomValidity(said(error)); input.reportValidity(); };
+    const field = several(input, list, shown, find, { failed, added: (product) => {
+      const other = input.form?.elements.other;
+      if (!merchant && other && !other.value) other.value = product.merchant || product.brand || "";
+    } });
+    input.addEventListener("input", () => input.setCustomValidity(""));
+    field.set(known);
+    return { name: "products", node: h("div", { class: "stack tight" }, h("label", { class: "field" }, "Products", input, list), shown), read: field.ids };
+  }
+
   // Ask the other side; `known` fills the form in.
   async function begin(known = {}) {
+    const ids = known.products ? [known.products] : [];
+    const [among] = await Promise.all([others(), name(ids)]);
     const fields = [
-      { name: "other", label: merchant ? "Creator" : "Merchant", maxlength: 200, value: known.other || "" },
-      { name: "products", label: "Product ids, with commas between", maxlength: 1000, value: known.products || "" },
+      { name: "other", label: merchant ? "Creator" : "Merchant", maxlength: 200, value: known.other || "", among },
+      goods(ids.map((id) => ({ id, title: title(id) })), merchant ? fewOf(me.tenant) : (q, signal) => few(q, {}, signal)),
       { name: "rate", label: "Commission, percent of sales", type: "number", min: 0, max: 100, step: 0.5, value: known.rate ?? 15 },
       { name: "sample", label: "With a free sample", type: "checkbox" },
     ];
     const send = (v) => call("POST", "/v1/collaborations", { key: me.key, body: {
       action: merchant ? "invite" : "apply", [merchant ? "creator_id" : "merchant_id"]: v.other,
-      product_ids: v.products.split(",").map((p) => p.trim()).filter(Boolean), commission_rate: Math.round(Number(v.rate) * 100), terms: { sample: v.sample },
+      product_ids: v.products, commission_rate: Math.round(Number(v.rate) * 100), terms: { sample: v.sample },
     } });
     const made = await ask(merchant ? "Invite a creator" : "Apply to a merchant", merchant ? "They have a week to answer; the commission is theirs on every order that their content brings." : "They have a week to answer.", fields, merchant ? "Send invitation" : "Send application", send);
     if (made) { shown = "running"; load(); }
@@ -117,7 +149,7 @@ export function inbox(root, me) {
     const body = h("div", { class: "body" });
     const node = h("details", { class: "deal", data: { id: c.id } },
       h("summary", {}, h("span", { class: "whom", dir: "auto" }, other), due(c) || h("span", {}),
-        h("span", { class: `label ${turn ? "ask" : c.status === "CONTENT_LIVE" ? "ok" : ""}` }, c.dispute ? "Dispute" : STATUS[c.status] || c.status),
+        h("span", { class: `label ${turn ? "ask" : c.status === "CONTENT_LIVE" ? "ok" : ""}` }, c.dispute ? "Dispute" : stands(c)),
         h("span", { class: "terms" }, h("span", {}, `${rate}% commission`), h("span", { dir: "auto" }, c.product_ids.slice(0, 3).map((p) => title(p)).join(", ") + (c.product_ids.length > 3 ? ` and ${c.product_ids.length - 3} more` : "")),
           c.sample ? h("span", {}, `Sample: ${plain(c.sample).toLowerCase()}`) : null)), body);
     node.addEventListener("toggle", () => { if (node.open && !body.childElementCount) open(c, body); });

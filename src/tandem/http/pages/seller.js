@@ -1,8 +1,8 @@
 // Seller center: a merchant's month and what is to come, queries, listings, creators, campaigns.
-import { call, productPath } from "./api.js";
+import { call, label as attributeName, productPath } from "./api.js";
 import { $, h } from "./dom.js";
 import { campaigns } from "./campaigns.js";
-import { ask, asMoney, busy, capital, empty, fill, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
+import { ask, asMoney, busy, capital, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
 import { inbox, name, title } from "./deals.js";
 import { fromAddress, whyNot } from "./why.js";
 
@@ -10,7 +10,8 @@ const NAMES = {
   gmv: "Sales (GMV)", orders: "Orders", views: "Product views", conversion: "Conversion",
   search_share: "Share of search", creator_gmv: "Sales by creators", return_rate: "Returns",
 };
-const SHELVES = 40;
+const SHELVES = 12, ROWS = 25; // at first
+const UNSAID = 4; // named at once
 const KEPT = "seller-key";
 const NEEDS_KEY = new Set(["overview", "search", "products", "deals", "campaigns"]);
 const OF_A_MONTH = new Set(["overview", "search"]);
@@ -220,11 +221,13 @@ function queryTable(report, draw) {
   const chips = h("div", { class: "chips", role: "group", "aria-label": "Which queries" }, FILTERS.map(([name, text, fits]) =>
     h("button", { type: "button", "aria-pressed": String(filter === name), onclick: () => { filter = name; draw(); } }, `${text} `, h("span", {}, report.queries.filter(fits).length))));
   const rows = report.queries.filter(FILTERS.find(([name]) => name === filter)[2]);
+  const body = h("tbody", {});
   const withheld = Object.values(report.withheld).reduce((a, b) => a + b, 0);
   return [chips, h("section", { class: "panel", "aria-label": "Search query performance" },
     rows.length ? h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
       h("thead", {}, h("tr", {}, QUERY_HEADS.map((t, i) => h("th", { scope: "col", class: i && i < 7 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
-      h("tbody", {}, rows.slice(0, 100).map(queryRow)))) : h("p", {}, "None of these in this month."),
+      body)) : h("p", {}, "None of these in this month."),
+    rows.length ? growing(body, rows, queryRow, ROWS) : null,
     h("p", { class: "muted" }, `${report.queries.length} queries in ${report.period}. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away.`))];
 }
 
@@ -242,16 +245,18 @@ function queryRow(q) {
 function products() {
   return fill($("assortment"), async () => {
     const a = await call("GET", `/v1/seller/assortment?${new URLSearchParams({ merchant })}`, me);
+    const body = h("tbody", {});
+    const more = growing(body, a.products, (s) => shelf(s, a.currency, a.shop_has_images), SHELVES);
     const tile = (name, value, says) => h("section", { class: "stat" }, h("h3", {}, name), h("span", { class: "value" }, value), h("p", { class: "line" }, says));
     return [label(a), h("div", { class: "stack" }, h("div", { class: "cards" },
       tile("Products", known(a.count), "in this shop"),
       tile("With a price", percent(a.with_price, 0), "shoppers filter by it"),
       tile("With an image", a.shop_has_images || a.with_image ? percent(a.with_image, 0) : "–", a.shop_has_images || a.with_image ? "of your products" : "this shop shows no images"),
       tile("Attributes stated", a.attribute_completeness === null ? "–" : percent(a.attribute_completeness, 0), "of those that most of their kind state")),
-    h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `${a.count > SHELVES ? `The ${SHELVES} that lack most. ` : "What lacks most comes first. "}The mark shows where your price stands among others of its kind.`),
+    h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `What lacks most comes first. The mark shows where your price stands among others of its kind.`),
       h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
         h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Left unsaid"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
-        h("tbody", {}, a.products.slice(0, SHELVES).map((s) => shelf(s, a.currency, a.shop_has_images))))))) ];
+        body)), more))];
   }, waiting(4));
 }
 
@@ -262,7 +267,13 @@ function shelf(s, currency, images) {
   return h("tr", {}, h("th", { scope: "row", dir: "auto" }, h("a", { href: `/p/${productPath(s.product_id)}` }, s.title)),
     cell("Price", "num", s.price === null ? "–" : asMoney(s.price, currency)), cell("Others", "num", c ? `${asMoney(c.low, currency)} – ${asMoney(c.high, currency)}` : "–"),
     cell("Where you stand", null, c ? h("div", { class: "rangebar", role: "img", "aria-label": `${percent(c.position, 0)} of ${c.products} comparable products cost less` }, mark) : h("span", { class: "muted" }, "too few to compare")),
-    cell("Left unsaid", null, [...(s.images || !images ? [] : ["image"]), ...s.missing.map((m) => m.replaceAll("_", " "))].join(", ") || "nothing"));
+    cell("Left unsaid", null, unsaid([...(s.images || !images ? [] : ["Image"]), ...s.missing.map(attributeName)])));
+}
+
+// A few names at once; the others when they are asked for.
+function unsaid(names) {
+  if (names.length <= UNSAID + 1) return names.join(", ") || "Nothing";
+  return h("details", { class: "unsaid" }, h("summary", {}, `${names.slice(0, UNSAID).join(", ")} `, h("span", {}, `and ${names.length - UNSAID} more`)), names.slice(UNSAID).join(", "));
 }
 
 // --- Creators ---------------------------------------------------------------------------------------
@@ -292,12 +303,14 @@ const counted = (range) => (range === null ? null : range.minimum === range.maxi
 function suiting(m, begin) {
   const c = m.creator;
   const gmv = m.one_piece.gmv;
-  const brings = gmv ? `${asMoney(gmv.low, m.one_piece.currency, 0)} – ${asMoney(gmv.high, m.one_piece.currency, 0)}` : "–";
-  const facts = [c.follower_count && `${counted(c.follower_count)} followers`, c.post_rate !== null && `${percent(c.post_rate, 0)} of samples led to content`, m.new && "new: nothing is measured yet"].filter(Boolean);
+  const currency = m.one_piece.currency;
+  const brings = gmv ? `About ${asMoney(gmv.expected, currency, 0)}` : "–";
+  const range = gmv && `, 8 times of 10 ${gmv.low > 0 ? `${asMoney(gmv.low, currency, 0)} to ${asMoney(gmv.high, currency, 0)}` : `up to ${asMoney(gmv.high, currency, 0)}, or nothing`}`;
+  const facts = [c.follower_count && `${counted(c.follower_count)} followers`, c.post_rate !== null && `${percent(c.post_rate, 0)} of samples led to content`, m.new && "no measured content yet"].filter(Boolean);
   const button = h("button", { type: "button", class: "secondary", onclick: () => begin({ other: c.id, products: m.product_id, rate: c.commission_rate === null ? 15 : c.commission_rate / 100 }) }, "Invite");
   button.setAttribute("aria-label", `Invite ${c.handle}`);
   return h("li", { class: "suits" }, h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, c.handle), h("span", { class: "muted" }, facts.length ? ` – ${facts.join(", ")}` : "")), button),
-    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` a video, best with ${title(m.product_id)}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
+    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` sold by one video${range || ""}; best with ${title(m.product_id)}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
 }
 
 // --- Begin ------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 // Creator studio: what to make, the brief for it, checks before posting, collaborations, what worked.
 import { art } from "./art.js";
-import { call, productPath } from "./api.js";
+import { call, few, productPath } from "./api.js";
 import { $, h, icon, svg } from "./dom.js";
-import { asMoney, busy, capital, day, empty, failed, fill, percent, said, signIn, tabs, waiting } from "./center.js";
+import { asMoney, busy, capital, day, empty, failed, fill, growing, percent, said, signIn, tabs, waiting } from "./center.js";
 import { inbox } from "./deals.js";
+import { chooser } from "./picker.js";
 
 const TICK = "m5 12.500 4.500 4.500L19 7.500";
 const CROSS = "m6 6 12 12M18 6 6 18";
@@ -88,21 +89,25 @@ function home() {
   }, waiting(6));
 }
 
+const between = (e, currency) => (e.low > 0 ? `${asMoney(e.low, currency, 0)} to ${asMoney(e.high, currency, 0)}` : `up to ${asMoney(e.high, currency, 0)}, or nothing`);
+
 // One shape for what a learned matcher expects and for what the creator's own history says.
 function own(p) {
   const e = p.earnings;
-  return { ...p, currency: e?.currency, range: e, says: e && `a video at ${e.commission_rate / 100}%: the middle 60% of ${many(e.pieces, "piece")} ${e.own ? "of yours" : "by similar creators, at your reach"}` };
+  return { ...p, usual: e?.middle, currency: e?.currency,
+    says: e && `${between(e, e.currency)} for 6 of 10 like it: ${many(e.pieces, "piece")} ${e.own ? "of yours" : "by similar creators, at your reach"}, at ${e.commission_rate / 100}% commission` };
 }
 
 function matching(m) {
   const c = m.commission;
-  return { ...m, category: [], currency: m.one_piece.currency, range: c, says: c && `a video at ${m.commission_rate / 100}%, 8 times of 10; ${asMoney(c.expected, m.one_piece.currency)} on average` };
+  return { ...m, category: [], usual: c?.expected, currency: m.one_piece.currency,
+    says: c && `${between(c, m.one_piece.currency)}, 8 times of 10, at ${m.commission_rate / 100}% commission` };
 }
 
 function fit(p) {
   return h("li", { class: "fit", data: { id: p.product_id } }, art({ ...p, id: p.product_id, images: [], brand: null }), h("div", {},
     h("h3", { dir: "auto" }, p.title),
-    p.range ? h("p", { class: "earn" }, `${asMoney(p.range.low, p.currency, 0)} – ${asMoney(p.range.high, p.currency, 0)}`, h("small", {}, p.says))
+    p.says ? h("p", { class: "earn" }, `About ${asMoney(p.usual, p.currency, p.usual < 10 ? 2 : 0)} a video`, h("small", {}, capital(p.says)))
       : h("p", { class: "earn" }, "–", h("small", {}, "too little is known to say what it brings")),
     h("ul", {}, p.reasons.map((r) => h("li", {}, r))),
     h("button", { type: "button", class: "primary small", onclick: () => brief(p.product_id) }, "Make a brief")));
@@ -117,13 +122,16 @@ function gap(g) {
 
 // --- The brief --------------------------------------------------------------------------------------
 
-$("pick").addEventListener("submit", (event) => { event.preventDefault(); brief($("any").value.trim()); });
+const anything = (q, signal) => few(q, {}, signal);
+const any = chooser($("any"), $("any-products"), anything, (product) => brief(product.id));
+const checked = chooser($("check-product"), $("check-products"), anything, () => $("check-words").focus());
+$("pick").addEventListener("submit", (event) => { event.preventDefault(); any.close(); brief(any.id()); });
 
 async function brief(id) {
   const asked = new URLSearchParams({ product_id: id });
   const made = fill($("brief"), async () => {
     const [b, { captions }] = await Promise.all([call("GET", `/v1/studio/brief?${asked}`, me), call("GET", `/v1/studio/captions?${asked}`, me)]);
-    $("check-product").value = id;
+    checked.take({ id, title: b.title });
     return drawnBrief(b, captions);
   }, busy("Writing your brief …"));
   $("brief").scrollIntoView({ block: "start" });
@@ -149,7 +157,7 @@ function drawnBrief(b, captions) {
         b.unknown.length ? h("p", { class: "muted" }, `The listing does not say ${b.unknown.join(", ")}: leave it out.`) : null,
         h("p", { class: "change" }, b.disclosure))),
     h("div", {}, h("h3", {}, "Captions, ready to post"), captions.map((c) => h("div", { class: "caption" }, h("p", { dir: "auto" }, c.text), h("div", { class: "buttons" }, copier("Copy", () => c.text),
-      h("button", { type: "button", class: "quiet", onclick: () => { $("check-words").value = c.text; $("check-product").value = b.product_id; choose("check"); } }, "Check it"))))));
+      h("button", { type: "button", class: "quiet", onclick: () => { $("check-words").value = c.text; checked.take({ id: b.product_id, title: b.title }); choose("check"); } }, "Check it"))))));
 }
 
 function copier(text, give) {
@@ -186,7 +194,7 @@ function findings(report) {
 $("check-text").addEventListener("submit", (event) => {
   event.preventDefault();
   fill($("text-report"), async () => {
-    const report = await call("POST", "/v1/studio/check", { key: me.key, body: { product_id: $("check-product").value.trim(), text: $("check-words").value, labelled: $("labelled").checked } });
+    const report = await call("POST", "/v1/studio/check", { key: me.key, body: { product_id: checked.id(), text: $("check-words").value, labelled: $("labelled").checked } });
     return [...findings(report), report.claims.length ? h("p", { class: "muted" }, "Claims that were found") : null,
       report.claims.length ? h("ul", { class: "items" }, report.claims.map((c) => h("li", {}, h("div", { class: "row" }, h("span", { dir: "auto" }, `“${c.text}”`), h("span", { class: `label ${c.verdict === "supported" ? "ok" : "ask"}` }, c.verdict)), h("span", { class: "muted" }, [c.evidence, c.remedy].filter(Boolean).join(". "))))) : null];
   }, busy("Reading it …"));
@@ -247,6 +255,8 @@ function worked() {
   return fill($("worked"), async () => {
     const w = await call("GET", `/v1/studio/worked?${new URLSearchParams({ creator })}`, me);
     if (!w.pieces.length) return empty("Nothing posted yet", "What you post shows up here with how it was watched and what it sold.");
+    const rows = h("tbody", {});
+    const more = growing(rows, w.pieces, piece, PIECES);
     return [label(w.simulated),
       h("div", { class: "cards" }, MEASURES.map(([name, title, says]) => h("section", { class: "stat" }, h("h3", { title: says }, title), h("span", { class: "value" }, rate(w.recent[name])),
         h("div", { class: "beside" }, h("div", {}, "Your earlier ones", h("b", {}, w.past ? rate(w.past[name]) : "–")), h("div", {}, w.similar ? `${w.similar.creators} similar creators` : "Similar creators", h("b", {}, w.similar ? rate(w.similar[name]) : "–"))),
@@ -254,17 +264,21 @@ function worked() {
       h("div", { class: "two" }, curve(w), h("section", { class: "panel" }, h("h2", {}, "What stands out"),
         w.says.length ? h("ul", { class: "items" }, w.says.map((s) => h("li", {}, s))) : h("p", { class: "muted" }, "No topic of yours is watched differently than the others, beyond chance."),
         h("p", { class: "muted" }, `Your last ${w.recent.pieces} pieces beside ${w.past ? `the ${w.past.pieces} before` : "nothing before yet"}. Pieces with fewer than ${w.k} views are left out.`))),
-      h("section", { class: "panel", "aria-label": "Your content" }, h("div", { class: "wide" }, h("table", { class: "grid-table" },
-        h("thead", {}, h("tr", {}, ["Content", "Posted", "Views", "Hook", "Hold", "Clicks", "Orders", "Sales"].map((t, i) => h("th", { scope: "col", class: i > 1 ? "num" : null }, t)))),
-        h("tbody", {}, w.pieces.map(piece))))) ];
+      h("section", { class: "panel", "aria-label": "Your content" }, h("div", { class: "wide" }, h("table", { class: "grid-table stacks pieces" },
+        h("thead", {}, h("tr", {}, PIECE_HEADS.map((t, i) => h("th", { scope: "col", class: i > 1 ? "num" : null }, t)))),
+        rows)), more)];
   }, waiting(4));
 }
+
+const PIECES = 12; // at first
+const PIECE_HEADS = ["Content", "Posted", "Views", "Hook", "Hold", "Clicks", "Orders", "Sales"];
 
 function piece(p) {
   const sales = p.gmv_low === null ? "–" : p.gmv_high === p.gmv_low ? asMoney(p.gmv_low, p.currency, 0) : `${asMoney(p.gmv_low, p.currency, 0)}${p.gmv_high === null ? " +" : ` – ${asMoney(p.gmv_high, p.currency, 0)}`}`;
   const number = (n) => (n === null ? "–" : n.toLocaleString());
-  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, p.caption || p.title || p.content_id), h("td", { class: "when" }, day(p.published)), h("td", { class: "num" }, number(p.views)),
-    h("td", { class: "num" }, rate(p.hook_rate)), h("td", { class: "num" }, rate(p.hold_rate)), h("td", { class: "num" }, number(p.clicks)), h("td", { class: "num" }, number(p.orders)), h("td", { class: "num" }, sales));
+  const values = [day(p.published), number(p.views), rate(p.hook_rate), rate(p.hold_rate), number(p.clicks), number(p.orders), sales];
+  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, p.caption || p.title || p.content_id),
+    values.map((value, i) => h("td", { class: i ? "num" : "when", data: { head: PIECE_HEADS[i + 1] } }, value)));
 }
 
 function curve(w) {

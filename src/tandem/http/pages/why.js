@@ -3,32 +3,22 @@ import { art } from "./art.js";
 import { call, few, productPath } from "./api.js";
 import { $, h, icon } from "./dom.js";
 import { capital } from "./center.js";
-import { picker } from "./picker.js";
+import { chooser } from "./picker.js";
 
 const TICK = "m5 12.500 4.500 4.500L19 7.500";
 const DOT = "M12 7v6M12 16.500v.01M12 3.500a8.500 8.500 0 1 1 0 17 8.500 8.500 0 0 1 0-17";
-const input = $("product");
-let chosen = null;
-
-function choose(product) {
-  chosen = product;
-  input.value = product.title;
-  $("q").focus();
-}
-
-const { close } = picker(input, $("products"), (q, signal) => few(q, {}, signal), choose);
-input.addEventListener("input", () => { chosen = null; });
+const field = chooser($("product"), $("products"), (q, signal) => few(q, {}, signal), () => $("q").focus());
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  const product = chosen?.id || input.value.trim();
+  const product = field.id();
   const parameters = new URLSearchParams({ product, q: $("q").value.trim() });
   history.replaceState(null, "", `?${parameters}`);
   show(product, $("q").value.trim());
 });
 
 async function show(id, q) {
-  close();
+  field.close();
   const answer = $("answer");
   answer.replaceChildren(h("p", { class: "busy" }, "Trying changes in the real search …"));
   try {
@@ -36,7 +26,7 @@ async function show(id, q) {
       call("GET", `/v1/seller/why?${new URLSearchParams({ product_id: id, q })}`),
       call("GET", `/v1/products/${productPath(id)}`),
     ]);
-    if (!chosen) { chosen = product; input.value = product.title; }
+    if (!field.chosen()) field.take(product);
     answer.replaceChildren(...answered(found, product));
   } catch (error) {
     answer.replaceChildren(h("p", { class: "error", role: "alert" }, `${capital(error.message)}. ${capital(error.remedy || "")}`));
@@ -125,8 +115,7 @@ function above(found) {
 
 // From a row of the query report: this product, this query.
 export function whyNot(q) {
-  chosen = { id: q.product_id, title: q.title };
-  input.value = q.title;
+  field.take({ id: q.product_id, title: q.title });
   $("q").value = q.query;
   $("ask").requestSubmit();
 }
@@ -135,7 +124,7 @@ export function whyNot(q) {
 export function fromAddress() {
   const asked = new URLSearchParams(location.search);
   if (!asked.get("product")) return false;
-  input.value = asked.get("product");
+  $("product").value = asked.get("product");
   $("q").value = asked.get("q") || "";
   if (asked.get("q")) show(asked.get("product"), asked.get("q"));
   return true;
