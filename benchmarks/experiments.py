@@ -1,8 +1,9 @@
-"""Experiments at size: `python -m benchmarks.experiments [--part abtest]… [--quick]`.
+"""Experiments at size: `python -m benchmarks.experiments [--part abtest]… [--size N]… [--quick]`.
 
 Three jobs, each size in a process of its own so that its peak memory is its own, smaller sizes
 first: evaluating rankings beside ranx and ir_measures, analysing an A/B test beside tea-tasting,
 and off-policy evaluation. All data is simulated; what is timed starts when it lies in memory.
+`--size` and `--who` measure some alone, and leave what is known of the others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -25,7 +27,8 @@ from benchmarks.timing import Row, peak_mb
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 7
-MOST_MEMORY = 12 << 30  # of addresses; what needs more has failed
+DAY = datetime.now(UTC).date().isoformat()
+MOST_MEMORY = 20  # GB of addresses; what needs more has failed
 MEASURES = (
     *("nDCG(gains=linear)@10", "nDCG(gains=linear)@100", "RR", "P@10", "R@100", "AP", "AP@100"),
     *("Success@10", "Rprec", "R@1000"),
@@ -244,7 +247,12 @@ PARTS: dict[str, Callable[[int, str], Row]] = {
 }
 
 
-def alone(part: str, size: int, who: str) -> Row:
+def load() -> float:
+    """Work that waits for the machine's processors, this included: near 1 where it is quiet."""
+    return round(os.getloadavg()[0], 1)
+
+
+def alone(part: str, size: int, who: str, memory: int = MOST_MEMORY) -> Row:
     """One measurement in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.experiments", "--one", part, str(size), who]
     threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -254,7 +262,7 @@ def alone(part: str, size: int, who: str) -> Row:
         capture_output=True,
         text=True,
         env={**os.environ, **threads},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (memory << 30, memory << 30)),
     )
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1][:200]}
@@ -297,6 +305,9 @@ def markdown(results: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", action="append", choices=PARTS)
+    parser.add_argument("--size", type=int, action="append", help="these sizes alone; repeatable")
+    parser.add_argument("--who", action="append", help="these libraries alone; repeatable")
+    parser.add_argument("--memory", type=int, default=MOST_MEMORY, help="GB a process may have")
     parser.add_argument("--quick", action="store_true", help="sizes that prove nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--one", nargs=3, metavar=("PART", "SIZE", "WHO"))
@@ -306,15 +317,22 @@ def main() -> None:
         row = PARTS[part](int(size), who)
         print(json.dumps(row | {"peak_mb": peak_mb()}))
         return
+    arguments.out.mkdir(parents=True, exist_ok=True)
     file = arguments.out / "experiments.json"
     known = json.loads(file.read_text()) if file.exists() else {"parts": {}}
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     results = {"machine": machine, "simulated": True, "parts": known["parts"]}
     for part in arguments.part or PARTS:
-        results["parts"][part] = {}
-        for size in (QUICK if arguments.quick else SIZES)[part]:
-            rows = {who: alone(part, size, who) for who in WHO[part]}
-            results["parts"][part][str(size)] = rows
+        sizes = arguments.size or (QUICK if arguments.quick else SIZES)[part]
+        known_rows = results["parts"].get(part, {}) if arguments.size or arguments.who else {}
+        for size in sizes:
+            asked = [who for who in WHO[part] if who in (arguments.who or WHO[part])]
+            told = {"day": DAY, "load": load()}
+            rows = {who: alone(part, size, who, arguments.memory) | told for who in asked}
+            merged = known_rows.get(str(size), {}) | rows
+            known_rows[str(size)] = {who: merged[who] for who in WHO[part] if who in merged}
+            ordered = sorted(known_rows, key=int)
+            results["parts"][part] = {size: known_rows[size] for size in ordered}
             print(part, f"{size:,}", json.dumps(rows), flush=True)
             file.write_text(json.dumps(results, indent=2) + "\n")
     (arguments.out / "experiments.md").write_text(markdown(results))
