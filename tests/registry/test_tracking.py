@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tandem.contracts.errors import InvalidInput
+from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.flows.import_ import import_judgments
+from tandem.flows.telling import tracked
+from tandem.flows.train_matcher import train_matcher
+from tandem.flows.train_recommender import train_recommender
 from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
 from tandem.registry.lineage import DataSet, job
-from tandem.storage.atomic import write_atomic
+from tandem.storage.atomic import write_atomic, write_json_atomic
+from tandem.storage.catalog import read_products
 from tandem.storage.layout import Layout, Settings
 
 MANIFEST = {
@@ -119,3 +126,69 @@ def test_a_tracker_that_there_is_not_is_refused(layout):
     told(layout, wandb_uri="http://127.0.0.1:9")
     with pytest.raises(InvalidInput, match="tracking"):
         layout.settings()
+
+
+def test_every_training_and_import_is_a_job_with_what_it_read_and_made(shop_copy, tmp_path):
+    """Judgments, events, recommender and matcher: from files to generations, as OpenLineage."""
+    pytest.importorskip("openlineage")
+    layout = Layout.open(shop_copy)
+    ids = [p.id for batch in read_products(layout) for p in batch][:12]
+    judged = tmp_path / "judged.csv"
+    judged.write_text(
+        "query,product_id,rating\n" + "".join(f"shoe,{i},{n % 4}\n" for n, i in enumerate(ids))
+    )
+    import_judgments(layout, judged, "mine")
+    clicks = tmp_path / "clicks.parquet"
+    rows = [(f"s{n}", n, ids[(n + m) % 12]) for n in range(40) for m in range(3)]
+    names = ("session_id", "timestamp", "item_id")
+    pq.write_table(
+        pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))), clicks
+    )
+    made = train_recommender(layout, clicks)
+    with pytest.raises(NotFound):
+        train_matcher(layout)
+    done = {}
+    for line in layout.lineage.read_text().splitlines():
+        e = json.loads(line)
+        done[e["job"]["name"], e["eventType"]] = e
+    assert {n for n, state in done if state == "COMPLETE"} >= {
+        "import judgments",
+        "train recommender",
+    }
+    assert ("train matcher", "FAIL") in done
+    (kept,) = done["import judgments", "COMPLETE"]["outputs"]
+    assert kept["name"] == "judgments/mine"
+    assert kept["outputFacets"]["outputStatistics"]["rowCount"] == 12
+    trained = done["train recommender", "COMPLETE"]
+    assert {d["name"] for d in trained["inputs"]} == {"index", "events"}
+    assert trained["outputs"][0]["facets"]["version"]["datasetVersion"] == made.generation
+
+
+def test_mlflow_is_told_of_every_kind_of_training(layout, monkeypatch):
+    """A training of any kind, and what was decided about it, once it has a generation."""
+    heard = []
+    monkeypatch.setattr(
+        "tandem.registry.tracking.trained", lambda *a: heard.append(("trained", a[1], a[2]))
+    )
+    monkeypatch.setattr(
+        "tandem.registry.tracking.decided", lambda *a: heard.append(("decided", a[1], a[2].stage))
+    )
+
+    @dataclass(frozen=True)
+    class Report:
+        generation: str | None
+
+    @tracked("matchers")
+    def train(layout, made):
+        if made:
+            write_json_atomic(layout.matchers.root / made / "manifest.json", {"seed": 7})
+            Decisions(layout.decisions).record(made, "live", who="x", why="y", kind="matchers")
+        return Report(made)
+
+    train(layout, None)
+    assert heard == []
+    train(layout, "g000001-20260301T000000")
+    assert heard == [
+        ("trained", "matchers", "g000001-20260301T000000"),
+        ("decided", "matchers", "live"),
+    ]

@@ -25,6 +25,7 @@ from tandem.ingest.events import parse_records
 from tandem.ingest.kafka import KafkaTopic
 from tandem.ingest.problem import Problem, Rejected
 from tandem.ingest.readers import BadRow, Row, RowFile
+from tandem.registry.lineage import DataSet, job
 from tandem.storage.atomic import fsync_directory
 from tandem.storage.events import Compacted, EventStatus, EventStore
 from tandem.storage.layout import Layout
@@ -168,7 +169,10 @@ def import_events(
     store, slots = EventStore(layout), Slots(layout)
     admission = Admission(Pseudonyms(open_ring(layout)), ledger=ConsentLedger(layout))
     try:
-        with _Quarantine(layout) as quarantine:
+        with (
+            job(layout, "import events", *(DataSet(Path(f).name) for f in files)) as running,
+            _Quarantine(layout) as quarantine,
+        ):
             for number, (file, rows) in enumerate(sources):
                 for part in _parts(file):
                     name = str(file.path)
@@ -178,6 +182,7 @@ def import_events(
                     if progress is not None:
                         share = (number + file.fraction) / len(sources)
                         progress(counts["rows"], round(counts["rows"] / share) if share else None)
+            running.outputs.append(DataSet("events", rows=counts["accepted"]))
         store.compact()
     finally:
         store.close()

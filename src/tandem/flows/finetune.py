@@ -24,6 +24,7 @@ from tandem.finetuning.encoder import finetune_encoder
 from tandem.finetuning.judged import JudgedQuery
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.index import Progress
+from tandem.flows.telling import traced, tracked
 from tandem.flows.train import Learning, judged_rows, lessons_of
 from tandem.flows.workspace import Workspace
 from tandem.ranking.cross import DEPTH
@@ -74,6 +75,8 @@ class _Base:
     directory: Path
 
 
+@traced("train encoder", "encoders", "index", "encoders")
+@tracked("encoders")
 def train_encoder(
     layout: Layout,
     name: str | None = None,
@@ -130,6 +133,8 @@ def train_encoder(
     return FinetuneReport(generation, manifest, evaluation, time.perf_counter() - started)
 
 
+@traced("train cross-encoder", "cross-encoders", "index", "models")
+@tracked("cross-encoders")
 def train_cross_encoder(
     layout: Layout,
     name: str | None = None,

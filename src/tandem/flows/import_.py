@@ -20,6 +20,7 @@ from tandem.ingest.judgments import read_judgments
 from tandem.ingest.mapping import ColumnMapping, find_mapping
 from tandem.ingest.problem import Rejected
 from tandem.ingest.query_log import read_query_log
+from tandem.ranking.learned import judgments_fingerprint
 from tandem.registry.lineage import DataSet, job
 from tandem.simulate.catalogue import simulated_products
 from tandem.simulate.judgments import simulated_judgments
@@ -163,7 +164,12 @@ def import_catalog(
 def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> JudgmentReport:
     """Read a judgment file and store it under `name`, replacing a list of that name."""
     started = time.monotonic()
-    judgments = read_judgments(Path(file), name)
+    with job(layout, "import judgments", DataSet(Path(file).name)) as running:
+        judgments = read_judgments(Path(file), name)
+        with layout.writing():
+            save_judgments(layout, judgments, name)
+        kept = DataSet(f"judgments/{name}", judgments_fingerprint(judgments), len(judgments))
+        running.outputs.append(kept)
     unknown: int | None = None
     if layout.catalog.live() is not None:
         judged = Counter(judgment.product_id for judgment in judgments)
@@ -171,8 +177,6 @@ def import_judgments(layout: Layout, file: Path, name: str = "judgments") -> Jud
             for product_id in ids:
                 judged.pop(product_id, None)
         unknown = judged.total()
-    with layout.writing():
-        save_judgments(layout, judgments, name)
     return JudgmentReport(
         name=name,
         queries=len(judgments.queries),

@@ -22,6 +22,7 @@ from tandem.experiments.folds import cross_validate, query_folds, same_stems
 from tandem.experiments.offline import Evaluation
 from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
+from tandem.flows.telling import traced
 from tandem.flows.train import DEPTH, MEASURES, Ranked, dense_systems, judged_rows, publish
 from tandem.flows.workspace import Workspace
 from tandem.governance.reading import EventReader
@@ -111,6 +112,7 @@ def stored_clicks(
         yield log, stored
 
 
+@traced("train ranker from clicks", "models", "index", "events")
 def train_from_clicks(
     layout: Layout,
     name: str | None = None,

@@ -15,6 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.feed import FEATURES, feed_features
+from tandem.flows.telling import traced, tracked
 from tandem.flows.videos import Video, shelf
 from tandem.flows.view import View
 from tandem.flows.visitors import LOOKED
@@ -58,6 +59,8 @@ class FeedReport:
     seconds: float
 
 
+@traced("train feed", "feeds", "index", "content", "events")
+@tracked("feeds")
 def train_feed(layout: Layout) -> FeedReport:
     """Learn from stored impressions of the feed of people who allow model_training; publish and
     switch. Raises InvalidInput where there is too little."""

@@ -15,6 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.parties import Content, Creator
 from tandem.contracts.product import Product
 from tandem.flows.embedding import CatalogEmbedder
+from tandem.flows.telling import traced, tracked
 from tandem.governance.audit import os_actor
 from tandem.governance.creators import CreatorConsent
 from tandem.governance.reading import EventReader
@@ -71,6 +72,8 @@ class Evidence:
     learned_from_events: bool
 
 
+@traced("train matcher", "matchers", "catalog", "creators", "content", "events")
+@tracked("matchers")
 def train_matcher(layout: Layout, progress: Progress = lambda *_: None) -> MatcherReport:
     """Learn from creators, content and viewers as far as they allow; publish and switch.
 

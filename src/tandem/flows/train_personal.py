@@ -13,6 +13,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.personal_search import Episode, Pools, choices, compare, summary
+from tandem.flows.telling import traced, tracked
 from tandem.flows.visitors import LOOKED, SESSION
 from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
@@ -43,6 +44,8 @@ class PersonalReport:
     seconds: float
 
 
+@traced("train personal", "personal", "index", "events")
+@tracked("personal")
 def train_personal(layout: Layout) -> PersonalReport:
     """Learn from the stored events of people who allow model_training; publish and switch.
 

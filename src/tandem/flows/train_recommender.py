@@ -16,6 +16,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.recommend import MAX_RECENT, STORED_EVENTS
 from tandem.contracts.search import Filters, Sort
+from tandem.flows.telling import traced
 from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
@@ -45,6 +46,7 @@ class RecommenderReport:
     seconds: float
 
 
+@traced("train recommender", "recommenders", "index", "events")
 def train_recommender(
     layout: Layout, events: Path | None = None, network: str | None = None
 ) -> RecommenderReport:

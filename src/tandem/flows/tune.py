@@ -25,6 +25,7 @@ from tandem.experiments.inference import bootstrap_intervals, permutation_test
 from tandem.experiments.measures import Measure, depth, parse_measures, score
 from tandem.features.evidence import FIELD_WEIGHTS, Evidence
 from tandem.flows.index import Progress
+from tandem.flows.telling import traced, tracked
 from tandem.flows.view import RETRIEVED
 from tandem.flows.workspace import Workspace
 from tandem.retrieval.fusion import reciprocal_rank_fusion
@@ -99,6 +100,8 @@ class Tuning:
         }
 
 
+@traced("tune", "configurations", "index", "configurations")
+@tracked("configurations")
 def tune(
     shop: Workspace,
     name: str | None = None,
