@@ -145,6 +145,8 @@ def check(
     assert set(s.ids(dense.numbers)) <= set(live)
     numbers = s.numbers(sorted(model))
     assert [p.title for p in s.products(numbers)] == [model[i].title for i in sorted(model)]
+    gone = [f"p{i}" for i in range(13) if f"p{i}" not in model]
+    assert (s.numbers(gone) == -1).all()
     assert set(s.ids(s.satisfying(numbers, f))) == set(live)
     np.testing.assert_allclose(
         s.vectors(numbers),

@@ -172,9 +172,14 @@ class Tables:
 
     def favourites(self, k: int) -> tuple[Ints, Floats]:
         """What is clicked most of late."""
-        best = np.argsort(-self.popular, kind="stable")[:k]
-        best = best[self.popular[best] > 0]
+        best = self._most_popular[:k]
         return best, self.popular[best]
+
+    @cached_property
+    def _most_popular(self) -> Ints:
+        """What was clicked at all, most clicked first: sorted once, not with every request."""
+        clicked = np.flatnonzero(self.popular > 0)
+        return clicked[np.argsort(-self.popular[clicked], kind="stable")]
 
     def save(self, directory: Path, manifest: RecommenderManifest) -> None:
         import pyarrow as pa

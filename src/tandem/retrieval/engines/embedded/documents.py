@@ -9,10 +9,13 @@ from __future__ import annotations
 import mmap
 from array import array
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from tandem.contracts.product import Product
 
@@ -60,8 +63,36 @@ class Documents:
         return Product.model_validate(orjson.loads(self._products[start : end - 1]))
 
     def id(self, number: int) -> str:
+        return self._name(number).decode()
+
+    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """(len(ids),) numbers by id, -1 for those that are not here."""
+        hashes, order = self._by_hash
+        found = np.full(len(ids), -1, np.int64)
+        for i, product_id in enumerate(ids):
+            name = product_id.encode()
+            key = hash(name)
+            at = int(np.searchsorted(hashes, key))
+            while at < hashes.size and hashes[at] == key:
+                if self._name(int(order[at])) == name:
+                    found[i] = order[at]
+                    break
+                at += 1
+        return found
+
+    def _name(self, number: int) -> bytes:
         start, end = self._id_offsets[number : number + 2].tolist()
-        return self._ids[start:end].decode()
+        return self._ids[start:end]
+
+    @cached_property
+    def _by_hash(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Hashes of all ids, ascending, and whose they are. Made when first asked for: a third of
+        a second and 12 MB for a million, and then a look-up costs a tenth of a search for the
+        id."""
+        ids, ends = self._ids[:], self._id_offsets.tolist()
+        hashes = np.fromiter((hash(ids[a:b]) for a, b in pairwise(ends)), np.int64, len(self))
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
+        return hashes[order], order
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:

@@ -236,12 +236,14 @@ class EmbeddedSnapshot:
         ]
 
     def numbers(self, ids: Sequence[str]) -> Numbers:
-        found = np.full(len(ids), -1, np.int64)
-        for i, product_id in enumerate(ids):
-            query = Query.term_query(self._schema, "id", product_id, index_option="basic")
+        found = self._documents.find(ids)
+        # What was replaced or added by updates has to be searched for.
+        here = found >= 0
+        here[here] = self._alive[found[here]]
+        for i in np.flatnonzero(~here).tolist():
+            query = Query.term_query(self._schema, "id", ids[i], index_option="basic")
             hits = self._searcher.search(query, 1, count=False).hits
-            if hits:
-                found[i] = self._numbers_at([hits[0][1]])[0]
+            found[i] = self._numbers_at([hits[0][1]])[0] if hits else -1
         return found
 
 
