@@ -218,3 +218,13 @@ def test_what_is_trained_is_read_again_and_the_same_each_time(torch, data):
     one, two = ((data / f / "gsasrec" / WEIGHTS).read_bytes() for f in ("one", "two"))
     assert one == two
     assert len(set(lists)) == 1
+
+
+def test_the_binary_loss_starts_from_nothing_being_next(torch):
+    """A coin tossed for every negative would drown the one that is next, and push all items to one
+    side: the loss is below that from the start."""
+    starts = np.random.default_rng(2).integers(0, 996, 1_000)
+    lesson = Sessions.of([(np.arange(4) + start).tolist() for start in starts], 1_000)
+    model = small(name="gsasrec", loss="gbce", dimensions=8, blocks=1, epochs=1, least_steps=1)
+    model.fit(lesson)
+    assert model.manifest.losses[0] < model.negatives * np.log(2)

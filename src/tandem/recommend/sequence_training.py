@@ -111,7 +111,10 @@ def _learned(
     epochs = max(model.epochs, -(-model.least_steps // a_round))
     steps, done = epochs * a_round, 0
     rising = max(1, round(WARM_UP * steps))
-    optimiser = torch.optim.Adam(network.parameters(), lr=model.rate)
+    # Cosines lie around 0, and hardly any item is the next one: without what is taken off them,
+    # the binary loss can only push all items to one side. It moves no item past another.
+    bias = torch.nn.Parameter(torch.tensor(-model.sharpness / 2))
+    optimiser = torch.optim.Adam([*network.parameters(), bias], lr=model.rate)
     losses: list[float] = []
     network.train()
     for _ in range(epochs):
@@ -133,6 +136,7 @@ def _learned(
                 loss = torch.logsumexp(every, 1) - right
             else:
                 power = _power(model.calibration, others.numel() / max(1, known.size - 1))
+                right, wrong = right + bias, wrong + bias
                 loss = -power * functional.logsigmoid(right) + functional.softplus(wrong).sum(1)
             loss = (loss * weight).sum() / weight.sum()
             for group in optimiser.param_groups:
