@@ -29,8 +29,10 @@ from tandem.recommend.following import (
     most_clicked,
     over,
 )
+from tandem.recommend.models import unit
 from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Sessions
+from tandem.recommend.stacking import Sources, Stacked
 from tandem.recommend.tables import MANIFEST, Tables
 from tandem.recommend.weights import manifest_of
 
@@ -178,3 +180,29 @@ def test_broken_weights_are_refused(tmp_path):
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(InvalidInput, match="not served"):
         load_network(tmp_path)
+
+
+def test_a_network_is_one_more_source_of_the_stack(without_torch):
+    """It brings candidates that nobody else has, and says of every candidate how near it is."""
+    rng = np.random.default_rng(3)
+    walks = [(np.arange(4) + start).tolist() for start in rng.integers(0, 36, 300)]
+    lesson = Sessions.of(walks, 40)
+    asked = Sessions.of([[3, 4], [20], []], 40)
+    plain, more = Sources(), Sources(network=SelfAttention(dimensions=8))
+    for sources in (plain, more):
+        sources.fit(lesson)
+    before, after = plain.candidates(asked), more.candidates(asked)
+    assert after.features.shape[1] == before.features.shape[1] + 5
+    assert len(set(zip(after.row, after.item, strict=True))) > before.row.size
+    network = more.network
+    rows, clicks, held = network.window(asked)
+    state = network.states(clicks, held)[rows.tolist().index(1)]
+    near = network.alike(asked, after.row, after.item)
+    one = np.flatnonzero((after.row == 1) & (after.item == 21))
+    assert near[one] == pytest.approx(float(state @ unit(network.arrays["items"])[21]), abs=1e-6)
+    assert np.isin(near, after.features).all()
+    model = Stacked(network=True, rounds=5)
+    model.fit(lesson)
+    items, _ = model.recommend(asked, 5)
+    assert 5 in items[0]
+    assert (items[2] == -1).all()

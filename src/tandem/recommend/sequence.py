@@ -74,6 +74,16 @@ class SelfAttention(Recommender, Network):
         shape = (len(prefixes), prefixes.size)
         return csr_matrix((values.ravel(), (np.repeat(rows, k), items.ravel())), shape)
 
+    def alike(self, prefixes: Sessions, row: Ints, item: Ints) -> Floats:
+        """(len(row),) cosine of where the beginning of each row leads to and an item; 0 where
+        nothing of it is known."""
+        states = np.zeros((len(prefixes), self.dimensions), np.float32)
+        rows, clicks, held = self.window(prefixes)
+        if rows.size:
+            states[rows] = self.states(clicks, held)
+        found: Floats = np.einsum("ij,ij->i", states[row], self._vectors[item])
+        return found
+
     def window(self, prefixes: Sessions) -> tuple[Ints, Ints, NDArray[np.bool_]]:
         """(m,) the rows that have a known item, (m, t) the last `reach` of these, and which places
         are held; those of shorter sessions are empty at the end."""

@@ -28,6 +28,7 @@ from tandem.recommend.models import (
     unit,
     weighted,
 )
+from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
 
 HELD = 16_000  # sessions that the ranker learns from, at most a fifth of all
@@ -64,11 +65,14 @@ class Sources:
         default_factory=lambda: Transitions(forward=0, backward=1, spread=0.5)
     )
     alike: ItemKNN = field(default_factory=lambda: ItemKNN(decay=0.5))
+    network: SelfAttention | None = None
 
     def fit(self, sessions: Sessions) -> None:
         for source in (self.near, self.last, self.whole, self.around, self.next, self.before):
             source.fit(sessions)
         self.alike.fit(sessions)
+        if self.network is not None:
+            self.network.fit(sessions)
         self._vectors = item_factors(sessions, FACTORS)
         self._alike_last = ItemKNN()
         self._alike_last.similarity = self.alike.similarity
@@ -103,7 +107,7 @@ class Sources:
         """The union of every source's best, and the session's own items, with features."""
         near, found = self.near.search(prefixes)
         around = self.around.scores(prefixes)
-        tables = (
+        tables = [
             (near, 80),
             (self.last.scores(prefixes), 40),
             (self.whole.scores(prefixes), 40),
@@ -113,12 +117,17 @@ class Sources:
             (self.alike.scores(prefixes), 40),
             (self._alike_last.scores(prefixes), 20),
             (self.around.further(around, 20), 40),
-        )
+        ]
+        if self.network is not None:
+            tables.append((self.network.scores(prefixes), 40))
         n, size = len(prefixes), prefixes.size
         own = prefixes.owner * size + prefixes.items
         keys = np.unique(np.concatenate([own, *(_best(table, k) for table, k in tables)]))
         row, item = keys // size, keys % size
         columns = [c for table, _ in tables for c in _compared(table, keys, row, n)]
+        if self.network is not None:  # of every candidate, not only of those that it lists
+            value = self.network.alike(prefixes, row, item)
+            columns += [value, _rank(value, row, n)]
         return Candidates(
             row,
             item,
@@ -218,10 +227,12 @@ TREES: Mapping[str, Any] = {
 @dataclass
 class Stacked(Recommender):
     """Gradient-boosted trees (LightGBM, Ke et al. 2017) over `Sources`: which candidate is clicked
-    next? seed: of the sample of beginnings and of the trees."""
+    next? seed: of the sample of beginnings and of the trees. network: with `sasrec` among the
+    sources, which learns with torch and answers without."""
 
     seed: int = 1
     rounds: int = 200
+    network: bool = False
     name: str = "stacked"
     parameters: dict[str, Any] = field(default_factory=lambda: {**TREES, "min_data_in_leaf": 100})
 
@@ -230,7 +241,7 @@ class Stacked(Recommender):
 
         held = min(HELD, len(sessions) // 5)
         earlier, later = sessions[: len(sessions) - held], sessions[len(sessions) - held :]
-        sources = Sources()
+        sources = self._sources()
         sources.fit(earlier)
         pairs = pairs_of(later, earlier.counts() > 0)
         rng = np.random.default_rng(self.seed)
@@ -239,8 +250,11 @@ class Stacked(Recommender):
         data = lightgbm.Dataset(features, label=clicked)
         settings = {**self.parameters, "seed": self.seed, "num_threads": os.cpu_count() or 1}
         self._trees: Any = lightgbm.train(settings, data, self.rounds)
-        self.sources = Sources()
+        self.sources = self._sources()
         self.sources.fit(sessions)
+
+    def _sources(self) -> Sources:
+        return Sources(network=SelfAttention() if self.network else None)
 
     def scores(self, prefixes: Sessions) -> Sparse:
         from scipy.sparse import csr_matrix

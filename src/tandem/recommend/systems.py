@@ -33,6 +33,7 @@ SYSTEMS: dict[str, Callable[[], Recommender]] = {
     "transitions": Transitions,
     "session-knn": SessionKNN,
     "stacked": Stacked,
+    "stacked-network": partial(Stacked, name="stacked-network", network=True),
     "vs-knn": partial(SessionKNN, name="vs-knn", rarity=0.0, length=0.5, nearness=0.0, before=1.0),
     "stan": partial(SessionKNN, name="stan", rarity=0.0, popularity=0.0),
     "sasrec": SelfAttention,
@@ -40,7 +41,7 @@ SYSTEMS: dict[str, Callable[[], Recommender]] = {
     "semantic-ids": SemanticIds,
 }
 
-NETWORKS = ("sasrec", "gsasrec", "semantic-ids", "two-tower")
+NETWORKS = ("stacked-network", "sasrec", "gsasrec", "semantic-ids", "two-tower")
 ON_REQUEST: dict[str, str] = {
     **dict.fromkeys(NETWORKS, "learns for minutes, with torch; name it with --systems"),
     **dict.fromkeys(("vs-knn", "stan"), "a variant of session-knn; name it with --systems"),
