@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tandem.contracts.errors import InvalidInput
-from tandem.flows.leaderboard import leaderboard
+from tandem.contracts.judgment import JudgmentList
+from tandem.flows.leaderboard import CROSS_VALIDATED, Estimate, _cross_validated, leaderboard
+from tandem.flows.workspace import open_workspace
 from tandem.recommend.conformance import _walks, check_basket_recommender, check_recommender
 from tandem.recommend.files import CLICKS
 from tandem.recommend.models import ItemKNN, Popularity, SessionKNN, Transitions
@@ -138,8 +140,15 @@ def test_rankers_of_a_workspace(simulated_shop):
     assert {e.system for e in board.entries} == {"bm25", "ltr"}
     assert all(e.failed is None and e.memory_mib for e in board.entries)
     notes = {e.system: e.notes for e in board.entries}
-    assert "too good here" in notes["ltr"][0]
+    assert notes["ltr"] == (CROSS_VALIDATED,)
     assert not notes["bm25"]
+    with open_workspace(simulated_shop) as shop:
+        measured = shop.view.manifest.metrics["nDCG@10"]
+        view, judged = shop.view, shop.judgment_list()
+    ltr = next(e for e in board.entries if e.system == "ltr")
+    assert ltr.measures["nDCG@10"] == Estimate(*(measured[k] for k in ("mean", "low", "high")))
+    fewer = JudgmentList(dict(list(judged.by_query.items())[1:]), "fewer")
+    assert _cross_validated(view, "ltr", fewer) == {}  # it has learned from others too
 
 
 def test_what_is_unknown_is_said(clicks):
