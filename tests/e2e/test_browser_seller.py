@@ -288,3 +288,22 @@ def fits(page: Page, size: tuple[int, int], what: str) -> None:
     time.sleep(0.3)
     assert page.js(AUDIT) == [], what
     assert page.js("return document.documentElement.scrollWidth") <= size[0], what
+
+
+def test_a_campaign_is_called_off_and_removed(page: Page, house: House) -> None:
+    entered(page, house.borealis)
+    page.one("#tab-campaigns").click()
+    page.until(lambda: "Spring of Borealis" in page.text(".campaign"))
+    kept = dict(house.campaigns.kept)
+    try:
+        page.one(".campaign h3 button").click()
+        page.one("#campaign .danger").click()
+        assert "What you agreed with creators stays agreed" in page.text("dialog")
+        page.one("dialog .primary").click()
+        page.until(lambda: "Called off" in page.text("#campaign .labels"))
+        page.until(lambda: page.text("#campaign .danger") == "Remove")
+        page.one("#campaign .danger").click()
+        page.one("dialog .primary").click()
+        page.until(lambda: "No campaign yet" in page.text("#campaigns"))
+    finally:
+        house.campaigns.kept.update(kept)

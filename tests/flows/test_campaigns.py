@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from event_tables import pseudonym, stored_rows
+from tandem.collaboration.desk import Desk
 from tandem.contracts.campaign import NewCampaign
-from tandem.contracts.errors import Forbidden, InvalidInput, NotFound
+from tandem.contracts.collaboration import (
+    Accept,
+    AttributedOrder,
+    Disclosure,
+    Invite,
+    Party,
+    Publish,
+)
+from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, NotFound
+from tandem.contracts.product import Money
 from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.campaigns import CampaignDesk
@@ -16,8 +28,15 @@ from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.matching import MatchOffice
 from tandem.flows.train_matcher import train_matcher
+from tandem.governance.audit import AuditLog
+from tandem.governance.creators import CreatorConsent
+from tandem.storage.campaigns import CampaignStore
 from tandem.storage.catalog import read_products
+from tandem.storage.collaborations import CollaborationStore
+from tandem.storage.events import EventStore
 from tandem.storage.parties import read_content
+
+LARGE = Money(amount="9000", currency="EUR")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,6 +136,160 @@ def test_what_cannot_be_planned_is_an_error(desk, asked):
         assert caught.value.remedy
     with pytest.raises(NotFound):
         office.follow("../tandem")
+
+
+@pytest.fixture(scope="module")
+def tried(desk, asked) -> NewCampaign:
+    """A campaign of the merchant with most products, with a trial."""
+    _, layout = desk
+    products = [p for batch in read_products(layout) for p in batch if p.price and p.merchant]
+    most = Counter(p.merchant for p in products).most_common(1)[0][0]
+    changes = {
+        "merchant_id": most,
+        "product_ids": tuple(p.id for p in products if p.merchant == most)[:10],
+        "holdout": 0.4,
+        "creators_per_product": 5,
+        "budget": LARGE,
+    }
+    return asked.model_copy(update=changes)
+
+
+def test_a_trial_leaves_creators_out_by_lot_and_costs_nothing_for_them(desk, tried):
+    office, _ = desk
+    plan = office.plan(tried)
+    went = {p.creator_id for p in plan.pieces}
+    stayed = {p.creator_id for p in plan.held_out}
+    assert not went & stayed
+    assert len(stayed) == round(0.4 * len(went | stayed))
+    assert plan.cost.amount == sum((p.cost.amount for p in plan.pieces), Decimal(0))
+    gmv = [p.one_piece.gmv.expected for p in plan.held_out if p.one_piece.gmv]
+    assert plan.trial_cost == pytest.approx(sum(gmv), abs=0.1)
+    with pytest.raises(InvalidInput, match="a trial takes"):
+        office.plan(tried.model_copy(update={"product_ids": tried.product_ids[:1]}))
+
+
+def test_a_trial_is_told_once_and_of_many_people_only(desk, tried):
+    office, layout = desk
+    plan = office.plan(tried)
+    running = office.follow(plan.id, today=date(2026, 1, 10)).campaign
+    assert running.trial is None
+    few = office.plan(tried)
+    assert "too few people" in office.follow(few.id, today=date(2026, 4, 10)).campaign.trial.reason
+    rows = []
+    went = sorted({p.creator_id for p in plan.pieces})
+    stayed = sorted({p.creator_id for p in plan.held_out})
+    moment = int(datetime(2025, 11, 20, tzinfo=UTC).timestamp() * 1e6)
+    bought = {True: 0, False: 0}
+    for side, names in ((True, went), (False, stayed)):
+        for n, creator in enumerate(names):
+            for person in range(40):
+                base = {"client": pseudonym(f"{creator}/{person}"), "query_id": "simulated-t-1"}
+                key = f"{len(rows):032x}"
+                watch = {"action_name": "watch", "creator_id": creator, "object_id": "v1"}
+                rows.append({**base, **watch, "event_key": key, "timestamp": moment})
+                # Three of forty buy anyway, and five more where somebody was asked; one before.
+                if person < (8 if side else 3) - (n % 2):
+                    bought[side] += 1
+                    at = moment + 40 * 86_400_000_000
+                    sale = {"action_name": "purchase", "object_id": tried.product_ids[0]}
+                    rows.append({**base, **sale, "event_key": f"{len(rows):032x}", "timestamp": at})
+    store = EventStore(layout)
+    store.append([{**r, "received": r["timestamp"]} for r in stored(rows)])
+    store.close()
+    trial = office.follow(plan.id, today=date(2026, 4, 10)).campaign.trial
+    assert (trial.asked_people, trial.held_people) == (40 * len(went), 40 * len(stayed))
+    assert trial.asked_rate == pytest.approx(1000 * bought[True] / trial.asked_people, abs=0.01)
+    assert trial.low > 0
+    assert trial.low < trial.added < trial.high
+    kept = next(c for c in office.campaigns(tried.merchant_id) if c.id == plan.id)
+    assert kept.trial == trial
+
+
+def stored(rows):
+    found = stored_rows(rows)
+    return [{**empty, **row} for empty, row in zip(found, rows, strict=True)]
+
+
+def test_pieces_come_with_what_their_creators_allow_and_what_the_books_know(desk, asked):
+    office, layout = desk
+    plan = office.plan(asked)
+    one = plan.pieces[0]
+    merchant_of = {p.id: p.merchant for batch in read_products(layout) for p in batch}
+    pairs = {
+        (c.creator_id, p)
+        for c in read_content(layout)
+        for p in c.product_ids
+        if merchant_of[p] == asked.merchant_id
+    }
+    pieces = [one.model_copy(update={"creator_id": c, "product_id": p}) for c, p in sorted(pairs)]
+    plan = plan.model_copy(update={"pieces": tuple(pieces)})
+    CampaignStore(layout).put(plan)
+    consent = CreatorConsent.of(layout)
+    found = office.follow(plan.id, today=date(2026, 4, 10)).results.pieces
+    assert [(p.creator_id, p.product_id) for p in found] == [
+        (p.creator_id, p.product_id) for p in plan.pieces
+    ]
+    by_id = {c.id: c for c in read_content(layout)}
+    live = [p for p in found if p.content_ids]
+    assert live
+    for piece in live:
+        assert piece.clicks == sum(by_id[c].clicks for c in piece.content_ids)
+        if consent.exact(piece.creator_id):
+            assert piece.orders == sum(by_id[c].orders for c in piece.content_ids)
+            assert piece.gmv_low == piece.gmv_high
+        else:
+            assert piece.orders is None
+    first = live[0]
+    books = Desk(
+        CollaborationStore(layout.collaborations), clock=lambda: datetime(2026, 1, 5, tzinfo=UTC)
+    )
+    merchant = Party(role="merchant", id=asked.merchant_id)
+    creator = Party(role="creator", id=first.creator_id)
+    invite = Invite(
+        creator_id=first.creator_id, product_ids=(first.product_id,), commission_rate=1000
+    )
+    deal = books.open(merchant, invite, "1")
+    books.act(creator, deal.id, Accept())
+    books.act(creator, deal.id, Publish(content_id="v", disclosure=Disclosure(by="platform_label")))
+    line = AttributedOrder(
+        order_line="a" * 32,
+        product_id=first.product_id,
+        ordered=datetime(2026, 1, 5, tzinfo=UTC),
+        amount={"amount": "80", "currency": "EUR"},
+    )
+    books.attribute(Party(role="platform", id="operator"), deal.id, [line])
+    results = office.follow(plan.id, today=date(2026, 4, 10)).results
+    paid = next(p for p in results.pieces if p.commission is not None)
+    assert (paid.creator_id, paid.product_id) == (first.creator_id, first.product_id)
+    assert (paid.commission.amount, paid.collaboration) == (Decimal(8), "CONTENT_LIVE")
+    assert results.commission == paid.commission
+
+
+def test_a_campaign_is_cancelled_once_and_removed_when_it_does_not_run(desk, asked):
+    office, layout = desk
+    plan = office.plan(asked)
+    with pytest.raises(Conflict, match="running"):
+        office.remove(plan.id, today=date(2026, 1, 10))
+    assert office.cancel(plan.id, today=date(2026, 1, 10)).cancelled == date(2026, 1, 10)
+    assert office.cancel(plan.id, today=date(2026, 1, 12)).cancelled == date(2026, 1, 10)
+    results = office.follow(plan.id, today=date(2026, 4, 10)).results
+    assert results.status == "cancelled"
+    pairs = {(p.creator_id, p.product_id) for p in plan.pieces}
+    counted = [
+        c
+        for c in read_content(layout)
+        if c.published.date() <= date(2026, 1, 10)
+        and any((c.creator_id, p) in pairs for p in c.product_ids)
+    ]
+    assert results.live == len(counted)
+    office.remove(plan.id)
+    with pytest.raises(NotFound):
+        office.follow(plan.id)
+    over = office.plan(asked)
+    with pytest.raises(Conflict, match="is over"):
+        office.cancel(over.id, today=date(2026, 5, 1))
+    actions = [e.action for e in AuditLog(layout).entries()]
+    assert actions.count("campaign.cancel") == actions.count("campaign.remove") == 1
 
 
 def test_a_creator_who_is_erased_is_in_no_plan(desk, asked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from small_matching import MERCHANTS, ONE
 
@@ -14,7 +14,7 @@ from tandem.contracts.campaign import (
     Outlook,
     PlannedPiece,
 )
-from tandem.contracts.errors import Forbidden, NotFound
+from tandem.contracts.errors import Conflict, Forbidden, NotFound
 from tandem.contracts.product import Money
 from tandem.reports.campaign import campaign_report
 
@@ -55,13 +55,23 @@ class SmallCampaigns:
     def campaigns(self, merchant: str | None = None) -> list[Campaign]:
         return [c for c in self.kept.values() if merchant in (None, c.asked.merchant_id)]
 
-    def follow(self, id_: str) -> CampaignView:
+    def cancel(self, id_: str, *, actor: str | None = None) -> Campaign:
+        changed = self.kept[id_].model_copy(update={"cancelled": date(2026, 4, 3)})
+        self.kept[id_] = changed
+        return changed
+
+    def remove(self, id_: str, *, actor: str | None = None) -> None:
+        if self.kept[id_].cancelled is None:
+            raise Conflict(f"campaign '{id_}' is running", remedy="cancel it first")
+        del self.kept[id_]
+
+    def follow(self, id_: str, *, actor: str | None = None) -> CampaignView:
         if id_ not in self.kept:
             raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
         campaign = self.kept[id_]
         results = CampaignResults(
             id=id_,
-            status="running",
+            status="running" if campaign.cancelled is None else "cancelled",
             planned=1,
             live=0,
             creators=0,

@@ -96,3 +96,19 @@ def test_the_report_is_one_page(served):
     assert page.headers["content-type"].startswith("text/html")
     assert "Campaign: Spring" in page.text
     assert "<script" not in page.text
+
+
+@pytest.mark.parametrize("who", WHO, ids=str)
+def test_only_the_merchant_and_the_team_call_off_and_remove(served, who):
+    client, keys = served
+    made = client.post(PATH, json=BODY, headers=keys[Role.MERCHANT, "Acme"]).json()["id"]
+    allowed = who in ((Role.MERCHANT, "Acme"), (Role.ADMIN, None))
+    refused = 404 if who == (Role.MERCHANT, "Borealis") else 403
+    early = client.delete(f"{PATH}/{made}", headers=keys[who])
+    assert early.status_code == (409 if allowed else refused)
+    response = client.post(f"{PATH}/{made}/cancel", headers=keys[who])
+    assert response.status_code == (200 if allowed else refused)
+    gone = client.delete(f"{PATH}/{made}", headers=keys[who])
+    assert gone.status_code == (204 if allowed else refused)
+    after = client.get(f"{PATH}/{made}", headers=keys[Role.MERCHANT, "Acme"])
+    assert after.status_code == (404 if allowed else 200)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
+from tandem.contracts.collaboration import Status
 from tandem.contracts.events import PlainId
 from tandem.contracts.matching import Estimate, Expectation
 from tandem.contracts.parties import Count, PartyId, Share
@@ -14,7 +15,7 @@ from tandem.contracts.product import Money, ProductId
 from tandem.contracts.search import Frozen
 
 Goal = Literal["gmv", "orders", "clicks"]
-CampaignStatus = Literal["planned", "running", "ended"]
+CampaignStatus = Literal["planned", "running", "ended", "cancelled"]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 MAX_PRODUCTS = 50
 LONGEST_DAYS = 366
@@ -22,7 +23,8 @@ LONGEST_DAYS = 366
 
 class NewCampaign(Frozen):
     """What a merchant asks for. exploration: share of the budget that may be spent on finding out
-    how good creators are whose worth is not known well."""
+    how good creators are whose worth is not known well. holdout: share of the planned creators,
+    drawn by lot, who are not asked, to measure what the campaign adds."""
 
     merchant_id: PartyId = Field(examples=["Acme"])
     name: Name = Field(examples=["Spring lamps"])
@@ -33,6 +35,7 @@ class NewCampaign(Frozen):
     product_ids: Annotated[tuple[ProductId, ...], Field(min_length=1, max_length=MAX_PRODUCTS)]
     creators_per_product: Annotated[int, Field(ge=1, le=20)] = 5
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -62,10 +65,35 @@ class Outlook(Frozen):
     gmv: Estimate
 
 
+class TrialResult(Frozen):
+    """What the campaign added in the audiences of the creators who were asked, beside those of
+    creators who were not, by lot. Orders of the campaign's products on its days by people who
+    watched one of the creators before.
+
+    asked_rate, held_rate: orders by 1,000 people. added: orders, with an interval of `confidence`.
+    All of them None where `reason` says why they are not known.
+    """
+
+    asked_creators: Count
+    held_creators: Count
+    asked_people: Count | None = None
+    held_people: Count | None = None
+    asked_rate: float | None = None
+    held_rate: float | None = None
+    added: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.9
+    reason: str | None = None
+    assumptions: tuple[str, ...] = ()
+
+
 class Campaign(Frozen):
     """A campaign with its plan. cost: expected, of all pieces. gap: share of the best possible
     value that the plan may lack, proven. exploration_cost: how much of the goal exploring is
-    expected to cost."""
+    expected to cost. held_out: planned pieces of creators who are not asked, by lot; trial_cost:
+    how much of the goal they were expected to bring; trial: told once, when the days are over.
+    cancelled: the last day that counts."""
 
     id: PlainId
     asked: NewCampaign
@@ -77,12 +105,44 @@ class Campaign(Frozen):
     exploration_cost: Annotated[float, Field(ge=0)]
     matcher_generation: str
     simulated: bool
+    held_out: tuple[PlannedPiece, ...] = ()
+    trial_cost: Annotated[float, Field(ge=0)] = 0.0
+    trial: TrialResult | None = None
+    cancelled: date | None = None
+
+    @property
+    def last_day(self) -> date:
+        """The last day that counts."""
+        return self.asked.ends if self.cancelled is None else min(self.asked.ends, self.cancelled)
+
+
+class PieceResult(Frozen):
+    """What became of one planned piece.
+
+    collaboration: where the last agreement of merchant and creator about the product stands; None:
+    there is none. content_ids: published about it on the campaign's days, with its clicks, orders
+    and sales, which count another product too where it shows one. Where the creator withholds exact
+    figures, sales are a range and orders None. commission: from the merchant's own books, after
+    refunds, of the product's orders on these days; settled: what settlements hold of it.
+    """
+
+    creator_id: PartyId
+    product_id: ProductId
+    collaboration: Status | None = None
+    content_ids: tuple[str, ...] = ()
+    clicks: Count | None = None
+    orders: Count | None = None
+    gmv_low: Money | None = None
+    gmv_high: Money | None = None
+    commission: Money | None = None
+    settled: Money | None = None
 
 
 class CampaignResults(Frozen):
     """How it went up to now. planned: pieces of the plan. live: published within the dates by
     planned creators about planned products; creators: whose. progress: share of the days that are
-    over. reached: share of what was expected of the goal, None where nothing was expected."""
+    over. reached: share of what was expected of the goal, None where nothing was expected.
+    pieces: one by one, as planned. commission: of all of them, None where the books know none."""
 
     id: PlainId
     status: CampaignStatus
@@ -95,6 +155,8 @@ class CampaignResults(Frozen):
     progress: Share
     reached: float | None
     simulated: bool
+    pieces: tuple[PieceResult, ...] = ()
+    commission: Money | None = None
 
 
 class CampaignView(Frozen):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from tandem.collaboration.trial import FEWEST
 from tandem.contracts.campaign import (
     Campaign,
     CampaignResults,
@@ -18,10 +19,15 @@ from tandem.contracts.campaign import (
     Outlook,
     PlannedPiece,
 )
-from tandem.contracts.errors import Forbidden, InvalidInput, NotFound
+from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, NotFound
 from tandem.contracts.matching import CreatorMatch, Estimate
-from tandem.contracts.parties import Content
 from tandem.contracts.product import Money
+from tandem.flows.campaign_results import (
+    all_commission,
+    live_pieces,
+    piece_results,
+    trial_result,
+)
 from tandem.flows.matching import MatchOffice
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.matching.allocation.plan import allocate
@@ -73,6 +79,8 @@ class CampaignDesk:
         if not matches:
             raise NotFound("no creator can be proposed", remedy="try again when some have slots")
         pieces, gap, price = _chosen(asked, matches, self._office.prices(asked.product_ids))
+        id_ = secrets.token_hex(8)
+        pieces, held = _drawn(pieces, asked.holdout, id_)
         if not pieces:
             raise InvalidInput(
                 "the budget pays for no piece of content",
@@ -81,7 +89,7 @@ class CampaignDesk:
             )
         manifest = self._office.manifest
         campaign = Campaign(
-            id=secrets.token_hex(8),
+            id=id_,
             asked=asked,
             created=datetime.now(UTC).replace(microsecond=0),
             pieces=tuple(pieces),
@@ -94,6 +102,8 @@ class CampaignDesk:
             exploration_cost=max(price, 0.0),
             matcher_generation=self._layout.matchers.live() or "",
             simulated=manifest.simulated,
+            held_out=tuple(held),
+            trial_cost=round(sum(_worth(p, asked.goal) for p in held), 2),
         )
         AuditLog(self._layout).append(
             actor or os_actor(), "campaign.plan", campaign=campaign.id, pieces=len(pieces)
@@ -105,13 +115,40 @@ class CampaignDesk:
         """Newest first; None: of all merchants."""
         return self._store.all(merchant)
 
-    def follow(self, id_: str, *, today: date | None = None) -> CampaignView:
-        """A campaign and how it goes. Raises NotFound."""
+    def follow(
+        self, id_: str, *, today: date | None = None, actor: str | None = None
+    ) -> CampaignView:
+        """A campaign and how it goes. What its trial says is told once, when it is over. Raises
+        NotFound."""
         campaign = self._store.get(id_)
         now = today or datetime.now(UTC).date()
-        return CampaignView(
-            campaign=campaign, results=_results(campaign, read_content(self._layout), now)
-        )
+        if campaign.held_out and campaign.trial is None and now > campaign.last_day:
+            trial = trial_result(self._layout, campaign, actor=actor or os_actor())
+            campaign = campaign.model_copy(update={"trial": trial})
+            self._store.put(campaign)
+        return CampaignView(campaign=campaign, results=_results(self._layout, campaign, now))
+
+    def cancel(self, id_: str, *, today: date | None = None, actor: str | None = None) -> Campaign:
+        """Call it off: from tomorrow on nothing counts. Again: no change. Raises NotFound; Conflict
+        where it is over. What was agreed with creators stays agreed."""
+        campaign = self._store.get(id_)
+        now = today or datetime.now(UTC).date()
+        if campaign.cancelled is not None:
+            return campaign
+        if now > campaign.asked.ends:
+            raise Conflict(f"campaign '{id_}' is over", remedy="remove it, if it should go")
+        AuditLog(self._layout).append(actor or os_actor(), "campaign.cancel", campaign=id_)
+        changed = campaign.model_copy(update={"cancelled": now})
+        self._store.put(changed)
+        return changed
+
+    def remove(self, id_: str, *, today: date | None = None, actor: str | None = None) -> None:
+        """Take it off the list for good. Raises NotFound; Conflict while it runs."""
+        campaign = self._store.get(id_)
+        if _status(campaign, today or datetime.now(UTC).date()) == "running":
+            raise Conflict(f"campaign '{id_}' is running", remedy="cancel it first")
+        AuditLog(self._layout).append(actor or os_actor(), "campaign.remove", campaign=id_)
+        self._store.remove(id_)
 
     def report(self, id_: str, *, today: date | None = None) -> str:
         """The one page about it, as HTML. Raises NotFound."""
@@ -121,7 +158,7 @@ class CampaignDesk:
 def report_of_campaign(layout: Layout, id_: str, *, today: date | None = None) -> Report:
     """The one page about a kept campaign. Raises NotFound."""
     campaign = CampaignStore(layout).get(id_)
-    results = _results(campaign, read_content(layout), today or datetime.now(UTC).date())
+    results = _results(layout, campaign, today or datetime.now(UTC).date())
     return campaign_report(CampaignView(campaign=campaign, results=results))
 
 
@@ -220,15 +257,39 @@ def outlook(pieces: list[PlannedPiece], seed: int = 7) -> Outlook:
     return Outlook(clicks=total("clicks"), orders=total("orders"), gmv=total("gmv"))
 
 
-def _results(campaign: Campaign, content: list[Content], today: date) -> CampaignResults:
+def _worth(piece: PlannedPiece, goal: Goal) -> float:
+    estimate: Estimate | None = getattr(piece.one_piece, goal)
+    return 0.0 if estimate is None else estimate.expected
+
+
+def _drawn(
+    pieces: list[PlannedPiece], share: float, seed: str
+) -> tuple[list[PlannedPiece], list[PlannedPiece]]:
+    """Pieces of creators who are asked, and of those who are not, by lot. InvalidInput where a side
+    would have too few creators to compare."""
+    if share == 0:
+        return pieces, []
+    creators = sorted({p.creator_id for p in pieces})
+    number = round(share * len(creators))
+    if min(number, len(creators) - number) < FEWEST:
+        raise InvalidInput(
+            f"of {len(creators)} creators {share:.0%} would be left out, and a trial takes "
+            f"{FEWEST} on either side",
+            field="holdout",
+            remedy="plan for more creators, or leave the trial out",
+        )
+    lots = np.random.default_rng(int(seed, 16)).permutation(len(creators))
+    held = {creators[i] for i in lots[:number].tolist()}
+    return (
+        [p for p in pieces if p.creator_id not in held],
+        [p for p in pieces if p.creator_id in held],
+    )
+
+
+def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults:
     asked = campaign.asked
-    planned = {(p.creator_id, p.product_id) for p in campaign.pieces}
-    live = [
-        piece
-        for piece in content
-        if asked.starts <= piece.published.astimezone(UTC).date() <= asked.ends
-        and any((piece.creator_id, product) in planned for product in piece.product_ids)
-    ]
+    live = live_pieces(campaign, read_content(layout))
+    pieces = piece_results(layout, campaign, live)
     gmv = sum((piece.gmv.minimum_amount for piece in live if piece.gmv), Decimal(0))
     clicks = sum(piece.clicks or 0 for piece in live)
     orders = sum(piece.orders or 0 for piece in live)
@@ -248,10 +309,14 @@ def _results(campaign: Campaign, content: list[Content], today: date) -> Campaig
         progress=over / days,
         reached=reached / expected.expected if expected.expected else None,
         simulated=campaign.simulated or any(piece.simulated for piece in live),
+        pieces=pieces,
+        commission=all_commission(pieces),
     )
 
 
 def _status(campaign: Campaign, today: date) -> CampaignStatus:
+    if campaign.cancelled is not None:
+        return "cancelled"
     if today < campaign.asked.starts:
         return "planned"
     return "running" if today <= campaign.asked.ends else "ended"

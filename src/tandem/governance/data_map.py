@@ -361,11 +361,11 @@ COLLECTIONS: tuple[Collection, ...] = (
         ("supplier_vendor",),
         (),
         {
-            **_all("user.unique_id", "asked", "pieces"),
+            **_all("user.unique_id", "asked", "pieces", "held_out"),
             **_all(
                 OPERATIONS,
                 *("id", "created", "outlook", "cost", "gap", "exploration_cost"),
-                *("matcher_generation", "simulated"),
+                *("matcher_generation", "simulated", "trial_cost", "trial", "cancelled"),
             ),
         },
     ),

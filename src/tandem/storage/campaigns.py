@@ -29,6 +29,11 @@ class CampaignStore:
             raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
         return Campaign.model_validate_json(path.read_bytes())
 
+    def remove(self, id_: str) -> None:
+        """Raises NotFound."""
+        self.get(id_)
+        (self._folder / f"{id_}.json").unlink(missing_ok=True)
+
     def all(self, merchant: str | None = None) -> list[Campaign]:
         """Newest first; of one merchant or of all."""
         found = [c for c in self._each() if merchant is None or c.asked.merchant_id == merchant]
@@ -40,9 +45,11 @@ class CampaignStore:
         gone = 0
         for campaign in self._each():
             kept = tuple(p for p in campaign.pieces if p.creator_id not in creators)
-            if len(kept) < len(campaign.pieces):
-                gone += len(campaign.pieces) - len(kept)
-                self.put(campaign.model_copy(update={"pieces": kept}))
+            held = tuple(p for p in campaign.held_out if p.creator_id not in creators)
+            less = len(campaign.pieces) + len(campaign.held_out) - len(kept) - len(held)
+            if less:
+                gone += less
+                self.put(campaign.model_copy(update={"pieces": kept, "held_out": held}))
         return gone
 
     def _each(self) -> Iterator[Campaign]:

@@ -22,7 +22,7 @@ export async function call(method, path, { body, signal, key } = {}) {
     throw new Failure(0, { detail: "the server cannot be reached", remedy: "check that it is running" });
   }
   if (!response.ok) throw new Failure(response.status, await response.json().catch(() => ({})));
-  return response.json();
+  return response.status === 204 ? null : response.json();
 }
 
 export const search = (body, signal) => call("POST", "/v1/search", { body, signal });

@@ -1,13 +1,14 @@
 // A merchant's campaigns: planned, with what to expect; followed; told on one page.
 import { call, fewOf, productPath } from "./api.js";
 import { $, h } from "./dom.js";
-import { asMoney, busy, day, empty, failed, fill, percent, said, waiting } from "./center.js";
+import { ask, asMoney, busy, day, empty, failed, fill, growing, percent, said, waiting } from "./center.js";
 import { name, title } from "./deals.js";
 import { several } from "./picker.js";
 
 const GOALS = { gmv: "Sales", orders: "Orders", clicks: "Clicks" };
-const STATUS = { planned: ["Not begun", ""], running: ["Running", "ok"], ended: ["Ended", ""] };
+const STATUS = { planned: ["Not begun", ""], running: ["Running", "ok"], ended: ["Ended", ""], cancelled: ["Called off", ""] };
 const AT_ONCE = 12;
+const PIECES = 12; // of a plan at first
 const MOST_PRODUCTS = 50;
 const BEST = 0.0005; // a gap below it reads 0.0%
 let desk = null; // { me, merchant, invite }
@@ -25,7 +26,7 @@ function amount(goal, value, currency) {
 }
 
 const reachedOf = (results, goal) => (goal === "gmv" ? Number(results.gmv.amount) : results[goal]);
-const range = (goal, e, currency) => `${amount(goal, e.low, currency)} – ${amount(goal, e.high, currency)}`;
+const range = (goal, e, currency) => (e.low > 0 ? `${amount(goal, e.low, currency)} to ${amount(goal, e.high, currency)}` : `up to ${amount(goal, e.high, currency)}, or nothing`);
 const LEGEND = [["now", "Up to now"], ["mean", "Expected of the whole campaign"], ["span", "8 times of 10 it ends here"]];
 
 // What came so far beside the range that is expected of the whole campaign.
@@ -135,7 +136,7 @@ form.addEventListener("submit", async (event) => {
       merchant_id: desk.merchant, name: v.name.value.trim(), goal: v.goal.value,
       budget: { amount: v.budget.value, currency: v.currency.value.trim().toUpperCase() },
       starts: v.starts.value, ends: v.ends.value, product_ids: ids,
-      creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100,
+      creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100, holdout: Number(v.holdout.value) / 100,
     } });
     await open(made.id);
   } catch (problem) {
@@ -164,42 +165,83 @@ const back = () => h("button", { type: "button", class: "quiet back start", oncl
 function drawn(view) {
   const { campaign: c, results } = view;
   const goal = c.asked.goal;
+  const rows = h("ul", { class: "items" });
+  const best = [...c.pieces].sort((a, b) => worth(b, goal) - worth(a, goal));
   const tile = (text, ...content) => h("section", { class: "stat" }, h("h3", {}, text), content.flat());
   return [
     back(),
     h("div", { class: "campaign-head" }, h("h2", { dir: "auto" }, c.asked.name), h("span", { class: "labels" }, simulated(view), state(results))),
-    h("p", { class: "muted" }, `${dates(c.asked)} · ${course(view)}`),
+    h("div", { class: "center-head" }, h("p", { class: "muted" }, `${dates(c.asked)} · ${course(view)}`), closing(view)),
     h("p", { class: "legend" }, LEGEND.map(([mark, text]) => h("span", {}, h("i", { class: mark }), text))),
     h("div", { class: "cards results" },
       tile(`${GOALS[goal]}, the goal`, expectation(view, goal)),
       Object.keys(GOALS).filter((g) => g !== goal).map((g) => tile(GOALS[g], expectation(view, g))),
-      tile("Cost", spending(c), h("p", { class: "muted small" }, "Expected commissions, and samples")),
+      tile("Cost", spending(c), h("p", { class: "muted small" }, "Expected commissions, and samples"),
+        h("p", {}, h("b", {}, results.commission ? asMoney(results.commission.amount, results.commission.currency) : "–"), h("span", { class: "muted" }, " commissions so far, in your books"))),
       tile("Content", h("p", {}, h("b", {}, results.live.toLocaleString()), h("span", { class: "muted" }, ` of ${many(results.planned, "planned piece")} live`)), h("p", { class: "muted small" }, results.live ? `by ${many(results.creators, "creator")}` : "Nothing is published yet"))),
     h("div", { class: "two" },
       h("section", { class: "panel", "aria-labelledby": "pieces-head" }, h("h2", { id: "pieces-head" }, "Who shows what"),
         h("p", { class: "muted" }, desk.invite ? "Nobody is asked before you invite them." : "Nobody is asked before the merchant invites them."),
-        h("ul", { class: "items" }, [...c.pieces].sort((a, b) => worth(b, goal) - worth(a, goal)).map((p) => piece(p, c)))),
-      h("div", { class: "stack" }, h("section", { class: "panel", "aria-labelledby": "sure-head" }, h("h2", { id: "sure-head" }, "How good is this plan?"), h("ul", { class: "items" }, sure(c).map(([head, text]) => h("li", {}, h("b", {}, head), h("span", { class: "muted" }, text))))))),
+        rows, growing(rows, best, (p) => piece(p, c, results.pieces.find((r) => r.creator_id === p.creator_id && r.product_id === p.product_id)), PIECES)),
+      h("div", { class: "stack" }, trial(c), h("section", { class: "panel", "aria-labelledby": "sure-head" }, h("h2", { id: "sure-head" }, "How good is this plan?"), h("ul", { class: "items" }, sure(c).map(([head, text]) => h("li", {}, h("b", {}, head), h("span", { class: "muted" }, text))))))),
     told(c),
   ];
 }
 
 function course({ campaign, results }) {
   const days = Math.round((new Date(campaign.asked.ends) - new Date(campaign.asked.starts)) / 86_400_000) + 1;
+  if (results.status === "cancelled") return `called off on ${day(`${campaign.cancelled}T12:00`)}`;
   if (results.status === "planned") return `${many(days, "day")}, not begun`;
   return results.status === "ended" ? `${many(days, "day")}, over` : `day ${Math.round(results.progress * days)} of ${days}`;
 }
 
 const worth = (p, goal) => p.one_piece[goal]?.expected ?? 0;
 
-function piece(p, c) {
+// How it ends before its time, or leaves the list.
+function closing({ campaign: c, results }) {
+  if (!mayPlan()) return null;
+  const act = (text, title, says, verb, send, then) => h("button", { type: "button", class: "quiet danger", onclick: async () => { if (await ask(title, says, [], verb, send)) then(); } }, text);
+  const off = act("Call it off", "Call this campaign off?", "From tomorrow on nothing counts. What you agreed with creators stays agreed: end that under Creators.", "Call it off",
+    () => call("POST", `/v1/seller/campaigns/${c.id}/cancel`, desk.me), () => open(c.id));
+  const remove = act("Remove", "Remove this campaign?", "It goes off your list for good, with its plan. Your collaborations stay.", "Remove it",
+    async () => { await call("DELETE", `/v1/seller/campaigns/${c.id}`, desk.me); return true; }, list);
+  return h("div", { class: "buttons" }, results.status === "planned" || results.status === "running" ? off : null, results.status === "running" ? null : remove);
+}
+
+const DEALS = { INVITED: "Invited", APPLIED: "Applied", ACCEPTED: "Agreed", CONTENT_DUE: "Content due", CONTENT_LIVE: "Live", ENDED: "Ended", DECLINED: "Declined", WITHDRAWN: "Taken back", EXPIRED: "No answer", CANCELLED: "Called off" };
+
+// What came of one piece: its content's figures as its creator allows, and what the books say.
+function came(r) {
+  if (!r || (!r.content_ids.length && !r.collaboration)) return null;
+  const sales = r.gmv_low && (r.gmv_high && r.gmv_high.amount === r.gmv_low.amount ? asMoney(r.gmv_low.amount, r.gmv_low.currency, 0) : `${asMoney(r.gmv_low.amount, r.gmv_low.currency, 0)} – ${r.gmv_high ? asMoney(r.gmv_high.amount, r.gmv_high.currency, 0) : "more"}`);
+  const facts = [r.content_ids.length ? many(r.content_ids.length, "video") : null, r.clicks === null ? null : many(r.clicks, "click"), r.orders === null ? null : many(r.orders, "order"), sales && `${sales} sold`, r.commission && `${asMoney(r.commission.amount, r.commission.currency)} commission`].filter(Boolean);
+  return h("p", { class: "came" }, h("span", { class: `label ${r.content_ids.length || r.collaboration === "CONTENT_LIVE" ? "ok" : ""}` }, r.content_ids.length ? "Live" : DEALS[r.collaboration]), h("span", {}, facts.join(" · ")));
+}
+
+function trial(c) {
+  if (!c.held_out.length) return null;
+  const names = [...new Set(c.held_out.map((p) => p.creator_id))];
+  const t = c.trial;
+  const goal = c.asked.goal;
+  const cost = `They were expected to bring ${amount(goal, c.trial_cost, currencyOf(c))}${goal === "gmv" ? " in sales" : ` ${goal}`}.`;
+  const body = !t ? [h("p", { class: "muted" }, `${many(names.length, "creator")} of the plan, drawn by lot, are not asked: ${names.join(", ")}. ${cost} When the campaign is over you see here what it added.`)]
+    : t.reason ? [h("p", {}, `Not known: ${t.reason}.`)]
+      : [h("p", { class: "figure" }, h("b", {}, t.added.toLocaleString()), ` orders added, 9 times of 10 between ${t.low.toLocaleString()} and ${t.high.toLocaleString()}`),
+        h("p", { class: "muted" }, `${t.asked_rate} orders by 1,000 people who had watched one of the ${many(t.asked_creators, "creator")} you asked; ${t.held_rate} by 1,000 who had watched one of the ${many(t.held_creators, "creator")} left out by lot.`),
+        t.low <= 0 && t.high >= 0 ? h("p", {}, "It may be chance: nothing at all lies within the range.") : null,
+        h("details", {}, h("summary", {}, "What this rests on"), h("ul", { class: "items" }, t.assumptions.map((a) => h("li", { class: "muted" }, a))))];
+  return h("section", { class: "panel", "aria-labelledby": "trial-head" }, h("h2", { id: "trial-head" }, "What it added"), body);
+}
+
+function piece(p, c, result) {
   const goal = c.asked.goal;
   const e = p.one_piece[goal];
   const button = desk.invite ? h("button", { type: "button", class: "secondary", onclick: () => desk.invite({ other: p.creator_id, products: p.product_id }) }, "Invite") : h("span", {});
   if (desk.invite) button.setAttribute("aria-label", `Invite ${p.creator_id}`);
   return h("li", { data: { creator: p.creator_id } },
     h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, p.creator_id), h("span", { class: "muted" }, " shows "), h("a", { href: `/p/${productPath(p.product_id)}`, dir: "auto" }, title(p.product_id))), button),
-    h("p", {}, e ? [h("b", {}, range(goal, e, currencyOf(c))), h("span", { class: "muted" }, goal === "gmv" ? " in sales" : ` ${goal}`)] : h("span", { class: "muted" }, "not known what it brings"), h("span", { class: "muted" }, `, for about ${asMoney(p.cost.amount, p.cost.currency)}`), p.exploring ? [" ", h("span", { class: "label ask" }, "To find out")] : null),
+    h("p", {}, e ? [h("b", {}, `About ${amount(goal, e.expected, currencyOf(c))}`), h("span", { class: "muted" }, `${goal === "gmv" ? " in sales" : ` ${goal}`}, 8 times of 10 ${range(goal, e, currencyOf(c))}`)] : h("span", { class: "muted" }, "not known what it brings"), h("span", { class: "muted" }, `, for about ${asMoney(p.cost.amount, p.cost.currency)}`), p.exploring ? [" ", h("span", { class: "label ask" }, "To find out")] : null),
+    came(result),
     p.reasons.length ? h("span", { class: "muted small" }, p.reasons.join(" · ")) : null);
 }
 

@@ -81,6 +81,30 @@ async def report(request: Request, who: Who, campaign_id: Id) -> Response:
     return HTMLResponse(page)
 
 
+@router.post("/{campaign_id}/cancel", response_model=Campaign, responses=_WRITING)
+async def cancel(request: Request, who: Who, campaign_id: Id) -> Response:
+    """Call a campaign off: from tomorrow on nothing counts. What was agreed with creators stays."""
+    who.require(Permission.CATALOGUE)
+    await _view(request, who, campaign_id)
+    serving = of(request)
+    office = _office(serving)
+    changed, _ = await serving.run(
+        serving.slow, lambda: office.cancel(campaign_id, actor=who.actor)
+    )
+    return json_response(changed)
+
+
+@router.delete("/{campaign_id}", status_code=204, responses=_WRITING)
+async def remove(request: Request, who: Who, campaign_id: Id) -> Response:
+    """Take a campaign off the list for good; one that runs is cancelled first."""
+    who.require(Permission.CATALOGUE)
+    await _view(request, who, campaign_id)
+    serving = of(request)
+    office = _office(serving)
+    await serving.run(serving.slow, lambda: office.remove(campaign_id, actor=who.actor))
+    return Response(status_code=204)
+
+
 def _may_read(who: Principal) -> None:
     if not who.may(Permission.INSIGHT):
         who.require(Permission.OWN_REPORTS)
@@ -90,7 +114,7 @@ async def _view(request: Request, who: Principal, id_: str) -> CampaignView:
     _may_read(who)
     serving = of(request)
     office = _office(serving)
-    found, timings = await serving.run(serving.search, lambda: office.follow(id_))
+    found, timings = await serving.run(serving.search, lambda: office.follow(id_, actor=who.actor))
     if not who.owns(Role.MERCHANT, found.campaign.asked.merchant_id):
         raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
     request.scope["timings_ms"] = timings

@@ -1,0 +1,222 @@
+"""What became of a campaign: piece by piece, the money in the books, and its trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tandem.collaboration.trial import ASSUMPTIONS, FEWEST, effect
+from tandem.contracts.campaign import Campaign, PieceResult, PlannedPiece, TrialResult
+from tandem.contracts.collaboration import Attribution, Collaboration
+from tandem.contracts.consent import Purpose
+from tandem.contracts.parties import Content
+from tandem.contracts.product import Money
+from tandem.governance.creators import CreatorConsent, withheld_content
+from tandem.governance.reading import EventReader
+from tandem.governance.release import K
+from tandem.storage.collaborations import CollaborationStore
+from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+AUDIENCE_DAYS = 90
+"""Before a campaign: who watched a creator then is of the creator's audience."""
+FEWEST_ORDERS = 10
+"""Of both sides together: with hardly any, creators look more alike than they are."""
+_COLUMNS = (
+    "event_key",
+    "action_name",
+    "timestamp",
+    "client",
+    "object_id",
+    "creator_id",
+    "traffic",
+)
+# Everybody with the creator they watched most before the campaign, and what they ordered on it.
+_AUDIENCES = """
+WITH watched AS (
+    SELECT client, creator_id, count(*) AS times FROM events
+    WHERE action_name = 'watch' AND traffic = 'shopper' AND timestamp < $starts
+        AND creator_id IN (SELECT id FROM creators)
+    GROUP BY ALL
+), audience AS (
+    SELECT client, creator_id FROM watched
+    QUALIFY row_number() OVER (PARTITION BY client ORDER BY times DESC, creator_id) = 1
+), ordered AS (
+    SELECT client, count(*) AS orders FROM events
+    WHERE action_name = 'purchase' AND traffic = 'shopper' AND timestamp >= $starts
+        AND object_id IN (SELECT id FROM products)
+    GROUP BY client
+)
+SELECT creator_id, count(*) AS people, coalesce(sum(orders), 0) AS orders
+FROM audience LEFT JOIN ordered USING (client)
+GROUP BY creator_id
+"""
+
+
+def live_pieces(campaign: Campaign, content: Sequence[Content]) -> list[Content]:
+    """What planned creators published about planned products on the days that count."""
+    planned = {(p.creator_id, p.product_id) for p in campaign.pieces}
+    return [
+        piece
+        for piece in content
+        if campaign.asked.starts <= piece.published.astimezone(UTC).date() <= campaign.last_day
+        and any((piece.creator_id, product) in planned for product in piece.product_ids)
+    ]
+
+
+def piece_results(
+    layout: Layout, campaign: Campaign, live: Sequence[Content]
+) -> tuple[PieceResult, ...]:
+    """Each planned piece: its content as its creator allows, and what the merchant's books say."""
+    consent = CreatorConsent.of(layout)
+    deals, lines = _books(layout, campaign)
+    return tuple(_piece(campaign, piece, live, consent, deals, lines) for piece in campaign.pieces)
+
+
+def _books(layout: Layout, campaign: Campaign) -> tuple[list[Collaboration], list[Attribution]]:
+    if not layout.collaborations.exists():
+        return [], []
+    store = CollaborationStore(layout.collaborations)
+    try:
+        with store.reading() as books:
+            merchant = campaign.asked.merchant_id
+            return books.collaborations(merchant=merchant), books.attributions(merchant=merchant)
+    finally:
+        store.close()
+
+
+def _piece(
+    campaign: Campaign,
+    planned: PlannedPiece,
+    live: Sequence[Content],
+    consent: CreatorConsent,
+    deals: Sequence[Collaboration],
+    lines: Sequence[Attribution],
+) -> PieceResult:
+    creator, product = planned.creator_id, planned.product_id
+    shown = [
+        c if consent.exact(creator) else withheld_content(c)
+        for c in live
+        if c.creator_id == creator and product in c.product_ids
+    ]
+    currency = campaign.asked.budget.currency
+    paid = [
+        line
+        for line in lines
+        if (line.creator_id, line.product_id) == (creator, product)
+        and line.commission.currency == currency
+        and campaign.asked.starts <= line.ordered.astimezone(UTC).date() <= campaign.last_day
+    ]
+    status = next(
+        (d.status for d in deals if d.creator_id == creator and product in d.product_ids), None
+    )
+    sales = [c.gmv for c in shown if c.gmv is not None and c.gmv.currency == currency]
+    ends = [g.maximum_amount for g in sales]
+    return PieceResult(
+        creator_id=creator,
+        product_id=product,
+        collaboration=status,
+        content_ids=tuple(c.id for c in shown),
+        clicks=_known([c.clicks for c in shown]),
+        orders=_known([c.orders for c in shown]),
+        gmv_low=_money([g.minimum_amount for g in sales], currency),
+        gmv_high=None if None in ends else _money([e for e in ends if e is not None], currency),
+        commission=_money([line.commission.amount for line in paid], currency),
+        settled=_money([line.settled.amount for line in paid], currency),
+    )
+
+
+def _known(counts: Sequence[int | None]) -> int | None:
+    """Their sum; None where one is not known, or there are none."""
+    known = [c for c in counts if c is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+def _money(amounts: Sequence[Decimal], currency: str) -> Money | None:
+    return Money(amount=sum(amounts, Decimal(0)), currency=currency) if amounts else None
+
+
+def all_commission(pieces: Sequence[PieceResult]) -> Money | None:
+    """Of all pieces; None where the books know of none."""
+    known = [p.commission for p in pieces if p.commission is not None]
+    return _money([c.amount for c in known], known[0].currency) if known else None
+
+
+# --- The trial ------------------------------------------------------------------------------------
+
+
+def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) -> TrialResult:
+    """What the campaign added, by the creators who were not asked. Of at least k people on either
+    side; the caller keeps what was told, so that no second version can be subtracted."""
+    sides = {p.creator_id: True for p in campaign.pieces}
+    sides |= {p.creator_id: False for p in campaign.held_out}
+    counted = TrialResult(
+        asked_creators=sum(sides.values()),
+        held_creators=len(sides) - sum(sides.values()),
+        assumptions=ASSUMPTIONS,
+    )
+    starts = _moment(campaign.asked.starts)
+    with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
+        events = allowed.table(
+            _COLUMNS,
+            since=starts - AUDIENCE_DAYS * 86_400_000_000,
+            until=_moment(campaign.last_day + timedelta(days=1)),
+        ).table
+    audiences = _audiences(events, sides, campaign.asked.product_ids, starts)
+    names = sorted(sides)
+    people = np.array([audiences.get(name, (0, 0))[0] for name in names], np.float64)
+    orders = np.array([audiences.get(name, (0, 0))[1] for name in names], np.float64)
+    asked = np.array([sides[name] for name in names], np.bool_)
+    some = people > 0
+    reached = int(people[asked].sum()), int(people[~asked].sum())
+    if min(reached) < k:
+        return counted.model_copy(
+            update={"reason": f"too few people watched the creators of either side before: {k}"}
+        )
+    if min((some & asked).sum(), (some & ~asked).sum()) < FEWEST:
+        return counted.model_copy(
+            update={"reason": f"fewer than {FEWEST} creators on a side have an audience"}
+        )
+    if orders.sum() < FEWEST_ORDERS:
+        return counted.model_copy(
+            update={"reason": f"these people placed fewer than {FEWEST_ORDERS} orders in all"}
+        )
+    found = effect(people, orders, asked, counted.confidence)
+    assert found is not None
+    return counted.model_copy(
+        update={
+            "asked_people": reached[0],
+            "held_people": reached[1],
+            "asked_rate": round(1000 * found.asked, 2),
+            "held_rate": round(1000 * found.held, 2),
+            "added": round(found.added, 1),
+            "low": round(found.low, 1),
+            "high": round(found.high, 1),
+        }
+    )
+
+
+def _audiences(
+    events: pa.Table, creators: Mapping[str, bool], products: Sequence[str], starts: int
+) -> dict[str, tuple[int, int]]:
+    """People of each creator's audience, and their orders."""
+    import duckdb
+    import pyarrow as pa
+
+    connection = duckdb.connect()
+    connection.execute("SET threads TO 1")
+    connection.register("events", events)
+    connection.register("creators", pa.table({"id": pa.array(sorted(creators), pa.string())}))
+    connection.register("products", pa.table({"id": pa.array(sorted(products), pa.string())}))
+    rows = connection.sql(_AUDIENCES, params={"starts": starts}).fetchall()
+    return {creator: (int(people), int(orders)) for creator, people, orders in rows}
+
+
+def _moment(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp() * 1e6)
