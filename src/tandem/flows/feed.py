@@ -161,16 +161,12 @@ def _videos(view: View, request: RecommendRequest, products: list[Candidate]) ->
     asks for products."""
     if not view.content or not request.filters.is_empty():
         return []
-    videos: tuple[Video, ...] = view.once("videos", lambda: shelf(view, view.content))
-    about: dict[int, Video] = {}
-    for video in videos:
-        about.setdefault(video.number, video)
+    about, best = view.once("videos", lambda: _shelved(view))
     found = [
         Candidate(c.number, c.score, Source.VIDEO, c.because, c.origin, about[c.number])
         for c in products
         if c.number in about
     ]
-    best = [*videos[:BEST_VIDEOS], *[v for v in videos if v.new][:BEST_VIDEOS]]
     found += [
         Candidate(v.number, 0.0, Source.VIDEO, "A video that is watched", None, v) for v in best
     ]
@@ -179,6 +175,15 @@ def _videos(view: View, request: RecommendRequest, products: list[Candidate]) ->
         assert candidate.video is not None
         seen.setdefault(candidate.video.content.id, candidate)
     return list(seen.values())
+
+
+def _shelved(view: View) -> tuple[dict[int, Video], list[Video]]:
+    """The best video of each product by its number, and the best of all and of new creators."""
+    videos = shelf(view, view.content)
+    about: dict[int, Video] = {}
+    for video in videos:
+        about.setdefault(video.number, video)
+    return about, [*videos[:BEST_VIDEOS], *[v for v in videos if v.new][:BEST_VIDEOS]]
 
 
 def _unfit(view: View) -> NDArray[np.bool_]:
