@@ -18,6 +18,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from scipy.sparse import csr_matrix
 from benchmarks.shop import simulated_encoder
 from benchmarks.timing import Row, peak_mb
 from tandem.contracts.events import Pseudonym
+from tandem.contracts.parties import Content
 from tandem.contracts.recommend import Kind, RecommendRequest, Visit
 from tandem.contracts.search import Filters, Sort
 from tandem.flows.workspace import Workspace, open_workspace
@@ -35,10 +37,12 @@ from tandem.recommend.baskets import GUEST, Baskets
 from tandem.recommend.sessions import Sessions
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.storage.layout import Layout
+from tandem.storage.parties import write_parties
 from tandem.storage.visitors import Seen, VisitorState
 
 CALLS = 600
 SHOWN = 12
+VIDEOS = 2_000
 
 
 def latencies(work: Callable[[Any], Any], inputs: Sequence[Any], warm: int = 20) -> Row:
@@ -83,6 +87,26 @@ def visitors(layout: Layout, ids: list[str], people: int, rng: np.random.Generat
     connection.commit()
     connection.close()
     return time.perf_counter() - began
+
+
+def videos(layout: Layout, ids: list[str], rng: np.random.Generator) -> None:
+    """Simulated videos about products drawn by lot, for the feed to choose among."""
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    about = rng.choice(len(ids), min(VIDEOS, len(ids)), replace=False)
+    seen = np.sort(rng.integers(1, 5_000, (about.size, 3)), axis=1)[:, ::-1]
+    rows = [
+        Content(
+            id=f"simulated-{n}", creator_id=f"simulated-{n % 200}", kind="video",
+            published=made + timedelta(minutes=n), caption="A look at it",
+            product_ids=(ids[product],), duration=30, simulated=True,
+            impressions=impressions, video_views_2s=views, video_views_p25=quarter,
+        )
+        for n, (product, (impressions, views, quarter)) in enumerate(
+            zip(about.tolist(), seen.tolist(), strict=True)
+        )
+    ]  # fmt: skip
+    with layout.writing():
+        write_parties(layout, "content", rows, {"simulated": True})
 
 
 def serving(shop: Workspace, ids: list[str], rng: np.random.Generator) -> Row:
@@ -194,11 +218,13 @@ def measure(source: Path, sessions: int, people: int, peers: bool) -> Row:
         tables.save(folder, about)
         layout.recommenders.switch(name)
         del tables
+        videos(layout, ids, rng)
         row: Row = {
             "products": len(ids),
             "sessions": len(clicked),
             "clicks": int(clicked.items.size),
             "baskets": len(baskets),
+            "videos": min(VIDEOS, len(ids)),
             "train_s": round(trained, 1),
             "on_disk_mb": round(sum(f.stat().st_size for f in folder.iterdir()) / 1e6, 1),
             "peak_mb_after_training": peak_mb(),
