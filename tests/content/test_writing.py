@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -133,7 +135,7 @@ def test_over_http(server):
         ChatWriter(url, "broken").write("", "")
     kept = reworded(BRIEF, SPEAKER, ChatWriter(url, "broken"))
     assert kept.written_by == "templates"
-    assert "gave no answer" in str(kept.note)
+    assert "server answered 500" in str(kept.note)
 
 
 def test_there_is_no_writer_unless_somebody_names_one():
@@ -142,3 +144,74 @@ def test_there_is_no_writer_unless_somebody_names_one():
     assert isinstance(named, ChatWriter)
     with pytest.raises(InvalidInput, match="no address"):
         writer_from_environment({"TANDEM_WRITER_URL": "file:///etc/passwd"})
+
+
+def test_a_server_that_answers_drop_by_drop_is_given_up_in_time():
+    class Dripping(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            try:
+                for _ in range(200):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                    time.sleep(0.05)
+            except OSError:
+                pass  # nobody listens any more
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(Dripping) as url:
+        begun = time.monotonic()
+        kept = reworded(BRIEF, SPEAKER, ChatWriter(url, "slow", seconds=0.3))
+        assert time.monotonic() - begun < 5
+    assert kept.written_by == "templates"
+    assert "no answer (TimeoutError)" in str(kept.note)
+
+
+def test_thoughts_parts_and_whole_addresses_are_understood():
+    thought = f"<think>{{perhaps}} {{not}}</think>```json\n{json.dumps(GOOD)}\n```"
+    assert reworded(BRIEF, SPEAKER, Saying(thought)).written_by == "model"
+    paths = []
+
+    class InParts(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            paths.append(self.path)
+            parts = [{"type": "text", "text": "first "}, {"type": "text", "text": "second"}]
+            body = json.dumps({"choices": [{"message": {"content": parts}}]}).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with serving(InParts) as url:
+        assert ChatWriter(url, "m").write("", "") == "first second"
+        assert ChatWriter(f"{url}/chat/completions", "m").write("", "") == "first second"
+    assert paths == ["/v1/chat/completions"] * 2
+
+
+def test_the_writer_is_told_the_language_and_how_long_it_may_take():
+    model = Saying(json.dumps(GOOD))
+    reworded(make_brief(SPEAKER, (), "fr"), SPEAKER, model)
+    assert json.loads(model.asked)["language"] == "fr"
+    at = {"TANDEM_WRITER_URL": "http://127.0.0.1:1/v1"}
+    writer = writer_from_environment({**at, "TANDEM_WRITER_SECONDS": "5"})
+    assert writer.seconds == 5
+    for wrong in ("soon", "0"):
+        with pytest.raises(InvalidInput, match="TANDEM_WRITER_SECONDS"):
+            writer_from_environment({**at, "TANDEM_WRITER_SECONDS": wrong})
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tandem.contracts.errors import NotFound
 from tandem.contracts.product import Money
+from tandem.contracts.query_log import QueryCount
 from tandem.contracts.studio import (
     ContentGap,
     Earnings,
@@ -22,6 +23,9 @@ CURVE = (0.6, 0.4, 0.3, None, 0.1)
 
 
 class SmallStudio:
+    def asked(self, *, actor: str) -> tuple[QueryCount, ...]:
+        return (QueryCount("acme speaker", 70),)
+
     def home(self, creator: str, *, actor: str) -> StudioHome:
         self._known(creator)
         earnings = Earnings(

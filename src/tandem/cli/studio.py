@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,11 @@ studio_app = typer.Typer(
 )
 ProductArgument = Annotated[str, typer.Argument(help="Id of the product.")]
 
+LanguageOption = Annotated[
+    Literal["en", "de", "fr", "es", "it", "nl", "pt"] | None,
+    typer.Option(help="Of its sentences; default: the listing's, else English."),
+]
+
 
 @studio_app.command("brief")
 def brief(
@@ -25,6 +30,7 @@ def brief(
         bool,
         typer.Option("--rewrite", help="Have the language model of TANDEM_WRITER_URL reword it."),
     ] = False,
+    language: LanguageOption = None,
     json_: JsonOption = False,
 ) -> None:
     """A brief for one video: message, three hooks, scenes, do and don't, words to say and show.
@@ -39,7 +45,7 @@ def brief(
         raise InvalidInput(
             "there is no language model to reword it", remedy="set TANDEM_WRITER_URL and _MODEL"
         )
-    b = brief_for(workspace, product_id, writer)
+    b = brief_for(workspace, product_id, writer, language)
     if json_:
         print_json(b.model_dump(mode="json"))
         return
@@ -140,6 +146,7 @@ def caption(
     product_id: ProductArgument,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
+    language: LanguageOption = None,
 ) -> None:
     """Three captions with hashtags, disclosed as paid for.
 
@@ -147,7 +154,7 @@ def caption(
     """
     from tandem.flows.studio import captions_for
 
-    captions = captions_for(workspace, product_id)
+    captions = captions_for(workspace, product_id, language)
     if json_:
         print_json({"captions": [c.model_dump(mode="json") for c in captions]})
         return

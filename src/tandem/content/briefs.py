@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tandem.content.claims import check_claims
 from tandem.content.facts import MOST_FACTS, facts, product_words, unknown
-from tandem.contracts.brief import Brief, Caption, Hook, Keyword, Scene
-from tandem.contracts.disclosure import DEFAULT_HASHTAG
+from tandem.content.phrases import Phrases, phrases
+from tandem.contracts.brief import Brief, Caption, Hook, HookKind, Keyword, Scene
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.queries.normalise import fold, tokens
@@ -22,6 +22,8 @@ KEYWORDS = 6
 FEWEST_ASKED = 20  # times; a rarer query is not shown to others
 HASHTAGS = 6
 LONGEST_NAME = 60
+LONGEST_TAG = 30
+SECONDS = ((0, 3), (3, 8), (8, 20), (20, 26), (26, 30))
 _STOPS = frozenset(word for words in STOP_WORDS.values() for word in words.split())
 
 
@@ -32,13 +34,13 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
     nobody asked for it yet, its kind (or name) and brand stand in, with `asked` None.
     """
     words = product_words(product)
-    fitting = []
+    fitting: dict[str, int] = {}  # a query may be in two logs
     for entry in log:
         asked = {fold(word) for word in tokens(entry.query)} - _STOPS
         if entry.asked >= FEWEST_ASKED and asked and asked <= words:
-            fitting.append(entry)
-    fitting.sort(key=lambda entry: (-entry.asked, entry.query))
-    found = tuple(Keyword(text=e.query, asked=e.asked) for e in fitting[:KEYWORDS])
+            fitting[entry.query] = max(entry.asked, fitting.get(entry.query, 0))
+    most = sorted(fitting.items(), key=lambda item: (-item[1], item[0]))
+    found = tuple(Keyword(text=text, asked=count) for text, count in most[:KEYWORDS])
     if found:
         return found
     own = [product.category[-1]] if product.category else [short_name(product)]
@@ -47,104 +49,86 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
     return tuple(Keyword(text=text, asked=None) for text in own)
 
 
-def make_brief(product: Product, log: Sequence[QueryCount]) -> Brief:
-    """A brief for one video of about half a minute."""
-    name, kind = short_name(product), _kind(product)
+def make_brief(product: Product, log: Sequence[QueryCount], language: str | None = None) -> Brief:
+    """A brief for one video of about half a minute, in the language that is asked for, else the
+    listing's, where there are phrases of it; else in English. Facts stay as the listing says."""
+    in_ = phrases(language or product.language)
+    name, kind = short_name(product), _kind(product, in_)
     stated = [f for f in facts(product) if _sound(f, product)]
-    told = [f for f in stated if not f.startswith(("brand:", "price:"))][:3] or stated[:3]
+    told = _telling(stated, product)[:3] or stated[:3]
     search = keywords(product, log)
-    asked = search[0].text if search else kind
-    first = told[0] if told else kind
-    rest = "; ".join(told[1:]) or f"it is a {kind}"
+    given = {
+        "name": name,
+        "kind": kind,
+        "asked": search[0].text if search else kind,
+        "first": told[0] if told else kind,
+        "rest": "; ".join(told[1:]) or kind,
+        "words": ", ".join(k.text for k in search),
+        "tag": in_.tag,
+    }
+
+    def said(text: str) -> str:
+        return text.format_map(given)
+
+    kinds: tuple[HookKind, HookKind, HookKind] = ("question", "demonstration", "fact")
+    hooks = [
+        Hook(kind=kind_, say=said(say), show=said(show))
+        for kind_, (say, show) in zip(kinds, in_.hooks, strict=True)
+    ]
     return Brief(
         product_id=product.id,
         title=product.title,
+        language=in_.language,
         key_message=f"{name}: {'; '.join(told) or kind}.",
-        hooks=(
-            Hook(
-                kind="question",
-                say=f"Looking for {asked}? Have a look at this.",
-                show="your face, then the product moving into the picture",
-            ),
-            Hook(
-                kind="demonstration",
-                say="Watch what it does.",
-                show=f"the {kind} in use, close up, in the first two seconds",
-            ),
-            Hook(
-                kind="fact",
-                say=f"This is what the listing says: {first}.",
-                show="the part of the product that shows it",
-            ),
+        hooks=(hooks[0], hooks[1], hooks[2]),
+        scenes=tuple(
+            Scene(name=scene, seconds=seconds, show=said(show), say=said(say))
+            for seconds, (scene, show, say) in zip(SECONDS, in_.scenes, strict=True)
         ),
-        scenes=(
-            Scene(
-                name="hook",
-                seconds=(0, 3),
-                show="one of the three hooks; the product is in the picture from the start",
-                say="the hook's sentence, and no greeting before it",
-            ),
-            Scene(
-                name="what it is",
-                seconds=(3, 8),
-                show="the product whole, then in your hand for its size",
-                say=f"This is the {name}.",
-            ),
-            Scene(
-                name="in use",
-                seconds=(8, 20),
-                show="what you really do with it, without a cut where it matters",
-                say=f"Show, then say: {first}.",
-            ),
-            Scene(
-                name="details",
-                seconds=(20, 26),
-                show=f"write on the picture: {asked}",
-                say=f"Also: {rest}.",
-            ),
-            Scene(
-                name="who it is for",
-                seconds=(26, 30),
-                show="you, the product, and where to find it",
-                say="Say for whom it is, and for whom it is not.",
-            ),
-        ),
-        do=(
-            "say what you noticed yourself, and that it is your own impression",
-            f"say and show the words that shoppers type: {', '.join(k.text for k in search)}",
-            "tell viewers at the start that it is paid for",
-        ),
-        dont=(
-            "state anything that is not among the facts",
-            "promise results, health effects, prices of tomorrow or the last pieces",
-            "compare with another brand by name",
-        ),
-        disclosure=(
-            f"Switch on the platform's label for paid content, or put #{DEFAULT_HASHTAG} at the "
-            "start of the caption."
-        ),
+        do=tuple(map(said, in_.do)),
+        dont=tuple(map(said, in_.dont)),
+        disclosure=said(in_.disclosure),
         keywords=search,
         facts=tuple(stated[:MOST_FACTS]),
-        unknown=tuple(unknown(product)),
+        unknown=tuple(in_.unknown[what] for what in unknown(product)),
         simulated=bool(product.extra.get("simulated")),
     )
 
 
-def make_captions(product: Product, log: Sequence[QueryCount]) -> tuple[Caption, ...]:
+def make_captions(
+    product: Product, log: Sequence[QueryCount], language: str | None = None
+) -> tuple[Caption, ...]:
     """Three captions, disclosed, with hashtags and how often shoppers type what they say."""
-    name, kind = short_name(product), _kind(product)
-    stated = [f for f in facts(product) if _sound(f, product) and not f.startswith("price:")]
-    told = [f for f in stated if not f.startswith("brand:")][:2] or stated[:2] or [kind]
+    in_ = phrases(language or product.language)
+    name, kind = short_name(product), _kind(product, in_)
+    stated = [f for f in facts(product) if _sound(f, product)]
+    told = _telling(stated, product)[:2] or stated[:2] or [kind]
     search = keywords(product, log)
     tags = _hashtags(product, search)
     line = " ".join(f"#{tag.text}" for tag in tags)
-    asked = search[0].text if search else kind
-    texts = (
-        f"#{DEFAULT_HASHTAG} Looking for {asked}? {name}: {'; '.join(told)}.",
-        f"#{DEFAULT_HASHTAG} I tried the {name}. {told[0]}. What would you use it for?",
-        f"#{DEFAULT_HASHTAG} {name} in half a minute: {told[-1]}.",
+    given = {
+        "tag": in_.tag,
+        "name": name,
+        "asked": search[0].text if search else kind,
+        "told": "; ".join(told),
+        "first": told[0],
+        "last": told[-1],
+    }
+    return tuple(
+        Caption(text=f"{text.format_map(given)} {line}".strip(), hashtags=tags)
+        for text in in_.captions
     )
-    return tuple(Caption(text=f"{text} {line}".strip(), hashtags=tags) for text in texts)
+
+
+def _telling(stated: Sequence[str], product: Product) -> list[str]:
+    """Facts that say more than brand, price and title do."""
+    title = {fold(word) for word in tokens(product.title)}
+    return [
+        fact
+        for fact in stated
+        if not fact.startswith(("brand:", "price:"))
+        and not {fold(word) for word in tokens(fact.split(": ", 1)[-1])} <= title
+    ]
 
 
 def short_name(product: Product) -> str:
@@ -155,8 +139,8 @@ def short_name(product: Product) -> str:
     return name[:LONGEST_NAME].rsplit(" ", 1)[0]
 
 
-def _kind(product: Product) -> str:
-    return product.category[-1] if product.category else "product"
+def _kind(product: Product, in_: Phrases) -> str:
+    return product.category[-1] if product.category else in_.product
 
 
 def _sound(fact: str, product: Product) -> bool:
@@ -171,7 +155,7 @@ def _hashtags(product: Product, search: Sequence[Keyword]) -> tuple[Keyword, ...
     return tuple(
         Keyword(text=tag, asked=count)
         for tag, count in list(found.items())[:HASHTAGS]
-        if 0 < len(tag) <= 40
+        if 0 < len(tag) <= LONGEST_TAG
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from tandem.content.briefs import keywords
 from tandem.content.claims import check_claims
 from tandem.content.facts import product_words
+from tandem.content.phrases import phrases
 from tandem.contracts.brief import TextCheck, TextReport
-from tandem.contracts.disclosure import DEFAULT_HASHTAG, disclosing, hashtags
+from tandem.contracts.disclosure import disclosed_in_words, disclosing, hashtags
 from tandem.contracts.product import Product, field_text
 from tandem.contracts.query_log import QueryCount
 from tandem.queries.normalise import fold, tokens
@@ -32,7 +33,7 @@ def check_text(
     """
     claims = check_claims(text, product)
     checks = (
-        _disclosure(text, labelled),
+        _disclosure(text, labelled, product),
         _relevance(text, product),
         _truth([c.text for c in claims if c.verdict == "contradicted"], "contradicted"),
         _truth([c.text for c in claims if c.verdict == "unsupported"], "unsupported"),
@@ -46,18 +47,18 @@ def check_text(
     return TextReport(ready=all(c.passed for c in checks if c.must), checks=checks, claims=claims)
 
 
-def _disclosure(text: str, labelled: bool) -> TextCheck:
-    tags = disclosing(text)
+def _disclosure(text: str, labelled: bool, product: Product) -> TextCheck:
+    told = labelled or bool(disclosing(text)) or disclosed_in_words(text)
     return TextCheck(
         name="disclosure",
-        passed=labelled or bool(tags),
+        passed=told,
         must=True,
         says="viewers are told that it is paid for"
-        if labelled or tags
+        if told
         else "nothing tells viewers that it is paid for",
         remedy=""
-        if labelled or tags
-        else f"switch on the platform's label, or put #{DEFAULT_HASHTAG} first",
+        if told
+        else f"switch on the platform's label, or put #{phrases(product.language).tag} first",
     )
 
 

@@ -109,14 +109,14 @@ def facts(product: Product) -> list[str]:
 
 
 def unknown(product: Product) -> list[str]:
-    """What shoppers ask about and the listing does not say."""
+    """What shoppers ask about and the listing does not say: `price`, `stock`, `attributes`."""
     missing = []
     if product.price is None:
-        missing.append("the price")
+        missing.append("price")
     if product.stock is None:
-        missing.append("whether it is in stock")
+        missing.append("stock")
     if not product.attributes:
-        missing.append("material, size and other properties")
+        missing.append("attributes")
     return missing
 
 

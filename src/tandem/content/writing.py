@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -24,14 +27,21 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.product import Product
 
 URL, MODEL, KEY = "TANDEM_WRITER_URL", "TANDEM_WRITER_MODEL", "TANDEM_WRITER_KEY"
+SECONDS = "TANDEM_WRITER_SECONDS"
+CHAT = "/chat/completions"
+_AT_ONCE = 1 << 16
 LONGEST = 280  # characters of a sentence that is taken
 MOST_BYTES = 1 << 20
 INSTRUCTIONS = (
     "You reword briefs for short product videos. Use only the facts that are given. Claim nothing "
     "else: no superlatives, no health effects, no promises, no scarcity. Plain words, short "
     "sentences. Answer with one JSON object: key_message (text), hooks (three texts, to be said in "
-    "the first three seconds), scenes (as many texts as there are scenes, to be said in each)."
+    "the first three seconds), scenes (as many texts as there are scenes, to be said in each). "
+    "Write in the language whose code is given as language."
 )
+
+
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 
 
 class WriterError(Exception):
@@ -50,7 +60,8 @@ class Writer(Protocol):
 class ChatWriter:
     """A model behind the chat completions interface that most servers of models offer.
 
-    url: its base, as http://127.0.0.1:8080/v1. seconds: how long an answer may take.
+    url: its base, as http://127.0.0.1:8080/v1, or the whole address of its chat completions.
+    seconds: how long an answer may take in all, however slowly it comes.
     """
 
     url: str
@@ -63,6 +74,8 @@ class ChatWriter:
             raise InvalidInput(
                 f"'{self.url}' is no address", field=URL, remedy="use http://HOST:PORT/v1"
             )
+        if not self.seconds > 0:
+            raise InvalidInput(f"{self.seconds} seconds", field=SECONDS, remedy="allow some, as 30")
 
     def write(self, instructions: str, text: str) -> str:
         body = {
@@ -76,18 +89,35 @@ class ChatWriter:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers
-        )
+        address = self.url.rstrip("/")
+        address = address if address.endswith(CHAT) else address + CHAT
+        request = urllib.request.Request(address, json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=self.seconds) as response:
-                answer = json.loads(response.read(MOST_BYTES))
+            answer = json.loads(self._read(request))
             content = answer["choices"][0]["message"]["content"]
-        except (urllib.error.URLError, OSError, ValueError, KeyError, IndexError, TypeError) as e:
+        except urllib.error.HTTPError as e:
+            raise WriterError(f"the language model's server answered {e.code}") from e
+        except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as e:
             raise WriterError(f"the language model gave no answer ({type(e).__name__})") from e
-        if not isinstance(content, str):
+        if isinstance(content, list):  # some servers answer in parts
+            parts = (p.get("text") for p in content if isinstance(p, dict))
+            content = "".join(p for p in parts if isinstance(p, str))
+        if not isinstance(content, str) or not content.strip():
             raise WriterError("the language model gave no text")
         return content
+
+    def _read(self, request: urllib.request.Request) -> bytes:
+        """The body, within the time for all of it. TimeoutError after that."""
+        until = time.monotonic() + self.seconds
+        body = b""
+        with urllib.request.urlopen(request, timeout=self.seconds) as response:
+            while part := response.read1(_AT_ONCE):
+                body += part
+                if time.monotonic() > until:
+                    raise TimeoutError
+                if len(body) > MOST_BYTES:
+                    raise ValueError("an answer of more than a megabyte")
+        return body
 
 
 def writer_from_environment(environment: Mapping[str, str] = os.environ) -> Writer | None:
@@ -95,7 +125,14 @@ def writer_from_environment(environment: Mapping[str, str] = os.environ) -> Writ
     url = environment.get(URL, "").strip()
     if not url:
         return None
-    return ChatWriter(url, environment.get(MODEL, "default"), environment.get(KEY) or None)
+    try:
+        seconds = float(environment.get(SECONDS) or 30)
+    except ValueError:
+        raise InvalidInput(
+            f"'{environment[SECONDS]}' is no number", field=SECONDS, remedy="write seconds, as 30"
+        ) from None
+    model, key = environment.get(MODEL, "default"), environment.get(KEY) or None
+    return ChatWriter(url, model, key, seconds)
 
 
 class _Draft(BaseModel):
@@ -107,6 +144,7 @@ class _Draft(BaseModel):
 def reworded(brief: Brief, product: Product, writer: Writer) -> Brief:
     """The brief with those sentences of the writer that the listing bears out."""
     given = {
+        "language": brief.language,
         "product": brief.title,
         "facts": brief.facts,
         "words_that_shoppers_type": [k.text for k in brief.keywords],
@@ -158,7 +196,9 @@ def reworded(brief: Brief, product: Product, writer: Writer) -> Brief:
 
 
 def _parsed(answer: str) -> _Draft:
-    """The JSON object in an answer, which may stand in a fence or between sentences."""
+    """The JSON object in an answer, which may stand in a fence or between sentences, or after what
+    a model thought aloud."""
+    answer = _THOUGHTS.sub("", answer)
     start, end = answer.find("{"), answer.rfind("}")
     try:
         return _Draft.model_validate_json(answer[start : end + 1])

@@ -35,10 +35,13 @@ class Keyword(_Contract):
     asked: int | None
 
 
+HookKind = Literal["question", "demonstration", "fact"]
+
+
 class Hook(_Contract):
     """A way to begin. `kind` is the pattern it follows."""
 
-    kind: Literal["question", "demonstration", "fact"]
+    kind: HookKind
     say: str
     show: str
 
@@ -53,6 +56,7 @@ class Scene(_Contract):
 class Brief(_Contract):
     """A brief for one video, made from the listing and from what shoppers ask.
 
+    language: of its sentences; facts are as the listing says them.
     facts: everything that may be stated. unknown: what the listing does not say and a creator
     should not make up.
     written_by: `model` where a language model's sentences stand beside those of the templates.
@@ -62,6 +66,7 @@ class Brief(_Contract):
 
     product_id: str
     title: str
+    language: str = "en"
     key_message: str
     hooks: tuple[Hook, Hook, Hook]
     scenes: tuple[Scene, ...]

@@ -18,6 +18,7 @@ from scipy import stats
 from tandem.contracts.errors import NotFound
 from tandem.contracts.parties import WATCH_CURVE, Content, Creator
 from tandem.contracts.product import Product
+from tandem.contracts.query_log import QueryCount
 from tandem.contracts.search import Filters, Sort
 from tandem.contracts.studio import (
     ContentGap,
@@ -111,6 +112,11 @@ class StudioDesk:
             says=tuple(_differences(told, scene)),
             simulated=self._simulated(scene, creator),
         )
+
+    def asked(self, *, actor: str) -> tuple[QueryCount, ...]:
+        """What shoppers typed in the last recorded month, of at least k people each."""
+        found = asked_last(self._shop.layout, actor=actor)
+        return tuple(QueryCount(query, count) for query, count in sorted(found.items()))
 
     def scene(self, creator: str) -> Scene:
         layout = self._shop.layout

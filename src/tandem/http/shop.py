@@ -16,6 +16,7 @@ from tandem.contracts.listing import Standing
 from tandem.contracts.matching import BrandMatches, CreatorMatches, ProductMatches
 from tandem.contracts.privacy import ErasureRequest, PersonRole, PersonStanding, PrivacyOverview
 from tandem.contracts.product import Product
+from tandem.contracts.query_log import QueryCount
 from tandem.contracts.recommend import (
     Interest,
     RecommendRequest,
@@ -338,6 +339,8 @@ class StudioOffice(Protocol):
     def home(self, creator: str, *, actor: str) -> StudioHome: ...
 
     def worked(self, creator: str) -> Worked: ...
+
+    def asked(self, *, actor: str) -> Sequence[QueryCount]: ...
 
 
 class PrivacyOffice(Protocol):

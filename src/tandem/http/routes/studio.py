@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
@@ -18,6 +18,7 @@ from tandem.contracts.brief import Brief, Caption, TextReport
 from tandem.contracts.errors import Forbidden, NotFound
 from tandem.contracts.parties import PartyId
 from tandem.contracts.product import Product, ProductId
+from tandem.contracts.query_log import QueryCount
 from tandem.contracts.studio import StudioHome, Worked
 from tandem.contracts.video import VideoReport
 from tandem.governance.access import Permission, Principal, Role
@@ -47,7 +48,13 @@ class ProductQuery(Message):
     product_id: ProductId = Field(examples=["SP-1"])
 
 
-class BriefQuery(ProductQuery):
+class TextQuery(ProductQuery):
+    language: Literal["en", "de", "fr", "es", "it", "nl", "pt"] | None = Field(
+        default=None, description="Of its sentences; default: the listing's, else English"
+    )
+
+
+class BriefQuery(TextQuery):
     rewrite: bool = Field(
         default=False,
         description="Have the server's language model reword it; 404 where it has none",
@@ -91,6 +98,12 @@ def _office(serving: Serving) -> StudioOffice:
     return offered(serving.services.studio, "this server keeps no creators")
 
 
+def _asked(serving: Serving, who: Principal) -> tuple[QueryCount, ...]:
+    """What shoppers type: as imported, and as they typed here."""
+    office = serving.services.studio
+    return (*serving.services.asked, *(office.asked(actor=who.actor) if office else ()))
+
+
 @router.get("/home", response_model=StudioHome, responses=_READING)
 async def home(request: Request, query: Annotated[CreatorQuery, Query()], who: Who) -> Response:
     """Products that fit a creator with expected earnings, and what is searched for and rarely
@@ -114,7 +127,7 @@ async def worked(request: Request, query: Annotated[CreatorQuery, Query()], who:
 
 
 @router.get("/brief", response_model=Brief, responses=_READING)
-async def brief(request: Request, query: Annotated[BriefQuery, Query()]) -> Response:
+async def brief(request: Request, query: Annotated[BriefQuery, Query()], who: Who) -> Response:
     """A brief for one video, made of the listing's facts and of what shoppers type.
 
     Reworded by a language model, a sentence is taken only if the listing bears out its claims.
@@ -123,7 +136,7 @@ async def brief(request: Request, query: Annotated[BriefQuery, Query()]) -> Resp
 
     def work() -> Brief:
         product = _product(serving, query.product_id)
-        made = make_brief(product, serving.services.asked)
+        made = make_brief(product, _asked(serving, who), query.language)
         if not query.rewrite:
             return made
         return reworded(made, product, offered(serving.services.writer, NO_WRITER))
@@ -134,18 +147,20 @@ async def brief(request: Request, query: Annotated[BriefQuery, Query()]) -> Resp
 
 
 @router.get("/captions", response_model=CaptionList, responses=_READING)
-async def captions(request: Request, query: Annotated[ProductQuery, Query()]) -> Response:
+async def captions(request: Request, query: Annotated[TextQuery, Query()], who: Who) -> Response:
     """Three captions with hashtags, disclosed as paid for."""
     serving = of(request)
     made, _ = await serving.run(
         serving.search,
-        lambda: make_captions(_product(serving, query.product_id), serving.services.asked),
+        lambda: make_captions(
+            _product(serving, query.product_id), _asked(serving, who), query.language
+        ),
     )
     return json_response(CaptionList(captions=list(made)))
 
 
 @router.post("/check", response_model=TextReport, responses=_POSTING)
-async def check(request: Request, body: CheckBody) -> Response:
+async def check(request: Request, body: CheckBody, who: Who) -> Response:
     """Hold a text against the listing: disclosure, claims, relevance, clarity."""
     serving = of(request)
     report, _ = await serving.run(
@@ -153,7 +168,7 @@ async def check(request: Request, body: CheckBody) -> Response:
         lambda: check_text(
             body.text,
             _product(serving, body.product_id),
-            serving.services.asked,
+            _asked(serving, who),
             labelled=body.labelled,
         ),
     )
