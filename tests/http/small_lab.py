@@ -9,6 +9,12 @@ from tandem.contracts.errors import NotFound
 
 
 class SmallLab:
+    def tell_load(self, server: str, load: Mapping[str, Any] | None) -> None:
+        return None
+
+    def loads(self, but: str) -> Sequence[Mapping[str, Any]]:
+        return []
+
     def board(self) -> Mapping[str, Any]:
         return {"source": None, "entries": []}
 

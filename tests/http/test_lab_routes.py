@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from small_lab import SmallLab
 from small_shop import SmallShop
 from starlette.testclient import TestClient
 
+from tandem.flows.lab import LabDesk
 from tandem.http.app import create_app
 from tandem.http.metrics import Metrics
 from tandem.http.services import Services
 from tandem.http.settings import ServerSettings
+from tandem.storage.layout import Layout, Settings
 
 
 @pytest.fixture
@@ -59,3 +65,40 @@ def test_times_are_read_from_the_histogram() -> None:
     metrics.started()
     metrics.finished("/x", "GET", 503, 99.0)
     assert metrics.monitor().errors == 1
+
+
+def test_servers_of_one_workspace_are_summed(
+    shop: SmallShop, settings: ServerSettings, admin: dict[str, str], tmp_path: Path
+) -> None:
+    lab = LabDesk(Layout.create(tmp_path / "shop", Settings()))
+    watched = replace(settings, refresh_seconds=0.05)
+    with TestClient(create_app(shop, watched, Services(lab=lab))) as first:
+        with TestClient(create_app(shop, watched, Services(lab=lab))) as second:
+            for client, n in ((first, 2), (second, 3)):
+                for _ in range(n):
+                    client.post("/v1/search", json={"q": "speaker"})
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline:
+                found = first.get("/v1/lab/monitor", headers=admin).json()
+                if (found["servers"], found["searches"]) == (2, 5):
+                    break
+                time.sleep(0.05)
+            assert (found["servers"], found["searches"]) == (2, 5)
+            assert found["search"]["requests"] == 5
+        alone = first.get("/v1/lab/monitor", headers=admin).json()
+        assert (alone["servers"], alone["searches"]) == (1, 2), "a server that stops says so"
+    assert not list(lab.loads("nobody"))
+
+
+def test_a_server_that_died_is_left_out(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "shop", Settings())
+    lab = LabDesk(layout)
+    load = Metrics().load()
+    for name, age in (("here", 0), ("silent", 60), ("gone", 100_000)):
+        lab.tell_load(name, load)
+        then = time.time() - age
+        os.utime(layout.servers / f"{name}.json", (then, then))
+    (layout.servers / "broken.json").write_text("{")
+    assert lab.loads("me") == [load]
+    assert lab.loads("here") == []
+    assert not (layout.servers / "gone.json").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,12 +16,41 @@ from tandem.flows.reporting import kept_file, kept_reports
 from tandem.storage.judgments import judgment_names, load_judgments
 from tandem.storage.layout import Layout
 
+SILENT_SECONDS = 15.0  # servers tell every few seconds
+FORGOTTEN_SECONDS = 24 * 3600.0
+
 
 class LabDesk:
-    """The lab of one workspace, as the server asks for it. It reads and changes nothing."""
+    """The lab of one workspace, as the server asks for it. It changes nothing but the note of what
+    its own server does."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+
+    def tell_load(self, server: str, load: Mapping[str, Any] | None) -> None:
+        """Note what a server has done so far, in counts; None: it stops, and is forgotten."""
+        file = self._layout.servers / f"{server}.json"
+        if load is None:
+            file.unlink(missing_ok=True)
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scratch = file.with_suffix(".tmp")
+        scratch.write_text(json.dumps(load), encoding="utf-8")
+        scratch.replace(file)  # no need to survive a crash, only to be read whole
+
+    def loads(self, but: str) -> list[Mapping[str, Any]]:
+        """What the servers at work told last; one that has been silent is taken for gone."""
+        found = []
+        for file in sorted(self._layout.servers.glob("*.json")):
+            try:
+                age = time.time() - file.stat().st_mtime
+                if age > FORGOTTEN_SECONDS:
+                    file.unlink(missing_ok=True)
+                elif file.stem != but and age < SILENT_SECONDS:
+                    found.append(json.loads(file.read_bytes()))
+            except (FileNotFoundError, ValueError):
+                continue
+        return found
 
     def board(self) -> dict[str, Any]:
         """The last `tandem leaderboard -w`; before the first, the cross-validated record of the

@@ -118,6 +118,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             with contextlib.suppress(asyncio.CancelledError, Overloaded):
                 await task
         await asyncio.to_thread(serving.close)
+        if serving.services.lab is not None and serving.settings.refresh_seconds:
+            await asyncio.to_thread(serving.services.lab.tell_load, serving.name, None)
 
 
 async def _watch(serving: Serving) -> None:
@@ -125,6 +127,7 @@ async def _watch(serving: Serving) -> None:
     every = serving.settings.refresh_seconds
     while every:
         await asyncio.sleep(every)
+        await _tell_load(serving)
         try:
             switched, _ = await operating.take_up(serving)
             if serving.services.online is not None:
@@ -137,6 +140,17 @@ async def _watch(serving: Serving) -> None:
             continue
         if switched:
             log.info("now serving index %s", serving.shop.status().get("index_generation"))
+
+
+async def _tell_load(serving: Serving) -> None:
+    """Tell the other servers of the workspace what this one has done."""
+    if serving.services.lab is None:
+        return
+    load = serving.metrics.load()
+    try:
+        await asyncio.to_thread(serving.services.lab.tell_load, serving.name, load)
+    except OSError as error:
+        log.warning("what this server does could not be told: %s", error)
 
 
 def _document(app: FastAPI) -> None:

@@ -117,36 +117,64 @@ class Metrics:
         ).set(1)
         return generate_latest(self._registry)
 
-    def monitor(self) -> MonitorResponse:
-        """What this process has done since it started."""
+    def load(self) -> dict[str, Any]:
+        """What this process has done since it started, as JSON that adds up with other processes'.
+        routes: by route, requests, answers of 500 and above, and how many took no longer than each
+        bound of the histogram."""
+        routes: dict[str, dict[str, Any]] = defaultdict(
+            lambda: {"requests": 0, "errors": 0, "within": {}}
+        )
+        for sample in _samples(self._requests, "tandem_http_requests_total"):
+            route = routes[sample.labels["route"]]
+            route["requests"] += int(sample.value)
+            if sample.labels["status"].startswith("5"):
+                route["errors"] += int(sample.value)
+        for sample in _samples(self._seconds, "tandem_http_request_seconds_bucket"):
+            routes[sample.labels["route"]]["within"][sample.labels["le"]] = sample.value
+        return {
+            "routes": dict(routes),
+            "refused": _total(self._refused, "tandem_refused_requests_total"),
+            "in_flight": _total(self._in_flight, "tandem_http_requests_in_flight"),
+            "searches": _total(self._searches, "tandem_searches_total"),
+            "without_results": _total(self._empty, "tandem_searches_without_results_total"),
+        }
+
+    def monitor(self, others: Sequence[Mapping[str, Any]] = ()) -> MonitorResponse:
+        """What this process and the others have done, together. others: their `load`."""
+        every = [self.load(), *others]
         requests: dict[str, int] = defaultdict(int)
         errors: dict[str, int] = defaultdict(int)
-        for sample in _samples(self._requests, "tandem_http_requests_total"):
-            route = sample.labels["route"]
-            requests[route] += int(sample.value)
-            if sample.labels["status"].startswith("5"):
-                errors[route] += int(sample.value)
-        buckets: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for sample in _samples(self._seconds, "tandem_http_request_seconds_bucket"):
-            buckets[sample.labels["route"]].append((float(sample.labels["le"]), sample.value))
+        within: dict[str, dict[float, float]] = defaultdict(lambda: defaultdict(float))
+        for load in every:
+            for route, done in load["routes"].items():
+                requests[route] += done["requests"]
+                errors[route] += done["errors"]
+                for bound, n in done["within"].items():
+                    within[route][float(bound)] += n
+        buckets = {route: sorted(counts.items()) for route, counts in within.items()}
+
+        def together(name: str) -> int:
+            return sum(int(load[name]) for load in every)
+
         routes = [
             RouteLoad(
                 route=route,
                 requests=n,
                 errors=errors[route],
-                p50_ms=_quantile(buckets[route], 0.5),
-                p95_ms=_quantile(buckets[route], 0.95),
+                p50_ms=_quantile(buckets.get(route, []), 0.5),
+                p95_ms=_quantile(buckets.get(route, []), 0.95),
             )
             for route, n in sorted(requests.items(), key=lambda item: -item[1])
         ]
         return MonitorResponse(
+            servers=len(every),
             seconds=round(time.monotonic() - self._born, 1),
             requests=sum(requests.values()),
             errors=sum(errors.values()),
-            refused=_total(self._refused, "tandem_refused_requests_total"),
-            in_flight=_total(self._in_flight, "tandem_http_requests_in_flight"),
-            searches=_total(self._searches, "tandem_searches_total"),
-            without_results=_total(self._empty, "tandem_searches_without_results_total"),
+            refused=together("refused"),
+            in_flight=together("in_flight"),
+            searches=together("searches"),
+            without_results=together("without_results"),
             search=next((r for r in routes if r.route == _SEARCH), None),
             routes=routes[:_BUSIEST],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -64,6 +65,7 @@ class Serving:
         self.settings = settings
         self.services = services
         self.metrics = Metrics()
+        self.name = uuid.uuid4().hex
         self.rankings = Rankings(shop)
         self.search = Workers(
             "search", settings.search_threads, settings.queue, settings.request_seconds

@@ -398,6 +398,11 @@ class Layout:
         return self.root / "registry" / "experiments.json"
 
     @property
+    def servers(self) -> Path:
+        """What each server at work has done so far, in counts; one file each."""
+        return self.root / "registry" / "servers"
+
+    @property
     def slots(self) -> Path:
         """What slots showed, with what probability, and what their bandits have learned."""
         return self.root / "registry" / "slots.db"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -73,9 +74,12 @@ async def experiments(request: Request) -> Response:
 
 @router.get("/monitor", response_model=MonitorResponse, responses=_PROBLEMS)
 async def monitor(request: Request) -> Response:
-    """What this server process has done since it started: requests, latency, searches without
-    results. Two answers a while apart give what happens now."""
-    return json_response(of(request).metrics.monitor())
+    """What the servers of this workspace have done since each started, together: requests, latency,
+    searches without results. Two answers a while apart give what happens now."""
+    serving = of(request)
+    lab = serving.services.lab
+    others = () if lab is None else await asyncio.to_thread(lab.loads, serving.name)
+    return json_response(serving.metrics.monitor(others))
 
 
 @router.get("/reports", response_model=ReportsResponse, responses=_PROBLEMS)
