@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from test_browser import AUDIT, KEY, PHONE, Page, pytestmark  # noqa: F401 - marks this too
 from test_browser import chromium as chromium
 from test_browser import page as page
@@ -30,6 +31,7 @@ from small_experiments import SmallExperiments
 from small_registry import SmallRegistry
 from small_reports import EXPERIMENTS, REPORTS
 from small_shop import SmallShop
+from small_slots import SmallSlots
 
 BOARD = {
     "source": "leaderboard",
@@ -70,7 +72,10 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 def address(layout: Layout) -> Iterator[str]:
     settings = ServerSettings(admin_key=AdminKey.of(KEY), refresh_seconds=0)
     services = Services(
-        registry=SmallRegistry(), lab=LabDesk(layout), experiments=SmallExperiments()
+        registry=SmallRegistry(),
+        lab=LabDesk(layout),
+        experiments=SmallExperiments(),
+        slots=SmallSlots(),
     )
     with served(SmallShop(), settings, services) as address:
         yield address
@@ -138,6 +143,49 @@ def test_what_runs_in_the_server_is_shown_with_its_health(page: Page) -> None:
     page.until(lambda: "control 50, words 52" in page.text("#running .items"))
     assert "as big as planned" in page.text("#running .items")
     assert page.text("#running .label") == "Running"
+    assert "What “words” shows so far" in page.text("#running .experiment")
+    assert page.text("#running .effects .num").startswith("+10%")
+    assert "[object" not in page.text("main")
+
+
+def test_a_slot_is_shown_with_its_arms_and_stopped(page: Page) -> None:
+    opened(page)
+    page.until(lambda: page.all("#slots .slot"))
+    assert "What a page shows. 360 showings, 60 of anything but the first" in page.text("#slots")
+    assert [e.text for e in page.all("#slots .num")] == ["10%", "20%"]
+    assert "chance of 80% now" in page.text("#slots li")
+    assert "Simulated" in page.text("#slots .banner")
+    page.one("#slots button").click()
+    page.one("#why").send_keys("enough")
+    page.one("#key").clear()
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: page.text("#decide-head") == "It is stopped")
+    page.one("#cancel").click()
+    page.until(lambda: page.text("#slots .label") == "stopped")
+    assert not page.all("#slots button")
+
+
+def test_a_recommender_is_promoted_once_somebody_approved(page: Page) -> None:
+    opened(page)
+    page.until(lambda: page.all("#others li"))
+    assert page.text("#others h3") == "Recommender"
+    assert page.text("#others .label") == "candidate"
+    assert page.one("#others a").get_attribute("href").endswith("/card")
+    buttons = page.all("#others button")
+    next(b for b in buttons if b.text.startswith("Promote")).click()
+    page.one("#why").send_keys("newer")
+    page.one("#key").clear()
+    page.one("#key").send_keys(KEY, Keys.ENTER)
+    page.until(lambda: page.text("#decide-head") == "Not promoted")
+    assert "nobody has approved" in page.text("#gates")
+    page.one("#cancel").click()
+    buttons = page.all("#others button")
+    next(b for b in buttons if b.text.startswith("Promote")).click()
+    page.one("#why").send_keys("newer")
+    page.one("#approved-by").send_keys("the privacy officer", Keys.ENTER)
+    page.until(lambda: page.text("#decide-head") == "It is live")
+    page.one("#cancel").click()
+    page.until(lambda: page.text("#others .label") == "live")
 
 
 def test_live_figures_move(page: Page) -> None:

@@ -40,7 +40,16 @@ class SmallExperiments:
             p=0.8,
             mismatch=False,
         )
-        return ExperimentStanding(experiment=self._found(name), health=health, simulated=True)
+        effect = {
+            **{"role": "success", "better": "more", "difference": 0.02, "relative": 0.1},
+            **{"relative_always_low": -0.1, "relative_always_high": 0.3},
+        }
+        return ExperimentStanding(
+            experiment=self._found(name),
+            health=health,
+            analyses={"words": {"metrics": {"click_rate": effect}}},
+            simulated=True,
+        )
 
     def start(
         self, name: str, variants: Sequence[Variant], *, who: str, why: str, **values: object

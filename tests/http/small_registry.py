@@ -6,10 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tandem.contracts.errors import Conflict, NotFound
-from tandem.contracts.registry import Decision, Gate, RegisteredModel, Served, Stage, Trace
+from tandem.contracts.registry import (
+    Artefact,
+    Decision,
+    Gate,
+    PromotedKind,
+    RegisteredModel,
+    Served,
+    Stage,
+    Trace,
+)
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 METRICS = {"nDCG@10": {"mean": 0.7, "low": 0.6, "high": 0.8}}
+OTHERS = ("g000002-20260215T120000", "g000001-20260115T120000")
 LINEAGE = {"judgments": "test", "queries": 40, "data_fingerprint": "ab" * 32}
 
 
@@ -21,6 +31,7 @@ class SmallRegistry:
             "g000001-20260101T120000": "retired",
         }
         self.decisions: list[Decision] = []
+        self.live_recommender = OTHERS[1]
 
     def models(self) -> tuple[RegisteredModel, ...]:
         return tuple(self.model(g) for g in self.stages)
@@ -38,7 +49,14 @@ class SmallRegistry:
             decisions=tuple(d for d in self.decisions if d.generation == generation),
         )
 
-    def promote(self, generation: str, who: str, why: str, override: Sequence[str]) -> Decision:
+    def promote(
+        self,
+        generation: str,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
+    ) -> Decision:
         if self.model(generation).stage == "live":
             raise Conflict(f"{generation} is live already", remedy="choose another")
         slow = Gate(name="latency", passed=False, says="twice as slow")
@@ -50,7 +68,13 @@ class SmallRegistry:
         return self._decided(generation, "shadow", who, why)
 
     def canary(
-        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
+        self,
+        generation: str,
+        share: float,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
     ) -> Decision:
         return self._decided(generation, "canary", who, why)
 
@@ -83,6 +107,77 @@ class SmallRegistry:
         )
         self.decisions.append(decision)
         return decision
+
+    def artefacts(self) -> tuple[Artefact, ...]:
+        return tuple(self._artefact("recommenders", g) for g in OTHERS)
+
+    def promote_artefact(
+        self,
+        kind: PromotedKind,
+        generation: str,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
+    ) -> Decision:
+        stage: Stage = "live" if approved_by else "candidate"
+        says = f"approved by {approved_by}" if approved_by else "nobody has approved that yet"
+        gates = (Gate(name="privacy", passed=bool(approved_by), says=says),)
+        if stage == "live":
+            self.live_recommender = self._artefact(kind, generation).generation
+        return self._of(kind, generation, stage, who, why, gates)
+
+    def shadow_artefact(
+        self, kind: PromotedKind, generation: str, share: float, who: str, why: str
+    ) -> Decision:
+        return self._of(kind, generation, "shadow", who, why)
+
+    def canary_artefact(
+        self,
+        kind: PromotedKind,
+        generation: str,
+        share: float,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
+    ) -> Decision:
+        return self._of(kind, generation, "canary", who, why)
+
+    def withdraw_artefact(
+        self, kind: PromotedKind, generation: str, who: str, why: str
+    ) -> Decision:
+        return self._of(kind, generation, "candidate", who, why)
+
+    def roll_back_artefact(
+        self, kind: PromotedKind, to: str | None, who: str, why: str
+    ) -> Decision:
+        self.live_recommender = self._artefact(kind, to or OTHERS[1]).generation
+        return self._of(kind, self.live_recommender, "live", who, why)
+
+    def artefact_card(self, kind: PromotedKind, generation: str) -> str:
+        return f"<!doctype html><title>{self._artefact(kind, generation).generation}</title>"
+
+    def _artefact(self, kind: PromotedKind, generation: str) -> Artefact:
+        if kind != "recommenders" or generation not in OTHERS:
+            raise NotFound(f"no generation '{generation}'", remedy="choose another")
+        live = generation == self.live_recommender
+        stage: Stage = "live" if live else "candidate" if generation == OTHERS[0] else "retired"
+        lineage = {"trained_at": AT.isoformat(), "sessions": 40}
+        return Artefact(kind=kind, generation=generation, stage=stage, lineage=lineage)
+
+    def _of(
+        self,
+        kind: PromotedKind,
+        generation: str,
+        stage: Stage,
+        who: str,
+        why: str,
+        gates: tuple[Gate, ...] = (),
+    ) -> Decision:
+        self._artefact(kind, generation)
+        said = {"who": who, "why": why, "gates": gates, "kind": kind}
+        return Decision(number=1, at=AT, generation=generation, stage=stage, **said)
 
     def card(self, generation: str) -> str:
         return f"<!doctype html><title>{self.model(generation).generation}</title>"

@@ -82,6 +82,10 @@ OPENS = {
     ("POST", "/v1/models/rollback"): {Role.ADMIN, Role.SCIENTIST},
     ("GET", "/v1/experiments"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/experiments/more-judgments/stop"): {Role.ADMIN, Role.SCIENTIST},
+    ("POST", "/v1/artefacts/recommenders/g000002-20260215T120000/canary"): {
+        Role.ADMIN,
+        Role.SCIENTIST,
+    },
     ("GET", "/v1/slots"): {Role.ADMIN, Role.ANALYST, Role.SCIENTIST},
     ("POST", "/v1/slots/front-banner/stop"): {Role.ADMIN, Role.SCIENTIST},
     ("POST", "/v1/models/g000003-20260301T120000/shadow"): {Role.ADMIN, Role.SCIENTIST},
@@ -108,6 +112,7 @@ BODIES = {
     "/v1/insights/try": {"id": "slow-1"},
     "/v1/models/rollback": {"why": "clicks fell"},
     "/v1/experiments/more-judgments/stop": {"why": "enough seen"},
+    "/v1/artefacts/recommenders/g000002-20260215T120000/canary": {"why": "is it better?"},
     "/v1/slots/front-banner/stop": {"why": "enough seen"},
     "/v1/models/g000003-20260301T120000/shadow": {"why": "is it quick?"},
     "/v1/privacy/erasures": {"identifier": "anna"},

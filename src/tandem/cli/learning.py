@@ -115,6 +115,10 @@ def tune_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look and check, but change nothing.")
     ] = False,
+    candidate: Annotated[
+        bool,
+        typer.Option("--candidate", help="Keep what is better as a candidate, to be promoted."),
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Tune the weights of fields and fusion by judgments; only what is better on queries that were
@@ -137,6 +141,7 @@ def tune_command(
             trials=trials,
             seed=seed,
             dry=dry_run,
+            live=not candidate,
             progress=bars,
         )
     if json_:
@@ -158,7 +163,12 @@ def tune_command(
         f"[dim]On the queries that it was tuned on: {result.tuned:+.3f}, which says little.[/]"
     )
     out.print(f"[bold]{result.verdict}[/]")
-    if result.generation:
+    if result.generation and candidate:
+        out.print(
+            f"A candidate as {result.generation}; ask the gates with: tandem models promote "
+            f"{result.generation} --kind configurations -w {workspace}"
+        )
+    elif result.generation:
         out.print(
             f"Live as {result.generation} for {result.system}; undo it with: tandem rollback "
             f"configurations -w {workspace}"

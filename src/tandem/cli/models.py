@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
-from tandem.contracts.registry import Decision
+from tandem.contracts.registry import Artefact, Decision, PromotedKind
+
+RegistryKind = Literal["models", "configurations", "recommenders", "personal", "feeds", "matchers"]
 
 models_app = typer.Typer(
     no_args_is_help=True, help="The model registry: what there is, what is live, and why."
@@ -19,6 +22,10 @@ models_app = typer.Typer(
 GenerationArgument = Annotated[str, typer.Argument(help="A model generation, from `models list`.")]
 WhoOption = Annotated[str | None, typer.Option(help="Who decides; default: who runs this.")]
 WhyOption = Annotated[str, typer.Option(help="Why, in a sentence; it is kept with the decision.")]
+KindOption = Annotated[
+    RegistryKind,
+    typer.Option(help="Of what: models (rankers), or one of " + ", ".join(get_args(PromotedKind))),
+]
 
 
 def _who(given: str | None) -> str:
@@ -28,14 +35,23 @@ def _who(given: str | None) -> str:
 
 
 @models_app.command("list")
-def list_(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False) -> None:
-    """Every ranker there is, newest first, with its stage and cross-validated quality.
+def list_(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    kind: KindOption = "models",
+    json_: JsonOption = False,
+) -> None:
+    """Every ranker there is, newest first, with its stage and cross-validated quality; with --kind
+    the generations of another kind.
 
-    Example: `tandem models list -w shop`
+    Example: `tandem models list --kind recommenders -w shop`
     """
+    from tandem.flows.promotion import promotable
     from tandem.flows.registry import registered_models
     from tandem.storage.layout import Layout
 
+    if kind != "models":
+        _list_artefacts(promotable(Layout.open(workspace), kind), json_)
+        return
     found = registered_models(Layout.open(workspace))
     if json_:
         print_json({"models": [m.model_dump(mode="json") for m in found]})
@@ -58,15 +74,20 @@ def list_(workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = Fa
 def show(
     generation: GenerationArgument,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
-    """Lineage of a ranker and every decision about it.
+    """Lineage of a ranker, or of another kind, and every decision about it.
 
     Example: `tandem models show g000002-20260301T120000 -w shop`
     """
+    from tandem.flows.promotion import promotable_of
     from tandem.flows.registry import registered_model
     from tandem.storage.layout import Layout
 
+    if kind != "models":
+        _show_artefact(promotable_of(Layout.open(workspace), kind, generation), json_)
+        return
     model = registered_model(Layout.open(workspace), generation)
     if json_:
         print_json(model.model_dump(mode="json"))
@@ -113,6 +134,7 @@ def promote(
         str | None,
         typer.Option(help="Who approved learning from people's clicks, for the privacy gate."),
     ] = None,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
     """Make a candidate live if it is no worse, no slower and no less fair than what is live.
@@ -121,16 +143,21 @@ def promote(
 
     Example: `tandem models promote g000002-20260301T120000 --why "more judgments" -w shop`
     """
+    from tandem.flows.promotion import promote_artefact
     from tandem.flows.registry import promote as promote_
     from tandem.storage.layout import Layout
 
-    decision = promote_(
-        Layout.open(workspace),
-        generation,
-        who=_who(who),
-        why=why,
-        override=override or (),
-        approved_by=approved_by,
+    layout = Layout.open(workspace)
+    said: dict[str, Any] = {
+        "who": _who(who),
+        "why": why,
+        "override": override or (),
+        "approved_by": approved_by,
+    }
+    decision = (
+        promote_(layout, generation, **said)
+        if kind == "models"
+        else promote_artefact(layout, kind, generation, **said)
     )
     if json_:
         print_json(decision.model_dump(mode="json"))
@@ -151,17 +178,25 @@ def shadow(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     share: Annotated[float, typer.Option(help="Of requests that it answers, unseen.")] = 0.1,
     who: WhoOption = None,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
     """Let a candidate answer real requests in the background, unseen: does it agree, is it quick?
 
     Example: `tandem models shadow g000002-20260301T120000 --why "is it quick?" -w shop`
     """
+    from tandem.flows.promotion import shadow_artefact
     from tandem.flows.registry import shadow as shadow_
     from tandem.storage.layout import Layout
 
     layout = Layout.open(workspace)
-    _tell(shadow_(layout, generation, share=share, who=_who(who), why=why), json_)
+    said: dict[str, Any] = {"share": share, "who": _who(who), "why": why}
+    _tell(
+        shadow_(layout, generation, **said)
+        if kind == "models"
+        else shadow_artefact(layout, kind, generation, **said),
+        json_,
+    )
 
 
 @models_app.command("canary")
@@ -174,6 +209,10 @@ def canary(
     override: Annotated[
         list[str] | None, typer.Option(help="Overrule a gate, as in promote. Repeat for more.")
     ] = None,
+    approved_by: Annotated[
+        str | None, typer.Option(help="Who approved learning from people's clicks.")
+    ] = None,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
     """Serve a candidate to a small share of the people, if the gates let it pass. It goes back by
@@ -181,16 +220,22 @@ def canary(
 
     Example: `tandem models canary g000002-20260301T120000 --share 0.05 --why "better offline"`
     """
+    from tandem.flows.promotion import canary_artefact
     from tandem.flows.registry import canary as canary_
     from tandem.storage.layout import Layout
 
-    decision = canary_(
-        Layout.open(workspace),
-        generation,
-        share=share,
-        who=_who(who),
-        why=why,
-        override=override or (),
+    layout = Layout.open(workspace)
+    said: dict[str, Any] = {
+        "share": share,
+        "who": _who(who),
+        "why": why,
+        "override": override or (),
+        "approved_by": approved_by,
+    }
+    decision = (
+        canary_(layout, generation, **said)
+        if kind == "models"
+        else canary_artefact(layout, kind, generation, **said)
     )
     _tell(decision, json_)
     if decision.stage != "canary":
@@ -203,16 +248,25 @@ def withdraw(
     why: WhyOption,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     who: WhoOption = None,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
     """End a canary or a shadow at once; the live model answers everybody.
 
     Example: `tandem models withdraw g000002-20260301T120000 --why "enough seen" -w shop`
     """
+    from tandem.flows.promotion import withdraw_artefact
     from tandem.flows.registry import withdraw as withdraw_
     from tandem.storage.layout import Layout
 
-    _tell(withdraw_(Layout.open(workspace), generation, who=_who(who), why=why), json_)
+    layout = Layout.open(workspace)
+    said: dict[str, Any] = {"who": _who(who), "why": why}
+    _tell(
+        withdraw_(layout, generation, **said)
+        if kind == "models"
+        else withdraw_artefact(layout, kind, generation, **said),
+        json_,
+    )
 
 
 def _tell(decision: Decision, json_: bool) -> None:
@@ -228,16 +282,17 @@ def rollback(
     to: Annotated[str | None, typer.Option(help="Generation; default: the one before.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     who: WhoOption = None,
+    kind: KindOption = "models",
     json_: JsonOption = False,
 ) -> None:
     """Make an older ranker live again, at once: one atomic switch, no gates, kept with its reason.
 
     Example: `tandem models rollback --why "clicks fell" -w shop`
     """
-    from tandem.flows.registry import roll_back_model
+    from tandem.flows.artefacts import roll_back_artefact
     from tandem.storage.layout import Layout
 
-    decision = roll_back_model(Layout.open(workspace), to, who=_who(who), why=why)
+    decision = roll_back_artefact(Layout.open(workspace), kind, to, who=_who(who), why=why)
     if json_:
         print_json(decision.model_dump(mode="json"))
     else:
@@ -251,22 +306,59 @@ def card(
     output: Annotated[
         Path | None, typer.Option("--out", help="Write HTML or Markdown, by its ending.")
     ] = None,
+    kind: KindOption = "models",
 ) -> None:
     """The model card: what it is, what it learned from, how good it is, for whom, and what not.
 
     Example: `tandem models card g000002-20260301T120000 -w shop --out card.html`
     """
+    from tandem.flows.promotion import artefact_card
     from tandem.flows.registry import model_card
     from tandem.storage.atomic import write_atomic
     from tandem.storage.layout import Layout
 
-    page = model_card(Layout.open(workspace), generation)
+    layout = Layout.open(workspace)
+    page = (
+        model_card(layout, generation)
+        if kind == "models"
+        else artefact_card(layout, kind, generation)
+    )
     if output is None:
         out.print(page.markdown(), markup=False, highlight=False, soft_wrap=True)
     else:
         text = page.html() if output.suffix == ".html" else page.markdown()
         write_atomic(output, text.encode())
         out.print(f"Written to {output}.")
+
+
+def _list_artefacts(found: Sequence[Artefact], json_: bool) -> None:
+    if json_:
+        print_json({"artefacts": [a.model_dump(mode="json") for a in found]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("generation", "stage", "who", "why"):
+        table.add_column(column, no_wrap=column == "generation")
+    for a in found:
+        last = a.decisions[-1] if a.decisions else None
+        table.add_row(
+            a.generation,
+            _stage(a.stage),
+            escape(last.who) if last else "",
+            escape(last.why) if last else "",
+        )
+    out.print(table)
+
+
+def _show_artefact(a: Artefact, json_: bool) -> None:
+    if json_:
+        print_json(a.model_dump(mode="json"))
+        return
+    out.print(f"[bold]{a.generation}[/] {_stage(a.stage)} · {a.kind}")
+    for name, value in a.lineage.items():
+        if isinstance(value, str | int | float) or value is None:
+            out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False, markup=False)
+    for decision in a.decisions:
+        _show_decision(decision)
 
 
 def trace(
@@ -286,10 +378,10 @@ def trace(
         print_json(found.model_dump(mode="json"))
         return
     served = found.served
+    by = f" by {served.ranker}" if served.kind == "search" else ""
     out.print(
-        f"[bold]{served.query_id}[/] {served.kind} served {served.at:%Y-%m-%d %H:%M:%S} UTC "
-        f"by {served.ranker} in {served.milliseconds:.1f} ms: {len(served.products)} of "
-        f"{served.total:,} matches"
+        f"[bold]{served.query_id}[/] {served.kind} served {served.at:%Y-%m-%d %H:%M:%S} UTC{by} "
+        f"in {served.milliseconds:.1f} ms: {len(served.products)} of {served.total:,} matches"
     )
     index = found.index
     out.print(

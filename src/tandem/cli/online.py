@@ -33,7 +33,9 @@ def variant_of(text: str) -> Variant:
     if setting in ("-rewrite", "-rules"):
         values[setting[1:]] = False
     elif setting:
-        values = {"ranker": ranker or "ltr", **({"model": model} if model else {})}
+        # A generation is of the model where a model ranks, else of the tuned weights.
+        of = "weights" if ranker in ("bm25", "hybrid") else "model"
+        values = {"ranker": ranker or "ltr", **({of: model} if model else {})}
     try:
         share = float(weight) if weight else 1.0
         configuration = SearchConfiguration.model_validate(values)
@@ -42,7 +44,8 @@ def variant_of(text: str) -> Variant:
         raise InvalidInput(
             f"'{text}' is no variant",
             field="variant",
-            remedy="write control, treatment=bm25, treatment=ltr@GENERATION or treatment=bm25:0.2",
+            remedy="write control, treatment=bm25, treatment=ltr@GENERATION, "
+            "treatment=hybrid@GENERATION or treatment=bm25:0.2",
         ) from None
 
 
@@ -52,7 +55,8 @@ def start_command(
     variant: Annotated[
         list[str],
         typer.Option(
-            help="Repeat: first the control. NAME, NAME=RANKER, NAME=RANKER@GENERATION, "
+            help="Repeat: first the control. NAME, NAME=RANKER, NAME=RANKER@GENERATION (of the "
+            "model; of bm25 and hybrid the tuned weights), "
             "NAME=-rewrite (no spelling correction), NAME=-rules (no merchandising rules); "
             "with :WEIGHT behind it for another share."
         ),

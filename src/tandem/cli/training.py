@@ -120,8 +120,16 @@ def train_ranker_command(
     out.print(f"[dim]Each query above was ranked by a model that never saw it ({folds} folds).[/]")
 
 
+CandidateOption = Annotated[
+    bool,
+    typer.Option("--candidate", help="Do not make it live; see: tandem models promote --kind."),
+]
+
+
 def train_matcher_command(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    candidate: CandidateOption = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train a matcher of creators and products on content, measure it, and make it live.
 
@@ -136,7 +144,7 @@ def train_matcher_command(
     from tandem.storage.layout import Layout
 
     with progress_bars(quiet=json_) as bars:
-        report = train_matcher(Layout.open(workspace), bars)
+        report = train_matcher(Layout.open(workspace), bars, live=not candidate)
     if json_:
         print_json(asdict(report))
         return
@@ -216,6 +224,7 @@ def train_recommender_command(
             "and is asked for what comes next where it foretells it better."
         ),
     ] = None,
+    candidate: CandidateOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Train a recommender on what people looked at and bought, and make it live.
@@ -228,7 +237,7 @@ def train_recommender_command(
     from tandem.flows.train_recommender import train_recommender
     from tandem.storage.layout import Layout
 
-    report = train_recommender(Layout.open(workspace), events, network)
+    report = train_recommender(Layout.open(workspace), events, network, live=not candidate)
     learned = report.manifest
     if json_:
         print_json({"generation": report.generation, "seconds": report.seconds, **asdict(learned)})
@@ -252,7 +261,7 @@ def train_recommender_command(
     out.print(
         f"Learned from {learned.sessions:,} sessions, {learned.clicks:,} views and "
         f"{learned.baskets:,} baskets ({learned.unknown_items:,} rows about products that are not "
-        f"here left out) in {report.seconds:.1f} s; live as {report.generation}."
+        f"here left out) in {report.seconds:.1f} s; {_stage(candidate)} as {report.generation}."
     )
     if learned.metrics["next"] or learned.metrics["complementary"]:
         out.print("[dim]Measured on the last tenth, learned from what came before.[/]")
@@ -355,7 +364,9 @@ def _show(report: FinetuneReport, json_: bool, folds: int) -> None:
 
 
 def train_personal_command(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    candidate: CandidateOption = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train personalised search on the stored events of people who allow it, and make it live.
 
@@ -366,7 +377,7 @@ def train_personal_command(
     from tandem.flows.train_personal import train_personal
     from tandem.storage.layout import Layout
 
-    report = train_personal(Layout.open(workspace))
+    report = train_personal(Layout.open(workspace), live=not candidate)
     if json_:
         print_json(
             {
@@ -380,7 +391,7 @@ def train_personal_command(
     learned = report.manifest
     out.print(
         f"Learned from {learned.choices:,} searches of {learned.people:,} people"
-        f"{' (simulated)' if learned.simulated else ''}; live: {report.generation}."
+        f"{' (simulated)' if learned.simulated else ''}; {_stage(candidate)}: {report.generation}."
     )
     segments = learned.metrics["segments"]
     if segments is None:
@@ -396,7 +407,9 @@ def train_personal_command(
 
 
 def train_feed_command(
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE, json_: JsonOption = False
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    candidate: CandidateOption = False,
+    json_: JsonOption = False,
 ) -> None:
     """Train the feed's ranker on stored impressions of people who allow it, and make it live.
 
@@ -407,14 +420,14 @@ def train_feed_command(
     from tandem.flows.train_feed import train_feed
     from tandem.storage.layout import Layout
 
-    report = train_feed(Layout.open(workspace))
+    report = train_feed(Layout.open(workspace), live=not candidate)
     learned = report.manifest
     if json_:
         print_json({"generation": report.generation, **asdict(learned), "seconds": report.seconds})
         return
     out.print(
         f"Learned from {learned.impressions:,} impressions"
-        f"{' (simulated)' if learned.simulated else ''}; live: {report.generation}."
+        f"{' (simulated)' if learned.simulated else ''}; {_stage(candidate)}: {report.generation}."
     )
     for name, m in learned.metrics.items():
         if m is None:
@@ -424,3 +437,7 @@ def train_feed_command(
                 f"{name}: calibration error {m['ece']:.4f} at {100 * m['rate']:.2f} %, "
                 f"AUC {m['auc']:.3f}."
             )
+
+
+def _stage(candidate: bool) -> str:
+    return "a candidate" if candidate else "live"

@@ -18,26 +18,38 @@ CANARY_LAYER = "canary"
 """The layer of canaries. It comes first: who gets a canary is in no experiment on the same."""
 
 Kind = Literal["experiment", "canary"]
+Tried = Literal["models", "configurations", "recommenders"]
+"""Kinds of artefacts that may be a shadow or a canary."""
+
+
+CLICK_RATE = ("click_rate=searches_clicked/searches",)
 
 
 class SearchConfiguration(Frozen):
     """How searches are answered; what is None is as everybody has it.
 
-    ranker: a system by name. model: generation of the learned ranker, instead of the live one.
-    rewrite: whether spelling is corrected. rules: whether the shop's merchandising rules apply.
+    ranker: a system by name. model: generation of the learned ranker, instead of the live one;
+    weights: of the tuned weights of bm25 and hybrid; recommender: of what recommends. rewrite:
+    whether spelling is corrected. rules: whether the shop's merchandising rules apply.
     """
 
     ranker: str | None = Field(default=None, max_length=64, examples=["ltr"])
     model: str | None = Field(default=None, max_length=64)
+    weights: str | None = Field(default=None, max_length=64)
+    recommender: str | None = Field(default=None, max_length=64)
     rewrite: bool | None = None
     rules: bool | None = None
 
     @property
     def touched(self) -> frozenset[str]:
-        """What it sets: `ranking`, `rewrite`, `rules`."""
-        ranking = self.ranker is not None or self.model is not None
-        others = (name for name in ("rewrite", "rules") if getattr(self, name) is not None)
-        return frozenset((*(("ranking",) if ranking else ()), *others))
+        """What it sets: `ranking`, `recommendations`, `rewrite`, `rules`."""
+        parts = {
+            "ranking": (self.ranker, self.model, self.weights),
+            "recommendations": (self.recommender,),
+            "rewrite": (self.rewrite,),
+            "rules": (self.rules,),
+        }
+        return frozenset(p for p, values in parts.items() if any(v is not None for v in values))
 
 
 class Variant(Frozen):
@@ -51,18 +63,20 @@ class Variant(Frozen):
 class OnlineExperiment(Frozen):
     """Owns buckets [first, first + size) of its layer, of which the share `ramp` takes part.
 
-    The first variant is the control. success, guardrails: metrics, each a column of
-    `COLUMNS` or NAME=COLUMN/COLUMN. planned: units of both arms, fixed before the first look.
+    The first variant is the control. of: what a canary tries. success, guardrails: metrics, each a
+    column of `COLUMNS` or NAME=COLUMN/COLUMN. planned: units of both arms, fixed before the first
+    look.
     """
 
     name: Name
     kind: Kind = "experiment"
+    of: Tried = "models"
     layer: Name = "search"
     first: int = Field(default=0, ge=0, lt=BUCKETS)
     size: int = Field(default=BUCKETS, ge=1, le=BUCKETS)
     ramp: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
     variants: tuple[Variant, ...] = Field(min_length=2, max_length=8)
-    success: tuple[str, ...] = ("click_rate=searches_clicked/searches",)
+    success: tuple[str, ...] = CLICK_RATE
     guardrails: tuple[str, ...] = ("orders",)
     planned: int = Field(default=10_000, ge=10, le=10**12)
     alpha: float = Field(default=0.05, gt=0, lt=1, allow_inf_nan=False)
@@ -94,8 +108,9 @@ COLUMNS = ("searches", "searches_clicked", "clicks", "carts", "orders", "items",
 
 
 class ShadowRun(Frozen):
-    """A model that answers a share of the real requests beside the live one, unseen."""
+    """A candidate that answers a share of the real requests beside the live one, unseen."""
 
+    kind: Tried = "models"
     generation: str
     share: float = Field(gt=0, le=1)
     started: datetime
@@ -118,20 +133,22 @@ class Exploration(Frozen):
 class ExperimentBook(Frozen):
     """All that a server is told about experiments. salt: of the assignment, made once.
 
-    holdout: share of units that is in no experiment, ever.
+    holdout: share of units that is in no experiment, ever. shadow: of rankers; shadows: of other
+    kinds, at most one each.
     """
 
     salt: str
     holdout: float = Field(default=0.0, ge=0, lt=1)
     experiments: tuple[OnlineExperiment, ...] = ()
     shadow: ShadowRun | None = None
+    shadows: tuple[ShadowRun, ...] = ()
     exploration: Exploration | None = None
     slots: tuple[BanditSlot, ...] = ()
 
     def running(self) -> tuple[OnlineExperiment, ...]:
         """Canaries first, then in order of their start."""
         found = [e for e in self.experiments if e.state == "running"]
-        return tuple(sorted(found, key=lambda e: (e.layer != CANARY_LAYER, e.started, e.name)))
+        return tuple(sorted(found, key=lambda e: (e.kind != "canary", e.started, e.name)))
 
 
 class ArmHealth(Frozen):
@@ -165,13 +182,14 @@ class ExperimentStanding(Frozen):
 
 
 class ShadowRequest(Frozen):
-    """One request that a shadow model answered too, without words and without whose it was.
+    """One request that a shadow answered too, without words and without whose it was.
 
     overlap: share of the first ten that both show; same_first: the same product first.
     milliseconds of a whole search without facets; shadow_ms None where it failed.
     """
 
     at: datetime
+    kind: Tried = "models"
     generation: str
     beside: str | None
     overlap: float | None

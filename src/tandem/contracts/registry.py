@@ -81,6 +81,10 @@ class RegisteredModel(Frozen):
     )
 
 
+PromotedKind = Literal["configurations", "recommenders", "personal", "feeds", "matchers"]
+"""Kinds beside rankers that are promoted through gates."""
+
+
 class Artefact(Frozen):
     """One generation of any kind with its stage and lineage (its manifest)."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ MEASURE = "nDCG@10"
 MARGIN = 0.02  # a loss of so much nDCG would matter; the interval has to exclude it, or the test
 SLOWER = 1.25  # times the live model's median
 SLACK_MS = 0.5  # nobody feels so much, and on a busy machine it is noise
+LOSS = 0.1  # of what the live one reaches
 DEPTH = 10
 SHARE = 0.02  # of all exposure may move to the most shown tenth of merchants
 MIN_QUERIES = 20
@@ -80,10 +82,66 @@ def latency(candidate_ms: Sequence[float], live_ms: Sequence[float]) -> Gate:
     )
 
 
+def alone(kind: str) -> Gate:
+    """Nothing is live that a candidate could be held against."""
+    return Gate(
+        name="quality",
+        passed=None,
+        says=f"nothing of {kind} is live to compare with: whether answers get worse cannot be told",
+    )
+
+
+def unseen(candidate: Sequence[float], live: Sequence[float], measure: str, cases: str) -> Gate:
+    """What both reach, case by case, on cases that neither had seen; the higher the better.
+
+    Passes unless the candidate is significantly worse (paired randomisation test, p < .05) or loses
+    more than `LOSS` of what the live one reaches.
+    """
+    n = len(candidate)
+    if n < MIN_QUERIES:
+        return Gate(
+            name="quality",
+            passed=None,
+            says=f"only {n} {cases}: {MIN_QUERIES} or more are needed; wait, as a shadow say",
+            measured={"cases": n},
+        )
+    ours, theirs = np.array(candidate), np.array(live)
+    differences = ours - theirs
+    mean = float(differences.mean())
+    found = bootstrap_intervals(differences[:, None], (-1.0, 1.0))
+    low, high = float(found.low[0]), float(found.high[0])
+    p = float(permutation_test(differences[:, None])[0]) if differences.any() else 1.0
+    worse = (mean < 0 and p < 0.05) or mean < -LOSS * abs(float(theirs.mean()))
+    return Gate(
+        name="quality",
+        passed=not worse,
+        says=f"{measure} {ours.mean():.3f} beside {theirs.mean():.3f} of the live one, "
+        f"{mean:+.3f} [{low:+.3f}, {high:+.3f}] over {n} {cases}, p = {p:.3f}: "
+        f"{'worse' if worse else 'not shown to be worse'}",
+        measured={"difference": mean, "low": low, "high": high, "p": p, "cases": n},
+    )
+
+
+def apart(candidate: Mapping[str, Any], live: Mapping[str, Any], *, same_data: bool) -> Gate:
+    """Figures that each was given at training. Two that learned from the same data are as good, two
+    of different data cannot be compared."""
+    return Gate(
+        name="quality",
+        passed=True if same_data else None,
+        says="both were made of the same data by the same code, so neither is worse"
+        if same_data
+        else "each was measured on the data of its own training, so they cannot be compared; see "
+        "its card, and overrule this gate if that is good enough",
+    )
+
+
 def exposure(
-    candidate: Sequence[Sequence[str | None]], live: Sequence[Sequence[str | None]]
+    candidate: Sequence[Sequence[str | None]],
+    live: Sequence[Sequence[str | None]],
+    of: str = "merchants",
 ) -> Gate:
-    """Merchants of the first ten places by query, for both; None: the merchant is not known.
+    """Merchants of the first ten places by query, for both; None: the merchant is not known. of:
+    whose exposure it is, where it is not merchants'.
 
     Exposure is 1 / log2(1 + place), as nDCG discounts. Passes unless the share of the most shown
     tenth of merchants grows by more than `SHARE`.
@@ -91,7 +149,7 @@ def exposure(
     ours, theirs = _exposure(candidate), _exposure(live)
     if not theirs:
         return Gate(
-            name="exposure", passed=True, says="no product names its merchant: nothing to divide"
+            name="exposure", passed=True, says=f"nothing shown names its {of}: nothing to divide"
         )
     everyone = len(set(ours) | set(theirs))
     head = max(1, everyone // 10)
@@ -100,8 +158,8 @@ def exposure(
     return Gate(
         name="exposure",
         passed=after - before <= SHARE,
-        says=f"the most shown {head} of {everyone} merchants get {after:.1%} of the exposure, "
-        f"{before:.1%} with the live one; {shown[0]} merchants appear, {shown[1]} disappear",
+        says=f"the most shown {head} of {everyone} {of} get {after:.1%} of the exposure, "
+        f"{before:.1%} with the live one; {shown[0]} {of} appear, {shown[1]} disappear",
         measured={
             "head_share": after,
             "live_head_share": before,

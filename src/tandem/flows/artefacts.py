@@ -46,13 +46,11 @@ def artefacts(layout: Layout, kinds: Sequence[ArtefactKind] = KINDS) -> tuple[Ar
         live = _live(layout, kind)
         for name in reversed(generations.names()):
             mine = tuple(d for d in decided if (d.kind, d.generation) == (kind, name))
-            waiting = mine and not any(d.stage == "live" for d in mine)
-            stage: Stage = "live" if name == live else "candidate" if waiting else "retired"
             found.append(
                 Artefact(
                     kind=kind,
                     generation=name,
-                    stage=stage,
+                    stage=_stage(name == live, mine),
                     lineage=_manifest(generations, name),
                     decisions=mine,
                 )
@@ -64,13 +62,20 @@ def artefact_of(layout: Layout, kind: ArtefactKind, generation: str) -> Artefact
     """NotFound when there is none of this name."""
     generations = generations_of(layout, kind)
     generations.path(generation)
+    decisions = Decisions(layout.decisions).of(generation, kind)
     return Artefact(
         kind=kind,
         generation=generation,
-        stage="live" if generation == _live(layout, kind) else "retired",
+        stage=_stage(generation == _live(layout, kind), decisions),
         lineage=_manifest(generations, generation),
-        decisions=Decisions(layout.decisions).of(generation, kind),
+        decisions=decisions,
     )
+
+
+def _stage(live: bool, decisions: Sequence[Decision]) -> Stage:
+    """Of a kind without trials: a candidate was decided about, and never made live."""
+    waiting = decisions and not any(d.stage == "live" for d in decisions)
+    return "live" if live else "candidate" if waiting else "retired"
 
 
 def _live(layout: Layout, kind: ArtefactKind) -> str | None:

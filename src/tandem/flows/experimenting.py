@@ -70,6 +70,10 @@ def start(
     for v in variants:
         if v.configuration.model is not None:
             layout.models.path(v.configuration.model)
+        if v.configuration.weights is not None:
+            layout.configurations.path(v.configuration.weights)
+        if v.configuration.recommender is not None:
+            layout.recommenders.path(v.configuration.recommender)
         if v.configuration.ranker not in (None, *SYSTEMS):
             raise InvalidInput(
                 f"no system '{v.configuration.ranker}'",

@@ -6,6 +6,8 @@ import shutil
 from typing import Literal
 
 from tandem.contracts.errors import NotFound
+from tandem.contracts.registry import Decision
+from tandem.governance.audit import os_actor
 from tandem.registry.decisions import Decisions
 from tandem.storage.layout import Generations, Layout
 
@@ -41,6 +43,25 @@ def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | 
             )
         generations.switch(target)
     return was, target
+
+
+def made(
+    layout: Layout, kind: Kind, name: str, *, live: bool = True, who: str | None = None
+) -> Decision:
+    """A generation was made: on record, and live at once or waiting as a candidate. To be called
+    under `Layout.writing`."""
+    generations: Generations = getattr(layout, kind.replace("-", "_"))
+    decision = Decisions(layout.decisions).record(
+        name,
+        "live" if live else "candidate",
+        who=who or os_actor(),
+        why="made, and live at once" if live else "made",
+        instead_of=generations.live(),
+        kind=kind,
+    )
+    if live:
+        generations.switch(name)
+    return decision
 
 
 def retire_generation(generations: Generations, name: str) -> None:

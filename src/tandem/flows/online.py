@@ -32,6 +32,7 @@ from tandem.contracts.experiment import (
     SearchConfiguration,
     ShadowRequest,
     ShadowRun,
+    Tried,
 )
 from tandem.contracts.recommend import (
     Kind,
@@ -49,6 +50,7 @@ from tandem.experiments.abtest.assignment import Assignment, Experiment, Layer
 from tandem.experiments.exploration import draw
 from tandem.flows.artefacts import register_rules
 from tandem.flows.experimenting import harm_of
+from tandem.flows.promotion import withdraw_artefact
 from tandem.flows.registry import SHADOWED_DAYS, withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
 from tandem.flows.slots import Slots
@@ -108,6 +110,10 @@ class _Rules:
             )
         found = [Layer(name, members) for name, members in layers.items()]
         return Assignment(self.book.salt, found, self.book.holdout)
+
+    def shadows(self, *kinds: Tried) -> tuple[ShadowRun, ...]:
+        ours = () if self.book.shadow is None else (self.book.shadow,)
+        return tuple(s for s in (*ours, *self.book.shadows) if s.kind in kinds)
 
     def slots(self, where: Where) -> tuple[BanditSlot, ...]:
         return tuple(s for s in self.book.slots if s.where == where and s.state == "running")
@@ -210,8 +216,9 @@ class Online:
                 self._expose(name, variant, client_id, user_agent, response.query_id)
         if self._log_served:
             self._shop.record(response, chosen.experiments, explored, _noted(tried))
-        if (run := rules.book.shadow) is not None and explored is None and not tried:
-            self._shadow(view, run, request, response, chosen)
+        if explored is None and not tried:
+            for run in rules.shadows("models", "configurations"):
+                self._shadow(view, run, request, response, chosen)
         return response
 
     def recommend(
@@ -223,8 +230,16 @@ class Online:
         personal: bool = True,
     ) -> RecommendResponse:
         """Recommend, let slots of the feed try, and note it in the served log."""
-        response = self._shop.recommend(request, client_id if personal else None)
         rules = self._current()
+        view = self._shop.view
+        known_by = client_id if personal else None
+        chosen = _Chosen() if rules is None else self._choose_recommender(rules, client_id)
+        response, chosen = self._recommended(view, request, known_by, chosen)
+        if client_id is not None:
+            for name, variant in chosen.experiments.items():
+                self._expose(name, variant, client_id, user_agent, response.query_id)
+        if rules is not None and not chosen.experiments:
+            self._shadow_recommender(rules, view, request, known_by, response)
         tried: dict[BanditSlot, SlotShowing] = {}
         if rules is not None and client_id is not None and request.kind is Kind.FEED:
             for slot in rules.slots("feed"):
@@ -232,7 +247,7 @@ class Online:
                 if showing is not None:
                     tried[slot] = showing
         if self._log_served:
-            self._shop.record_recommended(response, None, _noted(tried))
+            self._shop.record_recommended(response, chosen.experiments, _noted(tried))
         return response
 
     def show(
@@ -338,6 +353,47 @@ class Online:
                 taken |= e.touched
                 canary = e.name if e.kind == "canary" else canary
         return _Chosen(SearchConfiguration.model_validate(values), experiments, canary, ranking)
+
+    def _choose_recommender(self, rules: _Rules, client_id: str | None) -> _Chosen:
+        """Who recommends: a canary's recommender, or everybody's."""
+        running = [e for e in rules.experiments if "recommendations" in e.touched]
+        if client_id is None or not running or (unit := self._unit(client_id)) is None:
+            return _Chosen()
+        experiments: dict[str, str] = {}
+        for e in running:
+            variant = rules.assignment.variant(unit, e.name)
+            if variant is None:
+                continue
+            experiments[e.name] = variant
+            configuration = rules.configurations[e.name, variant]
+            if configuration.recommender is not None:
+                return _Chosen(configuration, experiments, e.name)
+        return _Chosen(experiments=experiments)
+
+    def _recommended(
+        self, view: View, request: RecommendRequest, known_by: str | None, chosen: _Chosen
+    ) -> tuple[RecommendResponse, _Chosen]:
+        """As `_ranked`: what a canary fails on is answered by the live one."""
+        inside = view
+        started = time.perf_counter()
+        try:
+            if (generation := chosen.configuration.recommender) is not None:
+                inside = self._shop.with_artefact(view, "recommenders", generation)
+            started = time.perf_counter()
+            response = self._shop.recommend(request, known_by, inside)
+        except Exception as error:
+            if chosen.canary is None or isinstance(error, TandemError):
+                raise
+            log.warning("canary %s failed: %s", chosen.canary, error)
+            self._note(chosen.canary, "canary", None)
+            rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
+            return self._shop.recommend(request, known_by, view), _Chosen(experiments=rest)
+        took = (time.perf_counter() - started) * 1000
+        watched = self._canaries("recommendations")
+        for name in chosen.experiments:
+            if name in watched:
+                self._note(name, "canary" if chosen.canary == name else "control", took)
+        return response, chosen
 
     def _unit(self, client_id: str) -> str | None:
         """The pseudonym of a client whom analytics may read, or None."""
@@ -466,7 +522,7 @@ class Online:
         self, view: View, request: SearchRequest, chosen: _Chosen, known: Known | None
     ) -> _Work:
         """A canary that fails is not shown: the live model answers, and the failure counts."""
-        watched = [e for e in chosen.experiments if e in self._canaries()]
+        watched = [e for e in chosen.experiments if e in self._canaries("ranking")]
         started = time.perf_counter()
         try:
             inside, asked = self._configured(view, request, chosen.configuration)
@@ -490,6 +546,8 @@ class Online:
     ) -> tuple[View, SearchRequest]:
         if configuration.model is not None and configuration.model != view.model_generation:
             view = self._shop.with_model(view, configuration.model)
+        if configuration.weights is not None:
+            view = self._shop.with_artefact(view, "configurations", configuration.weights)
         if configuration.rules is False:
             view = replace(view, policy=BusinessPolicy())
         update: dict[str, object] = {}
@@ -556,9 +614,9 @@ class Online:
 
     # --- Canaries -----------------------------------------------------------------------------
 
-    def _canaries(self) -> frozenset[str]:
+    def _canaries(self, touched: str) -> frozenset[str]:
         running = self._rules.experiments if self._rules else ()
-        return frozenset(e.name for e in running if e.kind == "canary")
+        return frozenset(e.name for e in running if e.kind == "canary" and touched in e.touched)
 
     def _note(self, name: str, arm: str, milliseconds: float | None) -> None:
         with self._lock:
@@ -586,8 +644,12 @@ class Online:
         return None
 
     def _withdraw(self, experiment: OnlineExperiment, why: str) -> None:
+        words = {"who": GUARD, "why": f"went back by itself: {why}"}
         try:
-            withdraw(self._layout, experiment.name, who=GUARD, why=f"went back by itself: {why}")
+            if experiment.of == "models":
+                withdraw(self._layout, experiment.name, **words)
+            else:
+                withdraw_artefact(self._layout, experiment.of, experiment.name, **words)
         except TandemError as error:
             log.error("canary %s could not be withdrawn: %s", experiment.name, error.message)
             return
@@ -611,35 +673,86 @@ class Online:
             or not request.q.strip()
             or request.page != 1
             or "ranking" in chosen.configuration.touched
-            or run.generation == view.model_generation
+            or run.generation in (view.model_generation, view.configuration_generation)
+            # Tuned weights have no say in what a learned ranker answers.
+            or (run.kind == "configurations" and response.ranker not in ("bm25", "hybrid"))
             or self._draw() >= run.share
         ):
             return
         shown = [h.product.id for h in response.hits[:SHADOW_DEPTH]]
         live_ms = response.timings_ms.get("total", 0.0) - response.timings_ms.get("facets", 0.0)
+        ranker = "ltr" if run.kind == "models" else response.ranker
+        asked = request.model_copy(update={"facets": (), "ranker": ranker})
+        beside = (
+            response.model_generation
+            if run.kind == "models"
+            else response.parts.get("configurations")
+        )
+
+        def mine(inside: View) -> list[str]:
+            return [h.product.id for h in answer(inside, asked).hits]
+
+        self._unseen(view, run, mine, shown, beside, live_ms, response.simulated)
+
+    def _shadow_recommender(
+        self,
+        rules: _Rules,
+        view: View,
+        request: RecommendRequest,
+        known_by: str | None,
+        response: RecommendResponse,
+    ) -> None:
+        """The same for recommendations that sessions or baskets have a say in."""
+        for run in rules.shadows("recommenders"):
+            if (
+                request.kind is Kind.SIMILAR
+                or run.generation == view.recommender_generation
+                or self._draw() >= run.share
+            ):
+                continue
+
+            def mine(inside: View) -> list[str]:
+                answered = self._shop.recommend(request, known_by, inside)
+                return [i.product.id for i in answered.items]
+
+            shown = [i.product.id for i in response.items[:SHADOW_DEPTH]]
+            live_ms = response.timings_ms.get("total", 0.0)
+            beside = response.model_generation
+            self._unseen(view, run, mine, shown, beside, live_ms, response.simulated)
+
+    def _unseen(
+        self,
+        view: View,
+        run: ShadowRun,
+        mine: Callable[[View], list[str]],
+        shown: list[str],
+        beside: str | None,
+        live_ms: float,
+        simulated: bool,
+    ) -> None:
+        """Answer once more in the background, and note how far both agree."""
 
         def work() -> None:
-            mine: list[str] | None = None
+            found: list[str] | None = None
             took = None
-            started = time.perf_counter()
             try:
-                inside = self._shop.with_model(view, run.generation)
-                asked = request.model_copy(update={"facets": (), "ranker": "ltr"})
+                inside = self._shop.with_artefact(view, run.kind, run.generation)
                 started = time.perf_counter()
-                mine = [h.product.id for h in answer(inside, asked).hits[:SHADOW_DEPTH]]
+                found = mine(inside)[:SHADOW_DEPTH]
                 took = (time.perf_counter() - started) * 1000
             except Exception as error:
                 log.warning("shadow %s failed: %s", run.generation, error)
             self._shadowed.put(
                 ShadowRequest(
                     at=datetime.now(UTC),
+                    kind=run.kind,
                     generation=run.generation,
-                    beside=response.model_generation,
-                    overlap=None if mine is None else _overlap(mine, shown),
-                    same_first=None if mine is None else mine[:1] == shown[:1],
+                    beside=beside,
+                    overlap=None if found is None else _overlap(found, shown),
+                    same_first=None if found is None else found[:1] == shown[:1],
                     live_ms=round(live_ms, 3),
                     shadow_ms=None if took is None else round(took, 3),
-                    simulated=response.simulated,
+                    simulated=simulated,
                 )
             )
 

@@ -19,6 +19,7 @@ from tandem.contracts.experiment import (
     ShadowRequest,
     ShadowRun,
     ShadowStanding,
+    Tried,
     Variant,
 )
 from tandem.contracts.registry import (
@@ -100,7 +101,8 @@ def _registered(
 def _canary_of(book: ExperimentBook, generation: str | None = None) -> OnlineExperiment | None:
     """The running canary, of `generation` or of any."""
     for e in book.running():
-        if e.kind == "canary" and generation in (None, e.variants[1].configuration.model):
+        tried = e.variants[1].configuration.model
+        if (e.kind, e.of) == ("canary", "models") and generation in (None, tried):
             return e
     return None
 
@@ -286,10 +288,10 @@ def _end_trials(layout: Layout, generation: str, *, who: str) -> None:
         stop(layout, running.name, who=who, why=f"{generation} went live")
 
 
-def shadow_standing(layout: Layout, generation: str) -> ShadowStanding:
+def shadow_standing(layout: Layout, generation: str, kind: Tried = "models") -> ShadowStanding:
     """What running as a shadow has shown so far."""
     log: DayLog[ShadowRequest] = DayLog(layout.shadowed, ShadowRequest, SHADOWED_DAYS)
-    rows = [r for r in log.records() if r.generation == generation]
+    rows = [r for r in log.records() if (r.kind, r.generation) == (kind, generation)]
     done = [r for r in rows if r.shadow_ms is not None]
 
     def over(values: Sequence[float | bool | None]) -> list[float]:

@@ -15,6 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.feed import FEATURES, feed_features
+from tandem.flows.generations import made
 from tandem.flows.telling import traced, tracked
 from tandem.flows.videos import Video, shelf
 from tandem.flows.view import View
@@ -61,9 +62,9 @@ class FeedReport:
 
 @traced("train feed", "feeds", "index", "content", "events")
 @tracked("feeds")
-def train_feed(layout: Layout) -> FeedReport:
-    """Learn from stored impressions of the feed of people who allow model_training; publish and
-    switch. Raises InvalidInput where there is too little."""
+def train_feed(layout: Layout, *, live: bool = True) -> FeedReport:
+    """Learn from stored impressions of the feed of people who allow model_training; publish, and
+    switch unless it is to wait as a candidate. Raises InvalidInput where there is too little."""
     started = time.perf_counter()
     impressions, simulated = _stored(layout)
     if not impressions:
@@ -88,7 +89,7 @@ def train_feed(layout: Layout) -> FeedReport:
         name = layout.feeds.next_name()
         with new_directory(layout.feeds.root / name) as scratch:
             ranker.save(scratch, manifest)
-        layout.feeds.switch(name)
+        made(layout, "feeds", name, live=live)
     return FeedReport(name, manifest, time.perf_counter() - started)
 
 

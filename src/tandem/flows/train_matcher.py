@@ -15,6 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.parties import Content, Creator
 from tandem.contracts.product import Product
 from tandem.flows.embedding import CatalogEmbedder
+from tandem.flows.generations import made
 from tandem.flows.telling import traced, tracked
 from tandem.governance.audit import os_actor
 from tandem.governance.creators import CreatorConsent
@@ -74,8 +75,11 @@ class Evidence:
 
 @traced("train matcher", "matchers", "catalog", "creators", "content", "events")
 @tracked("matchers")
-def train_matcher(layout: Layout, progress: Progress = lambda *_: None) -> MatcherReport:
-    """Learn from creators, content and viewers as far as they allow; publish and switch.
+def train_matcher(
+    layout: Layout, progress: Progress = lambda *_: None, *, live: bool = True
+) -> MatcherReport:
+    """Learn from creators, content and viewers as far as they allow; publish, and switch unless it
+    is to wait as a candidate.
 
     Figures of content are learned from where its creator agreed to `creator_marketing`; what other
     creators showed counts without its figures, and who withdrew is left out. Raises NotFound
@@ -111,7 +115,7 @@ def train_matcher(layout: Layout, progress: Progress = lambda *_: None) -> Match
         name = layout.matchers.next_name()
         with new_directory(layout.matchers.root / name) as scratch:
             matcher.save(scratch, manifest)
-        layout.matchers.switch(name)
+        made(layout, "matchers", name, live=live)
         layout.matchers.prune(KEEP_GENERATIONS)
     return MatcherReport(name, manifest, time.perf_counter() - started)
 

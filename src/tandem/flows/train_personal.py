@@ -12,6 +12,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
+from tandem.flows.generations import made
 from tandem.flows.personal_search import Episode, Pools, choices, compare, summary
 from tandem.flows.telling import traced, tracked
 from tandem.flows.visitors import LOOKED, SESSION
@@ -46,8 +47,9 @@ class PersonalReport:
 
 @traced("train personal", "personal", "index", "events")
 @tracked("personal")
-def train_personal(layout: Layout) -> PersonalReport:
-    """Learn from the stored events of people who allow model_training; publish and switch.
+def train_personal(layout: Layout, *, live: bool = True) -> PersonalReport:
+    """Learn from the stored events of people who allow model_training; publish, and switch
+    unless it is to wait as a candidate.
 
     What is published learns from all searches; the figures in its manifest come from one that had
     not seen the last fifth. Raises InvalidInput where there is nothing to learn from.
@@ -84,7 +86,7 @@ def train_personal(layout: Layout) -> PersonalReport:
         name = layout.personal.next_name()
         with new_directory(layout.personal.root / name) as scratch:
             save_personal(ranker, manifest, scratch)
-        layout.personal.switch(name)
+        made(layout, "personal", name, live=live)
     return PersonalReport(name, manifest, ranker.weights, time.perf_counter() - started)
 
 

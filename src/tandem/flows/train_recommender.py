@@ -16,6 +16,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.recommend import MAX_RECENT, STORED_EVENTS
 from tandem.contracts.search import Filters, Sort
+from tandem.flows.generations import made
 from tandem.flows.telling import traced
 from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
@@ -27,7 +28,6 @@ from tandem.recommend.following import FOLDER, Following, ServedNetwork
 from tandem.recommend.sessions import Ints, Pairs, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables, Way
 from tandem.registry import tracking
-from tandem.registry.decisions import Decisions
 from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 
@@ -48,10 +48,14 @@ class RecommenderReport:
 
 @traced("train recommender", "recommenders", "index", "events")
 def train_recommender(
-    layout: Layout, events: Path | None = None, network: str | None = None
+    layout: Layout,
+    events: Path | None = None,
+    network: str | None = None,
+    *,
+    live: bool = True,
 ) -> RecommenderReport:
     """Learn from a file of events about this workspace's products, or from the stored ones;
-    publish and switch.
+    publish, and switch unless it is to wait as a candidate.
 
     What is published learns from all sessions; the figures in its manifest come from one that had
     not seen the last tenth. network: `sasrec` or `gsasrec`, which learns too; it is asked for what
@@ -61,8 +65,8 @@ def train_recommender(
     started = time.perf_counter()
     with Workspace(layout, ranked=False) as shop:
         view = shop.view
-        live = view.snapshot.browse(Filters(), Sort.NEWEST, view.snapshot.size)
-        catalogue = view.snapshot.ids(np.sort(live.numbers))
+        there = view.snapshot.browse(Filters(), Sort.NEWEST, view.snapshot.size)
+        catalogue = view.snapshot.ids(np.sort(there.numbers))
         simulated = shop.settings.simulated
     found = _stored(layout, catalogue) if events is None else read_behaviour(events, catalogue)
     source = STORED_EVENTS if events is None else events.name
@@ -107,15 +111,7 @@ def train_recommender(
             if served is not None:
                 (scratch / FOLDER).mkdir()
                 served.save(scratch / FOLDER)
-        decision = Decisions(layout.decisions).record(
-            name,
-            "live",
-            who=os_actor(),
-            why="trained, and made live at once",
-            instead_of=layout.recommenders.live(),
-            kind="recommenders",
-        )
-        layout.recommenders.switch(name)
+        decision = made(layout, "recommenders", name, live=live)
     tracking.trained(layout, "recommenders", name, asdict(manifest))
     tracking.decided(layout, "recommenders", decision)
     return RecommenderReport(name, manifest, time.perf_counter() - started)

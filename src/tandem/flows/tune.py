@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ from tandem.experiments.folds import query_folds
 from tandem.experiments.inference import bootstrap_intervals, permutation_test
 from tandem.experiments.measures import Measure, depth, parse_measures, score
 from tandem.features.evidence import FIELD_WEIGHTS, Evidence
+from tandem.flows.generations import made
 from tandem.flows.index import Progress
 from tandem.flows.telling import traced, tracked
 from tandem.flows.view import RETRIEVED
 from tandem.flows.workspace import Workspace
+from tandem.ranking.learned import code_version
 from tandem.retrieval.fusion import reciprocal_rank_fusion
 from tandem.retrieval.pipeline import Dense, Lexical
 from tandem.retrieval.port import Snapshot
@@ -111,11 +114,13 @@ def tune(
     folds: int = 5,
     seed: int = 7,
     dry: bool = False,
+    live: bool = True,
     progress: Progress | None = None,
 ) -> Tuning:
     """Tune the weights of `hybrid` (of `bm25` in a workspace without an encoder) by judgments.
 
-    The tuner starts from the weights there are. dry: look and check, but change nothing. Raises
+    The tuner starts from the weights there are. dry: look and check, but change nothing. live: or
+    else what is better waits as a candidate. Raises
     MissingExtra without Optuna, InvalidInput with too few judged queries.
     """
     started = time.perf_counter()
@@ -167,7 +172,17 @@ def tune(
     if not better or dry:
         return result
     with shop.layout.writing():
-        generation = publish_configuration(shop.layout, configuration, result.to_json())
+        evidence = {
+            "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "judgments": judgments.name,
+            "parent": shop.layout.configurations.live(),
+            "index_generation": view.generation,
+            "seed": seed,
+            "code_version": code_version(),
+            **{k: v for k, v in result.to_json().items() if k != "generation"},
+        }
+        generation = publish_configuration(shop.layout, configuration, evidence, live=live)
+        made(shop.layout, "configurations", generation, live=live)
     shop.refresh()
     return replace(result, generation=generation)
 

@@ -156,6 +156,7 @@ class Workspace:
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._recommender: tuple[str, Following, RecommenderManifest] | None = None
         self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
+        self._tried: dict[tuple[str, str], tuple[View | None, View]] = {}
         self._loading = threading.Lock()
         self._feed: tuple[str, FeedRanker] | None = None
         self._content: tuple[str, tuple[Content, ...]] | None = None
@@ -193,13 +194,17 @@ class Workspace:
         return answer(self._view, request, self.settings.simulated, known)
 
     def recommend(
-        self, request: RecommendRequest, client_id: str | None = None
+        self,
+        request: RecommendRequest,
+        client_id: str | None = None,
+        view: View | None = None,
     ) -> RecommendResponse:
         """Recommend: similar, complementary, next, or a feed. What is known of a client who allows
-        personalisation goes in; without a client, the request speaks for itself."""
+        personalisation goes in; without a client, the request speaks for itself. view: another one
+        than the current."""
         if client_id is not None:
             request = self.visitors.into(request, client_id)
-        return recommend(self._view, request, self.settings.simulated)
+        return recommend(view or self._view, request, self.settings.simulated)
 
     def interests(self, client_id: str) -> tuple[Interest, ...]:
         """What is kept of a visitor, as interests in plain words; none without consent."""
@@ -506,6 +511,39 @@ class Workspace:
                 self._rankers[generation] = loaded
             ranker, manifest = self._rankers[generation]
         return view.with_ranker(ranker, generation, manifest)
+
+    def with_artefact(self, view: View, kind: str, generation: str) -> View:
+        """`view` with another generation of `models`, `configurations`, `recommenders`, `personal`
+        or `feeds`. NotFound without it; the last few that were asked for stay loaded."""
+        if kind == "models":
+            return self.with_model(view, generation)
+        with self._loading:
+            key = (kind, generation)
+            of, tried = self._tried.get(key, (None, view))
+            if of is not view:
+                while len(self._tried) >= RANKERS:
+                    del self._tried[next(iter(self._tried))]
+                tried = self._with(view, kind, getattr(self.layout, kind).path(generation))
+                self._tried[key] = (view, tried)
+        return tried
+
+    def _with(self, view: View, kind: str, path: Path) -> View:
+        name = path.name
+        if kind == "configurations":
+            found = load_configuration(path)
+            return replace(view, configuration=found, configuration_generation=name)
+        if kind == "recommenders":
+            tables, learned = load_tables(path)
+            return replace(
+                view,
+                following=load_following(path, tables, learned),
+                recommender_generation=name,
+                recommender_manifest=learned,
+            )
+        if kind == "personal":
+            return replace(view, personal=load_personal(path)[0], personal_generation=name)
+        ranker = load_feed_ranker(path, FEATURES)[0]
+        return replace(view, feed_ranker=ranker, feed_generation=name)
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""

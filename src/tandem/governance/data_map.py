@@ -276,7 +276,7 @@ COLLECTIONS: tuple[Collection, ...] = (
             **_all(f"{ACCOUNT} {OPERATIONS}", "changes"),
             **_all(
                 OPERATIONS,
-                *("name", "kind", "layer", "first", "size", "ramp", "variants", "success"),
+                *("name", "kind", "of", "layer", "first", "size", "ramp", "variants", "success"),
                 *("guardrails", "planned", "alpha", "state", "started", "ended"),
             ),
         },
@@ -290,8 +290,8 @@ COLLECTIONS: tuple[Collection, ...] = (
         (),
         _all(
             OPERATIONS,
-            *("at", "generation", "beside", "overlap", "same_first", "live_ms", "shadow_ms"),
-            "simulated",
+            *("at", "kind", "generation", "beside", "overlap", "same_first", "live_ms"),
+            *("shadow_ms", "simulated"),
         ),
     ),
     Collection(

@@ -30,7 +30,7 @@ from tandem.contracts.recommend import (
     Visit,
     Visitor,
 )
-from tandem.contracts.registry import RegisteredModel
+from tandem.contracts.registry import Artefact, RegisteredModel
 from tandem.contracts.running import Name
 from tandem.contracts.search import (
     MAX_DEPTH,
@@ -622,11 +622,14 @@ class RouteLoad(Message):
 
 
 class MonitorResponse(Message):
-    """Answer of `GET /v1/lab/monitor`: sums since this process started `seconds` ago.
+    """Answer of `GET /v1/lab/monitor`: sums over all servers of the workspace that are at work,
+    each since it started; this one `seconds` ago.
 
-    `refused`: turned away to protect the server. `search`: the route of searches.
+    `servers`: how many. `refused`: turned away to protect the server. `search`: the route of
+    searches.
     """
 
+    servers: int = 1
     seconds: float
     requests: int
     errors: int
@@ -638,6 +641,15 @@ class MonitorResponse(Message):
     routes: list[RouteLoad] = Field(description="The busiest twenty")
 
 
+class ArtefactsResponse(Message):
+    """Answer of `GET /v1/artefacts`: by kind, newest first."""
+
+    artefacts: tuple[Artefact, ...]
+
+
+_APPROVED = "Who approved learning from what people did, for the privacy gate"
+
+
 class PromoteBody(Message):
     """Body of `POST /v1/models/{generation}/promote`."""
 
@@ -645,6 +657,7 @@ class PromoteBody(Message):
     override: tuple[str, ...] = Field(
         default=(), max_length=8, description="Gates to overrule, by name", examples=[["latency"]]
     )
+    approved_by: str | None = Field(default=None, max_length=200, description=_APPROVED)
 
 
 class RollbackBody(Message):
@@ -669,6 +682,7 @@ class CanaryBody(Message):
     override: tuple[str, ...] = Field(
         default=(), max_length=8, description="Gates to overrule, by name"
     )
+    approved_by: str | None = Field(default=None, max_length=200, description=_APPROVED)
 
 
 class WhyBody(Message):

@@ -24,8 +24,8 @@ from tandem.contracts.recommend import (
     Visit,
     Visitor,
 )
+from tandem.contracts.registry import Artefact, PromotedKind, RegisteredModel, Trace
 from tandem.contracts.registry import Decision as ModelDecision
-from tandem.contracts.registry import RegisteredModel, Trace
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
 from tandem.contracts.search_performance import SearchPerformance
@@ -172,13 +172,24 @@ class Registry(Protocol):
     def model(self, generation: str) -> RegisteredModel: ...
 
     def promote(
-        self, generation: str, who: str, why: str, override: Sequence[str]
+        self,
+        generation: str,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
     ) -> ModelDecision: ...
 
     def shadow(self, generation: str, share: float, who: str, why: str) -> ModelDecision: ...
 
     def canary(
-        self, generation: str, share: float, who: str, why: str, override: Sequence[str]
+        self,
+        generation: str,
+        share: float,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
     ) -> ModelDecision: ...
 
     def withdraw(self, generation: str, who: str, why: str) -> ModelDecision: ...
@@ -186,6 +197,45 @@ class Registry(Protocol):
     def roll_back(self, to: str | None, who: str, why: str) -> ModelDecision: ...
 
     def card(self, generation: str) -> str: ...
+
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """Generations of other kinds that are promoted through gates."""
+        ...
+
+    def promote_artefact(
+        self,
+        kind: PromotedKind,
+        generation: str,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
+    ) -> ModelDecision: ...
+
+    def shadow_artefact(
+        self, kind: PromotedKind, generation: str, share: float, who: str, why: str
+    ) -> ModelDecision: ...
+
+    def canary_artefact(
+        self,
+        kind: PromotedKind,
+        generation: str,
+        share: float,
+        who: str,
+        why: str,
+        override: Sequence[str],
+        approved_by: str | None = None,
+    ) -> ModelDecision: ...
+
+    def withdraw_artefact(
+        self, kind: PromotedKind, generation: str, who: str, why: str
+    ) -> ModelDecision: ...
+
+    def roll_back_artefact(
+        self, kind: PromotedKind, to: str | None, who: str, why: str
+    ) -> ModelDecision: ...
+
+    def artefact_card(self, kind: PromotedKind, generation: str) -> str: ...
 
     def trace(self, query_id: str) -> Trace: ...
 
@@ -317,6 +367,14 @@ class SellerOffice(Protocol):
 
 class LabOffice(Protocol):
     """What the lab shows of a workspace, as JSON. `tandem.flows.lab.LabDesk` is one."""
+
+    def tell_load(self, server: str, load: Mapping[str, Any] | None) -> None:
+        """Tell the other servers of the workspace what one has done so far; None: it stops."""
+        ...
+
+    def loads(self, but: str) -> Sequence[Mapping[str, Any]]:
+        """What the servers that are at work told last, without one of them."""
+        ...
 
     def board(self) -> Mapping[str, Any]:
         """The last leaderboard, or the live model's record."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tandem.contracts.registry import RegisteredModel, Stage
+from tandem.contracts.registry import Decision, RegisteredModel, Stage
 from tandem.reports.page import Block, Bullets, Definitions, Grid, Heading, Notice, Page, Paragraph
 
 WORST = 5
@@ -75,7 +75,7 @@ def card(model: RegisteredModel, evaluation: Mapping[str, Any], *, simulated: bo
             ]
         ),
         Heading("Decisions"),
-        _decisions(model),
+        decisions_grid(model.decisions),
     ]
     return Page(f"Model card: {model.generation}", blocks)
 
@@ -118,7 +118,7 @@ def _worst(evaluation: Mapping[str, Any]) -> Sequence[tuple[str, float]]:
     return sorted(values.items(), key=lambda item: item[1])[:WORST]
 
 
-def _decisions(model: RegisteredModel) -> Grid:
+def decisions_grid(decisions: Sequence[Decision]) -> Grid:
     return Grid(
         "Who decided what, and why",
         ["", "when", "stage", "who", "why", "gates"],
@@ -134,6 +134,6 @@ def _decisions(model: RegisteredModel) -> Grid:
                 )
                 or "none asked",
             ]
-            for d in model.decisions
+            for d in decisions
         ],
     )

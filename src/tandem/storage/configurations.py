@@ -14,13 +14,18 @@ from tandem.storage.atomic import new_directory, write_json_atomic
 from tandem.storage.layout import Layout
 
 FILE = "configuration.json"
-EVIDENCE = "tuning.json"
+EVIDENCE = "manifest.json"
 
 
 def publish_configuration(
-    layout: Layout, configuration: SearchConfiguration, evidence: dict[str, Any]
+    layout: Layout,
+    configuration: SearchConfiguration,
+    evidence: dict[str, Any],
+    *,
+    live: bool = True,
 ) -> str:
-    """Write a configuration with what speaks for it as a new generation, and make it live.
+    """Write a configuration with what speaks for it as a new generation, and make it live unless it
+    is to wait as a candidate.
 
     The first one is preceded by a generation of the built-in weights, so that it can be rolled
     back. To be called under `Layout.writing`.
@@ -30,7 +35,8 @@ def publish_configuration(
     if not generations.names():
         generations.switch(_write(layout, SearchConfiguration(), {"why": "the built-in weights"}))
     name = _write(layout, configuration, evidence)
-    generations.switch(name)
+    if live:
+        generations.switch(name)
     return name
 
 

@@ -1,5 +1,6 @@
 // Lab, for analysts: what the server does now, experiments, leaderboard, query sets, reports.
 import { call, count } from "./api.js";
+import { decide } from "./deciding.js";
 import { $, h, icon, svg } from "./dom.js";
 
 const TICK = "m5 12.500 4.500 4.500L19 7.500";
@@ -38,8 +39,9 @@ async function load() {
   }
   show(true);
   running();
+  slots();
   setInterval(() => document.hidden || now().catch(() => {}), EVERY);
-  setInterval(() => document.hidden || running(), 6 * EVERY);
+  setInterval(() => document.hidden || (running(), slots()), 6 * EVERY);
   return Promise.all([
     part("experiments", "experiments", (d) => d.experiments.map(experiment), "No analysis is kept yet. Keep one with: tandem experiment analyse ab.csv -w shop"),
     part("board", "board", (d) => board(d.board), "No leaderboard yet. Make one with: tandem leaderboard -w shop"),
@@ -76,7 +78,8 @@ async function now() {
   const rate = (a, b) => (b.seconds > a.seconds ? Math.max(0, b.requests - a.requests) / (b.seconds - a.seconds) : 0);
   const rates = looks.slice(1).map((b, i) => rate(looks[i], b));
   const search = seen.search;
-  $("now-note").textContent = `This server process, up for ${duration(seen.seconds)}; looked at every ${EVERY / 1000} seconds.`;
+  const servers = seen.servers === 1 ? "One server, up for" : `${seen.servers} servers of this shop together; the one that answers is up for`;
+  $("now-note").textContent = `${servers} ${duration(seen.seconds)}. Looked at every ${EVERY / 1000} seconds.`;
   $("now").replaceChildren(
     figure("requests a second", before ? rates.at(-1).toFixed(1) : "…", rates),
     figure("a search takes, usually", search?.p50_ms == null ? "–" : `${Math.round(search.p50_ms)} ms`, null, search?.p95_ms == null ? "" : `19 of 20 within ${Math.round(search.p95_ms)} ms`),
@@ -149,7 +152,7 @@ function effect(name, m) {
     for (const [place, value] of [["--at", at], ["--low", low], ["--high", high]]) bar.style.setProperty(place, (value / reach + 1) / 2);
   }
   return h("li", {},
-    h("span", {}, h("b", { dir: "auto" }, name), h("small", { class: "muted" }, m.role === "guardrail" ? "must not get worse" : "should get better")),
+    h("span", {}, h("b", { dir: "auto" }, name.replaceAll("_", " ")), h("small", { class: "muted" }, m.role === "guardrail" ? "must not get worse" : "should get better")),
     bar,
     h("span", { class: "num" }, known ? written(at) : "–", h("small", { class: "muted" }, known ? `${written(low)} to ${written(high)}` : "")));
 }
@@ -187,7 +190,52 @@ function standing(s) {
       ? h("p", { class: "summary" }, "What it shows is left out: with a fault in the groups no effect can be believed.")
       : Object.entries(s.analyses).map(([treatment, a]) => [
         h("h4", {}, `What “${treatment}” shows so far`),
-        h("ul", { class: "effects" }, Object.entries(a.metrics).map(([name, m]) => effect(name, m)))]));
+        h("ul", { class: "effects" }, Object.entries(a.metrics).map(([name, m]) => effect(name, m)))]),
+    h("p", { class: "acts" }, h("button", { class: "quiet", type: "button", onclick: () => end(`/v1/experiments/${encodeURIComponent(e.name)}/stop`, "Stop this experiment?", "From the next second on everybody is served as if it did not exist. It cannot be started again.", running) }, "Stop …")));
+}
+
+function end(path, head, says, then) {
+  decide({ head, says, go: "Stop it", path, body: {}, then, done: () => ({ head: "It is stopped", says: "What it has shown stays on record." }) });
+}
+
+// --- Slots --------------------------------------------------------------------------------------
+
+const PLACES = { search: "Which ranker answers searches", page: "What a page shows" };
+const REWARDS = { click: "clicked", add_to_cart: "put into the cart", purchase: "bought" };
+
+async function slots() {
+  try {
+    const { slots: found } = await call("GET", "/v1/slots", { key: key() });
+    $("slots").replaceChildren(...(found.length ? found.map(slot) : [h("p", { class: "muted" }, "No slot was started yet. Start one with: tandem experiment slot start --help")]));
+  } catch (error) {
+    $("slots").replaceChildren(error.status === 404 ? h("p", { class: "muted" }, "This server has no slots.") : trouble(error));
+  }
+}
+
+function slot(s) {
+  const { slot: it } = s;
+  const on = it.state === "running";
+  const last = it.changes.at(-1);
+  const where = PLACES[it.where] || `Place ${it.place} of the feed`;
+  return h("div", { class: "slot", data: { name: it.name } },
+    h("div", { class: "row" },
+      h("div", {}, h("h3", { dir: "auto" }, it.name), h("p", { class: "muted" }, `${where}. ${count(s.showings)} showings, ${count(s.explored)} of anything but the first; at most ${percent(it.guardrails.budget, 0)} is tried.`)),
+      h("span", { class: `label ${on ? "ok" : ""}` }, on ? "running" : "stopped")),
+    s.simulated ? h("p", { class: "banner", role: "note" }, "Simulated: these shoppers are not real.") : null,
+    !on && last ? h("p", {}, `${last.who === "guardrail" ? "The guardrail ended it" : `Ended by ${last.who}`}: ${last.why}`) : null,
+    h("ol", { class: "measures" }, s.arms.map((a, i) => arm(a, i, it, s.arms))),
+    on ? h("p", { class: "acts" }, h("button", { class: "quiet", type: "button", onclick: () => end(`/v1/slots/${encodeURIComponent(it.name)}/stop`, "Stop this slot?", "From the next second on everybody gets the first one.", slots) }, "Stop …")) : null);
+}
+
+// How often an arm was rewarded, from zero, with its interval; all arms of a slot on one scale.
+function arm(a, i, it, all) {
+  const most = Math.max(...all.map((x) => x.high || 0), 1e-9);
+  const told = a.rate === null ? "not shown yet" : `${REWARDS[it.reward]} in ${percent(a.rate)}, between ${percent(a.low)} and ${percent(a.high)}`;
+  const bar = h("span", { class: "interval", role: "img", "aria-label": told }, h("i", {}), a.rate === null ? null : h("em", {}));
+  for (const [name, v] of [["--mean", a.rate], ["--low", a.low], ["--high", a.high]]) bar.style.setProperty(name, (v || 0) / most);
+  const now = it.state === "running" ? ` · shown with a chance of ${percent(a.chance, 0)} now` : "";
+  return h("li", {}, h("span", {}, h("b", { dir: "auto" }, a.arm.name), h("small", { class: "muted" }, `${count(a.showings)} showings${i ? "" : " · the first"}${now}`)), bar,
+    h("span", { class: "num" }, a.rate === null ? "–" : percent(a.rate)));
 }
 
 // --- Leaderboard and query sets -----------------------------------------------------------------

@@ -1,26 +1,27 @@
 // Lab: models, decisions, and what a served result came from.
 import { call, count } from "./api.js";
-import { $, h, icon } from "./dom.js";
+import { decide, gate } from "./deciding.js";
+import { $, h } from "./dom.js";
 
-const TICK = "m5 12.500 4.500 4.500L19 7.500";
-const CROSS = "m6 6 12 12M18 6 6 18";
-const ASK = "M9 9a3 3 0 1 1 4.500 2.600c-1 .600-1.500 1.200-1.500 2.400M12 17.500v.01";
 const MEASURES = { "nDCG@10": "Order of the first ten", "R@100": "Found among the first hundred", "RR@10": "How early the first hit comes", "P@10": "Share of hits in the first ten" };
+const LATEST = 12; // decisions shown; all of them are on the cards
 const STAGES = { live: "ok", candidate: "ask", shadow: "ask", canary: "ask", retired: "" };
 let models = [];
+let others = [];
 
 const when = (at) => new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 const label = (stage) => h("span", { class: `label ${STAGES[stage]}` }, stage);
 
 async function load() {
   try {
-    ({ models } = await call("GET", "/v1/models"));
+    [{ models }, { artefacts: others }] = await Promise.all([call("GET", "/v1/models"), call("GET", "/v1/artefacts")]);
   } catch (error) {
     $("live").replaceChildren(h("p", { class: "error", role: "alert" }, error.message));
     return;
   }
   renderLive();
   renderModels();
+  renderOthers();
   renderDecisions();
 }
 
@@ -57,10 +58,7 @@ function renderModels() {
     h("div", { class: "row" },
       h("div", {}, h("b", {}, m.model), " ", label(m.stage), h("p", { class: "muted" }, `${m.generation} · ${when(m.trained_at)}`), trial(m)),
       h("span", { class: "move" }, m.metrics["nDCG@10"].mean.toFixed(3))),
-    h("p", { class: "acts" },
-      h("a", { class: "quiet", href: `/v1/models/${m.generation}/card` }, "Model card"),
-      m.stage === "candidate" ? h("button", { class: "quiet", type: "button", onclick: () => decide("promote", m) }, "Promote …") : null,
-      m.stage === "retired" ? h("button", { class: "quiet", type: "button", onclick: () => decide("rollback", m) }, "Make live again …") : null))));
+    acts("/v1/models", `/v1/models/${m.generation}/card`, m, Boolean(m.lineage.clicks)))));
 }
 
 // What a shadow or canary gets, and what a shadow has shown so far.
@@ -78,70 +76,79 @@ function trial(m) {
 }
 
 function renderDecisions() {
-  const all = models.flatMap((m) => m.decisions).sort((a, b) => b.number - a.number);
-  $("decisions").replaceChildren(...(all.length ? all.map(decision) : [h("li", { class: "muted" }, "None is on record yet.")]));
+  const all = [...models, ...others].flatMap((m) => m.decisions).sort((a, b) => b.number - a.number);
+  $("decisions").replaceChildren(...(all.length ? all.slice(0, LATEST).map(decision) : [h("li", { class: "muted" }, "None is on record yet.")]));
 }
 
 function decision(d) {
   return h("li", {},
     h("div", { class: "row" }, h("span", {}, d.why), label(d.stage)),
-    h("p", { class: "muted" }, `${d.who} · ${when(d.at)} · ${d.generation.slice(0, 7)}`),
+    h("p", { class: "muted" }, `${d.who} · ${when(d.at)} · ${d.kind === "models" ? "ranker" : (KINDS[d.kind] || d.kind).toLowerCase()} ${d.generation.slice(0, 7)}`),
     d.gates.length ? h("details", {}, h("summary", {}, `${d.gates.filter((g) => g.passed).length} of ${d.gates.length} gates passed`), h("ul", { class: "items" }, d.gates.map((g) => gate(g, d.overridden)))) : null);
-}
-
-function gate(g, overridden = []) {
-  const kind = g.passed ? "ok" : "todo";
-  return h("li", { class: `check ${kind}` }, icon(g.passed ? TICK : g.passed === null ? ASK : CROSS),
-    h("div", {}, h("b", {}, g.name), overridden.includes(g.name) ? " (overruled)" : "", h("p", { class: "muted" }, g.says)));
 }
 
 // --- Deciding -----------------------------------------------------------------------------------
 
-let act = null;
+const LIVE = { head: "It is live", says: "Shoppers are answered by it from now on." };
+const REFUSED = { head: "Not promoted", says: "It stays a candidate; the refusal is on record." };
+const outcome = (decided) => (decided.stage === "live" ? LIVE : REFUSED);
+const ENDED = { head: "It is over", says: "From the next second on the live one answers everybody." };
 
-function decide(kind, model) {
-  act = { kind, model };
-  const promote = kind === "promote";
-  $("decide-head").textContent = promote ? "Promote this candidate?" : "Make this model live again?";
-  $("decide-says").textContent = promote
-    ? "Candidate and live model answer the same judged queries now. It goes live only if it is no worse, no slower and no less fair."
-    : "It answers shoppers within seconds. No gate is asked: this is the way back.";
-  $("go").textContent = promote ? "Ask the gates" : "Make it live";
-  $("go").disabled = false;
-  $("why").value = "";
-  $("key").value = sessionStorage.getItem("admin-key") || "";
-  $("decide-error").textContent = "";
-  $("gates").replaceChildren();
-  $("decide").showModal();
+// of: `/v1/models`, or `/v1/artefacts/KIND`.
+function promote(of, generation, approves) {
+  decide({
+    head: "Promote this candidate?",
+    says: "Candidate and live one answer the same questions now. It goes live only if it is no worse, no slower and no less fair.",
+    go: "Ask the gates", waiting: "Asking the gates …", approves,
+    path: `${of}/${generation}/promote`, body: {}, done: outcome, then: load });
 }
 
-$("cancel").addEventListener("click", () => $("decide").close());
-$("decide-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const key = $("key").value.trim();
-  const { kind, model } = act;
-  const path = kind === "promote" ? `/v1/models/${model.generation}/promote` : "/v1/models/rollback";
-  const body = kind === "promote" ? { why: $("why").value } : { why: $("why").value, to: model.generation };
-  $("go").disabled = true;
-  $("decide-error").textContent = kind === "promote" ? "Asking the gates …" : "";
-  try {
-    const decided = await call("POST", path, { body, key });
-    sessionStorage.setItem("admin-key", key);
-    $("decide-error").textContent = "";
-    if (decided.stage === "live") {
-      $("decide-head").textContent = "It is live";
-      $("decide-says").textContent = "Shoppers are answered by it from now on.";
-    } else {
-      $("decide-head").textContent = "Not promoted";
-      $("decide-says").textContent = "It stays a candidate; the refusal is on record.";
-    }
-    $("gates").replaceChildren(...decided.gates.map((g) => gate(g, decided.overridden)));
-    await load();
-  } catch (error) {
-    $("decide-error").textContent = error.status === 401 ? "This key does not open this server." : `${error.message}. ${error.remedy}`;
-    $("go").disabled = false;
-  }
-});
+function makeLive(of, generation) {
+  decide({
+    head: "Make this one live again?",
+    says: "It answers shoppers within seconds. No gate is asked: this is the way back.",
+    go: "Make it live", path: `${of}/rollback`, body: { to: generation }, done: outcome, then: load });
+}
+
+function withdraw(of, generation) {
+  decide({
+    head: "End this trial?", says: "The live one answers everybody again; what was seen stays on record.",
+    go: "End it", path: `${of}/${generation}/withdraw`, body: {}, done: () => ENDED, then: load });
+}
+
+function acts(of, card, { generation, stage }, approves) {
+  const tried = stage === "shadow" || stage === "canary";
+  return h("p", { class: "acts" },
+    h("a", { class: "quiet", href: card }, "Card"),
+    stage === "candidate" || tried ? h("button", { class: "quiet", type: "button", onclick: () => promote(of, generation, approves) }, "Promote …") : null,
+    tried ? h("button", { class: "quiet", type: "button", onclick: () => withdraw(of, generation) }, "End the trial …") : null,
+    stage === "retired" ? h("button", { class: "quiet", type: "button", onclick: () => makeLive(of, generation) }, "Make live again …") : null);
+}
+
+// --- Other kinds --------------------------------------------------------------------------------
+
+const KINDS = { configurations: "Tuned weights", recommenders: "Recommender", personal: "Personal search", feeds: "Feed", matchers: "Matching" };
+const SHOWN = 4; // generations of a kind; older ones are in `tandem models list --kind`
+
+function renderOthers() {
+  const kinds = Object.keys(KINDS).filter((kind) => others.some((a) => a.kind === kind));
+  $("others-panel").hidden = !kinds.length;
+  $("others").replaceChildren(...kinds.map((kind) => {
+    const mine = others.filter((a) => a.kind === kind);
+    return h("div", {}, h("h3", {}, KINDS[kind]), h("ol", { class: "items" }, mine.slice(0, SHOWN).map(other)),
+      mine.length > SHOWN ? h("p", { class: "muted" }, `And ${mine.length - SHOWN} older ones.`) : null);
+  }));
+}
+
+function other(a) {
+  const made = a.lineage.trained_at ? ` · ${when(a.lineage.trained_at)}` : "";
+  return h("li", { data: { generation: a.generation } },
+    h("div", { class: "row" }, h("span", {}, `${a.generation.slice(0, 7)}${made}`), label(a.stage)),
+    a.kind === "configurations" && a.lineage.verdict ? h("p", { class: "muted" }, a.lineage.verdict) : null,
+    acts(`/v1/artefacts/${a.kind}`, `/v1/artefacts/${a.kind}/${a.generation}/card`, a, a.kind !== "configurations"));
+}
+
+const PARTS = { catalog: "Catalogue", encoders: "Encoder", "cross-encoders": "Cross-encoder", content: "Videos" };
 
 // --- Tracing ------------------------------------------------------------------------------------
 
@@ -149,16 +156,23 @@ $("trace").addEventListener("submit", async (event) => {
   event.preventDefault();
   const id = $("query-id").value.trim();
   try {
-    const { served, index, model, rules_unchanged: same } = await call("GET", `/v1/trace/${encodeURIComponent(id)}`);
+    const { served, index, model, rules_unchanged: same, parts, slots, experiments } = await call("GET", `/v1/trace/${encodeURIComponent(id)}`);
+    const gone = " (gone by now)";
     const facts = [
-      ["Served", `${when(served.at)}, in ${served.milliseconds.toFixed(1)} ms`],
-      ["Ranker", served.ranker],
-      ["Index", `${served.index_generation}${index ? `, ${count(index.products)} products` : " (gone by now)"}`],
-      ["Model", served.model_generation ? `${served.model_generation}${model ? `, ${model.model}, now ${model.stage}` : " (gone by now)"}` : "none"],
-      ["Learned from", model ? `“${model.lineage.judgments}”, ${count(model.lineage.queries)} queries, data ${model.lineage.data_fingerprint.slice(0, 12)}` : "–"],
+      ["Served", `${when(served.at)}, in ${served.milliseconds.toFixed(1)} ms${served.simulated ? ", of a simulated catalogue" : ""}`],
+      ["Kind", served.kind === "search" ? `search by ${served.ranker}` : `recommendation, ${served.kind}`],
+      ["For whom", served.personal ? "moved by what the visitor allows to be known" : "the same for everybody"],
+      ["Index", `${served.index_generation}${index ? `, ${count(index.products)} products` : gone}`],
+      served.encoder && ["Meaning", served.encoder],
+      (model || (served.kind === "search" && served.model_generation)) && ["Model", `${served.model_generation}${model ? `, ${model.model}, now ${model.stage}` : gone}`],
+      model && ["Learned from", `“${model.lineage.judgments}”, ${count(model.lineage.queries)} queries, data ${model.lineage.data_fingerprint.slice(0, 12)}`],
+      ...parts.map((p) => [KINDS[p.kind] || PARTS[p.kind] || p.kind, `${p.generation}${p.artefact ? `, now ${p.artefact.stage}` : gone}`]),
+      ...experiments.map((e) => [e.kind === "canary" ? "Canary" : "Experiment", `${e.name}: ${served.experiments[e.name]}, ${e.state}`]),
+      ...slots.map((x) => ["Slot", `${x.name}: ${served.slots[x.name].arm}, with probability ${served.slots[x.name].pscore.toFixed(2)}`]),
+      served.explored && ["Explored", "the first places were drawn by lot"],
       ["Rules", `${served.policy || "none"}${same ? "" : " (changed since)"}`],
       ["Shown", served.products.slice(0, 5).join(", ") + (served.products.length > 5 ? ` and ${served.products.length - 5} more` : "")],
-    ];
+    ].filter(Boolean);
     $("traced").replaceChildren(h("dl", { class: "facts-list" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])));
   } catch (error) {
     $("traced").replaceChildren(h("p", { class: "error" }, `${error.message}. ${error.remedy}`));

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from tandem.contracts.registry import Decision, RegisteredModel, Trace
+from tandem.contracts.registry import Decision, PromotedKind, RegisteredModel, Trace
 from tandem.governance.access import Permission, Principal
 from tandem.http.problems import documented
 from tandem.http.schemas import (
+    ArtefactsResponse,
     CanaryBody,
     ModelsResponse,
     PromoteBody,
@@ -91,7 +92,9 @@ async def promote(
     registry = _registry(serving)
 
     def work() -> Decision:
-        decision = registry.promote(generation, who.actor, body.why, body.override)
+        decision = registry.promote(
+            generation, who.actor, body.why, body.override, body.approved_by
+        )
         serving.shop.refresh()
         return decision
 
@@ -124,7 +127,9 @@ async def canary(
     registry = _registry(serving)
     decision, _ = await serving.run(
         serving.slow,
-        lambda: registry.canary(generation, body.share, who.actor, body.why, body.override),
+        lambda: registry.canary(
+            generation, body.share, who.actor, body.why, body.override, body.approved_by
+        ),
     )
     return json_response(decision)
 
@@ -138,6 +143,116 @@ async def withdraw(
     registry = _registry(serving)
     decision, _ = await serving.run(
         serving.slow, lambda: registry.withdraw(generation, who.actor, body.why)
+    )
+    return json_response(decision)
+
+
+# --- Other kinds --------------------------------------------------------------------------------
+
+_Kind = Annotated[PromotedKind, Path(examples=["recommenders"])]
+
+
+@router.get("/artefacts", response_model=ArtefactsResponse, responses=_READ)
+async def artefacts(request: Request) -> Response:
+    """Tuned configurations, recommenders, personal and feed rankers and matchers with their stages,
+    lineage and decisions, by kind, newest first."""
+    serving = of(request)
+    registry = _registry(serving)
+    found, _ = await serving.run(serving.slow, registry.artefacts)
+    return json_response(ArtefactsResponse(artefacts=found))
+
+
+@router.get(
+    "/artefacts/{kind}/{generation}/card",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}, **_READ},
+)
+async def artefact_card(request: Request, kind: _Kind, generation: _Generation) -> Response:
+    """The card of a generation: a page that stands alone."""
+    serving = of(request)
+    registry = _registry(serving)
+    page, _ = await serving.run(serving.slow, lambda: registry.artefact_card(kind, generation))
+    return Response(page, media_type="text/html")
+
+
+@router.post("/artefacts/{kind}/rollback", response_model=Decision, responses=_CHANGE)
+async def roll_back_artefact(
+    request: Request, kind: _Kind, body: RollbackBody, who: _Trainer
+) -> Response:
+    """Make an older generation live again at once; no gate is asked."""
+    serving = of(request)
+    registry = _registry(serving)
+
+    def work() -> Decision:
+        decision = registry.roll_back_artefact(kind, body.to, who.actor, body.why)
+        serving.shop.refresh()
+        return decision
+
+    decision, _ = await serving.run(serving.slow, work)
+    serving.rankings.forget()
+    return json_response(decision)
+
+
+@router.post("/artefacts/{kind}/{generation}/promote", response_model=Decision, responses=_CHANGE)
+async def promote_artefact(
+    request: Request, kind: _Kind, generation: _Generation, body: PromoteBody, who: _Trainer
+) -> Response:
+    """Ask the gates and go live; `stage` says whether it did. On record either way."""
+    serving = of(request)
+    registry = _registry(serving)
+
+    def work() -> Decision:
+        decision = registry.promote_artefact(
+            kind, generation, who.actor, body.why, body.override, body.approved_by
+        )
+        serving.shop.refresh()
+        return decision
+
+    decision, _ = await serving.run(serving.slow, work)
+    serving.rankings.forget()
+    return json_response(decision)
+
+
+@router.post("/artefacts/{kind}/{generation}/shadow", response_model=Decision, responses=_CHANGE)
+async def shadow_artefact(
+    request: Request, kind: _Kind, generation: _Generation, body: ShadowBody, who: _Trainer
+) -> Response:
+    """Let a configuration or a recommender answer a share of the real requests unseen."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow,
+        lambda: registry.shadow_artefact(kind, generation, body.share, who.actor, body.why),
+    )
+    return json_response(decision)
+
+
+@router.post("/artefacts/{kind}/{generation}/canary", response_model=Decision, responses=_CHANGE)
+async def canary_artefact(
+    request: Request, kind: _Kind, generation: _Generation, body: CanaryBody, who: _Trainer
+) -> Response:
+    """Ask the gates, and serve a configuration or a recommender to a small share of the people."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow,
+        lambda: registry.canary_artefact(
+            kind, generation, body.share, who.actor, body.why, body.override, body.approved_by
+        ),
+    )
+    return json_response(decision)
+
+
+@router.post("/artefacts/{kind}/{generation}/withdraw", response_model=Decision, responses=_CHANGE)
+async def withdraw_artefact(
+    request: Request, kind: _Kind, generation: _Generation, body: WhyBody, who: _Trainer
+) -> Response:
+    """End a canary or a shadow at once."""
+    serving = of(request)
+    registry = _registry(serving)
+    decision, _ = await serving.run(
+        serving.slow,
+        lambda: registry.withdraw_artefact(kind, generation, who.actor, body.why),
     )
     return json_response(decision)
 

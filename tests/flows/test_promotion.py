@@ -1,0 +1,285 @@
+"""Candidates of other kinds than rankers: gates, stages, shadows, canaries, cards."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+import tandem
+from tandem.contracts.configuration import SearchConfiguration
+from tandem.contracts.consent import Basis, Purpose
+from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.contracts.recommend import Kind, RecommendRequest
+from tandem.contracts.search import SearchRequest
+from tandem.experiments import gates
+from tandem.flows import online
+from tandem.flows.artefacts import roll_back_artefact
+from tandem.flows.experimenting import book_of
+from tandem.flows.generations import made
+from tandem.flows.online import Online
+from tandem.flows.promotion import (
+    artefact_card,
+    canary_artefact,
+    promotable,
+    promotable_of,
+    promote_artefact,
+    shadow_artefact,
+    withdraw_artefact,
+)
+from tandem.flows.tracing import trace
+from tandem.flows.train_recommender import train_recommender
+from tandem.governance.consent import ConsentLedger
+from tandem.storage.configurations import publish_configuration
+
+WHO = {"who": "tester", "why": "a drill"}
+WORSE = SearchConfiguration(field_boosts={"description": 1.0}, words=1.0, meaning=0.0)
+SAME = SearchConfiguration(rank_constant=61)
+Q = SearchRequest(q="shoes", size=10)
+
+
+@pytest.fixture
+def shop(simulated_shop, tmp_path):
+    root = shutil.copytree(simulated_shop, tmp_path / "shop")
+    # Without a learned ranker tuned weights answer.
+    shutil.rmtree(root / "models")
+    with tandem.open(root) as shop:
+        yield shop
+
+
+@pytest.fixture
+def server(shop, monkeypatch):
+    monkeypatch.setattr(online, "BELIEVED", 0.0)
+    server = Online(shop, seed=1)
+    yield server
+    server.close()
+
+
+def tuned(layout, configuration):
+    with layout.writing():
+        name = publish_configuration(
+            layout, configuration, {"trained_at": "2026-03-01T12:00:00+00:00"}, live=False
+        )
+        made(layout, "configurations", name, live=False, who="tester")
+    return name
+
+
+def gate(decision, name):
+    return next(g for g in decision.gates if g.name == name)
+
+
+# Tuned configurations
+
+
+def test_tuned_weights_are_candidates_asked_on_judged_queries_and_rolled_back(shop):
+    layout = shop.layout
+    same, worse = tuned(layout, SAME), tuned(layout, WORSE)
+    assert promotable_of(layout, "configurations", worse).stage == "candidate"
+    refused = promote_artefact(layout, "configurations", worse, override=["latency"], **WHO)
+    assert refused.stage == "candidate"
+    assert gate(refused, "quality").passed is False
+    assert gate(refused, "privacy").passed
+    assert "refused by quality" in refused.why
+    with pytest.raises(InvalidInput, match="no gate"):
+        promote_artefact(layout, "configurations", same, override=["luck"], **WHO)
+    decision = promote_artefact(layout, "configurations", same, override=["latency"], **WHO)
+    assert decision.stage == "live"
+    assert gate(decision, "exposure").passed
+    assert layout.configurations.live() == same
+    with pytest.raises(Conflict, match="live already"):
+        promote_artefact(layout, "configurations", same, **WHO)
+    with pytest.raises(NotFound):
+        promote_artefact(layout, "configurations", "g000099-20260101T000000", **WHO)
+    card = artefact_card(layout, "configurations", same).markdown()
+    assert "is live" in card
+    assert "Simulated data" in card
+    assert "a drill" in card
+    back = roll_back_artefact(layout, "configurations", None, **WHO)
+    assert back.generation not in (same, worse), "what was refused is no way back"
+    stages = {a.generation: a.stage for a in promotable(layout, "configurations")}
+    assert (stages[same], stages[worse]) == ("retired", "candidate")
+
+
+def test_queries_that_weights_were_tuned_on_are_not_asked(shop):
+    layout = shop.layout
+    queries = shop.judgment_list().queries
+    name = tuned(layout, SAME.model_copy(update={"tuned_on": tuple(queries[:-5])}))
+    decision = promote_artefact(layout, "configurations", name, **WHO)
+    assert gate(decision, "quality").passed is None
+    assert "only 5 judged queries" in gate(decision, "quality").says
+
+
+def test_a_configuration_is_a_shadow_then_a_canary_that_goes_back(shop, server):
+    layout = shop.layout
+    name = tuned(layout, WORSE)
+    shop.refresh()
+    shadow_artefact(layout, "configurations", name, share=1.0, **WHO)
+    answers = [server.answer(SearchRequest(q=q)) for q in ("shoes", "lamp", "red")]
+    assert {a.parts["configurations"] for a in answers} == {layout.configurations.live()}
+    with pytest.raises(Conflict, match="a shadow already"):
+        shadow_artefact(layout, "configurations", tuned(layout, SAME), share=0.5, **WHO)
+    server._background.close()
+    server._background = online._Background()
+    assert promotable_of(layout, "configurations", name).stage == "shadow"
+    gates_ = ("latency", "quality", "exposure")
+    decision = canary_artefact(layout, "configurations", name, share=0.5, override=gates_, **WHO)
+    assert decision.stage == "canary"
+    assert promotable_of(layout, "configurations", name).stage == "canary"
+    assert not book_of(layout).shadows
+    answers = [server.answer(Q, f"c{i}") for i in range(20)]
+    assert {a.parts["configurations"] for a in answers} == {name, layout.configurations.live()}
+    experiment = book_of(layout).running()[0].name
+    for took, arm in ((9.0, "canary"), (3.0, "control")):
+        for _ in range(60):
+            server._note(experiment, arm, took)
+    server.refreshed()
+    found = promotable_of(layout, "configurations", name)
+    assert found.stage == "candidate"
+    assert "too slow" in found.decisions[-1].why
+    server.close()
+    shop.close()
+    assert "3 real requests unseen" in artefact_card(layout, "configurations", name).markdown()
+    traced = trace(layout, answers[0].query_id)
+    assert {p.kind for p in traced.parts} == {"catalog", "configurations"}
+
+
+def test_what_has_no_say_is_no_canary(simulated_shop, tmp_path):
+    with tandem.open(shutil.copytree(simulated_shop, tmp_path / "shop")) as shop:
+        name = tuned(shop.layout, SAME)
+        with pytest.raises(Conflict, match="no say"):
+            canary_artefact(shop.layout, "configurations", name, share=0.1, **WHO)
+        with pytest.raises(InvalidInput, match="neither shadow nor canary"):
+            shadow_artefact(shop.layout, "feeds", name, share=0.1, **WHO)
+
+
+# Recommenders
+
+
+@pytest.fixture
+def recommenders(shop, tmp_path):
+    """A live recommender and a candidate that learned from other sessions: pairs of products that
+    follow each other, the candidate's with another partner."""
+    products = [h.product.id for h in shop.search(SearchRequest(q="", size=60)).hits]
+
+    def events(name, step):
+        rows = []
+        for i in range(300):
+            first = products[i % 40]
+            for at, item in enumerate((first, products[(i % 40 + step) % 60])):
+                rows.append(
+                    {
+                        "session_id": f"s{i}",
+                        "item_id": item,
+                        "timestamp": 1_700_000_000 + 100 * i + at,
+                        "action": "view",
+                    }
+                )
+        file = tmp_path / f"{name}.jsonl"
+        file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+        return file
+
+    live = train_recommender(shop.layout, events("live", 1)).generation
+    candidate = train_recommender(shop.layout, events("candidate", 7), live=False).generation
+    shop.refresh()
+    return products, live, candidate
+
+
+def visited(shop, products, step, n=40):
+    """Sessions of people who allow learning, after both were trained: first a product, then the one
+    `step` further."""
+    ledger = ConsentLedger(shop.layout)
+    basis = Basis.LEGITIMATE_INTERESTS
+    ledger.set_basis(Purpose.MODEL_TRAINING, basis, reason="a drill", source="tester")
+    records = []
+    for i in range(n):
+        at = datetime.now(UTC) + timedelta(seconds=2)
+        for place, product in enumerate((products[i % 40], products[(i % 40 + step) % 60])):
+            records.append(
+                {
+                    "kind": "event",
+                    "event_id": f"v{step}-{i}-{place}",
+                    "timestamp": (at + timedelta(seconds=place)).isoformat(),
+                    "client_id": f"v{i}",
+                    "session_id": f"v{step}-{i}",
+                    "action_name": "click",
+                    "object_id": product,
+                }
+            )
+    assert {o.status for o in shop.take_events(records, None)} == {"accepted"}
+
+
+def test_a_recommender_is_asked_on_what_people_did_since(shop, recommenders):
+    layout = shop.layout
+    products, live, candidate = recommenders
+    fresh = promote_artefact(layout, "recommenders", candidate, **WHO)
+    assert fresh.stage == "candidate"
+    assert gate(fresh, "quality").passed is None
+    assert "only 0 sessions since both were trained" in gate(fresh, "quality").says
+    assert gate(fresh, "privacy").passed is False
+    visited(shop, products, step=1)
+    worse = promote_artefact(layout, "recommenders", candidate, approved_by="dpo", **WHO)
+    assert gate(worse, "quality").passed is False
+    assert gate(worse, "privacy").passed
+    assert layout.recommenders.live() == live
+    visited(shop, products, step=7, n=160)
+    better = promote_artefact(
+        layout,
+        "recommenders",
+        candidate,
+        approved_by="dpo",
+        override=["latency", "exposure"],
+        **WHO,
+    )
+    assert gate(better, "quality").passed
+    assert better.stage == "live"
+    assert layout.recommenders.live() == candidate
+
+
+def test_a_recommender_is_a_shadow_and_a_canary(shop, server, recommenders):
+    layout = shop.layout
+    products, live, candidate = recommenders
+    asked = RecommendRequest(kind=Kind.NEXT, recent=(products[0],), size=5)
+    shadow_artefact(layout, "recommenders", candidate, share=1.0, **WHO)
+    plain = server.recommend(asked)
+    assert plain.items[0].product.id == products[1]
+    similar = RecommendRequest(kind=Kind.SIMILAR, product_id=products[0])
+    server.recommend(similar)  # no recommender has a say in it
+    server._background.close()
+    server._background = online._Background()
+    withdraw_artefact(layout, "recommenders", candidate, **WHO)
+    assert promotable_of(layout, "recommenders", candidate).stage == "candidate"
+    gates_ = ("latency", "quality", "exposure", "privacy")
+    canary_artefact(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
+    answers = [server.recommend(asked, f"c{i}") for i in range(20)]
+    assert {a.model_generation for a in answers} == {live, candidate}
+    assert server.recommend(asked).model_generation == live, "nobody in particular"
+    name = book_of(layout).running()[0].name
+    assert book_of(layout).running()[0].of == "recommenders"
+    withdraw_artefact(layout, "recommenders", name, **WHO)
+    assert {server.recommend(asked, f"c{i}").model_generation for i in range(20)} == {live}
+    with pytest.raises(NotFound, match="neither"):
+        withdraw_artefact(layout, "recommenders", candidate, **WHO)
+    server.close()
+    shop.close()
+    assert "1 real requests unseen" in artefact_card(layout, "recommenders", candidate).markdown()
+    traced = trace(layout, next(a for a in answers if a.model_generation == candidate).query_id)
+    part = next(p for p in traced.parts if p.kind == "recommenders")
+    assert part.generation == candidate
+    assert part.artefact.decisions[-1].stage == "candidate"
+    assert traced.experiments[0].name == name
+
+
+def test_gates_of_cases_that_neither_had_seen():
+    rng = np.random.default_rng(0)
+    base = rng.random(200)
+    assert gates.unseen(base[:10], base[:10], "RR", "sessions").passed is None
+    assert gates.unseen(base, base, "RR", "sessions").passed
+    assert gates.unseen(base + 0.1, base, "RR", "sessions").passed
+    assert gates.unseen(base - 0.02, base, "RR", "sessions").passed is False, "significant"
+    noisy = base[:25] + rng.normal(-0.1, 0.6, 25)
+    assert gates.unseen(noisy, base[:25], "RR", "sessions").passed is False, "a loss of a tenth"
+    assert gates.alone("feeds").passed is None
+    assert gates.apart({}, {}, same_data=False).passed is None
