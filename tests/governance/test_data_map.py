@@ -35,6 +35,7 @@ NOT_STORED = frozenset(
         "insight",
         "listing",
         "matching",
+        "merchant_week",
         "privacy",
         "recommend",
     }
