@@ -7,17 +7,23 @@ import pytest
 
 from tandem.contracts.clicks import ClickLog
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.experiment import Exploration
 from tandem.contracts.judgment import JudgmentList
+from tandem.experiments.exploration import draw
 from tandem.ranking.clicks.judging import judgments_from_clicks
 from tandem.ranking.clicks.learning import Clicked, fit_from_clicks, gains_from_clicks
 from tandem.ranking.clicks.propensity import (
+    Lots,
     Propensities,
     by_em,
     by_harvest,
+    by_lot,
     by_regression_em,
     by_swaps,
     estimate,
+    further,
 )
+from tandem.ranking.clicks.trust import by_trust
 from tandem.simulate.clicks import ClickBehaviour, simulated_clicks
 
 QUERIES, PRODUCTS, PLACES = 30, 12, 8
@@ -174,3 +180,102 @@ def test_what_cannot_be_learned_is_said(clicked, made):
         fit_from_clicks(
             Clicked(silent, clicked.features, clicked.names, 0.0), "ips", known, "linear"
         )
+
+
+def drawn_lots(policy: Exploration, searches: int, seed: int = 0) -> Lots:
+    """Lists whose first products attract the more the higher they rank, looked at with 1 / place:
+    clicks as they are would say that people look even less further down."""
+    rng = np.random.default_rng(seed)
+    lists, place, clicked, chance = [], [], [], []
+    for number in range(searches):
+        drawn = draw(policy, rng)
+        for at, rank in enumerate(drawn.places):
+            if policy.method == "swap" and rank:
+                continue
+            looked = rng.random() < 1 / (at + 1)
+            lists.append(number)
+            place.append(at)
+            clicked.append(float(looked and rng.random() < 0.7 - 0.15 * rank))
+            chance.append(drawn.marginal[at])
+    return Lots(
+        *(np.array(c, np.int64) for c in (lists, place)),
+        *(np.array(c) for c in (clicked, chance)),
+        searches,
+    )
+
+
+@pytest.mark.parametrize("method", ["swap", "plackett_luce"])
+def test_drawn_places_tell_how_far_people_look(method):
+    found = by_lot(drawn_lots(Exploration(method=method, top=4, steepness=1.0), 8_000))
+    truth = 1 / np.arange(1, 5)
+    assert found.low is not None
+    assert found.high is not None
+    assert ((found.low <= truth) & (truth <= found.high)).all()
+    assert np.abs(found.examination - truth).max() < 0.08
+    assert found.examination[0] == 1
+
+
+def test_intervals_of_drawn_places_hold_the_truth_as_often_as_they_say():
+    policy = Exploration(method="swap", top=3)
+    inside = 0
+    for seed in range(80):
+        found = by_lot(drawn_lots(policy, 1_500, seed), resamples=200)
+        inside += bool(found.low[1] <= 1 / 2 <= found.high[1])
+    assert inside / 80 > 0.87, "95%, within Monte-Carlo error"
+
+
+def test_nothing_drawn_is_refused_and_further_places_follow_another_way():
+    empty = np.zeros(0, np.int64)
+    with pytest.raises(InvalidInput, match="drawn"):
+        by_lot(Lots(empty, empty, empty.astype(float), empty.astype(float), 0))
+    near = Propensities(np.array([1.0, 0.6]), np.ones(2), "lot")
+    far = Propensities(np.array([1.0, 0.5, 0.25, np.nan]), np.ones(4), "harvest")
+    both = further(near, far)
+    assert both.examination == pytest.approx([1.0, 0.6, 0.3, np.nan], nan_ok=True)
+
+
+def test_trust_is_told_from_a_log_and_is_not_where_there_is_none(shop):
+    judgments, _ = shop
+    rng = np.random.default_rng(9)
+    rankers = [
+        {f"q{q}": [f"q{q}p{p}" for p in rng.permutation(PRODUCTS)] for q in range(QUERIES)}
+        for _ in range(4)
+    ]
+    trusting = ClickBehaviour(shown=PLACES, severity=0.7, noise=0.05, trust=0.5, swapped=0.0)
+    made = simulated_clicks(rankers, judgments, 60_000, 1, trusting)
+    found = by_trust(made.log)
+    # Told beside the first place: click rates of what attracts nobody, and of what everybody likes.
+    none, all_ = trusting.chance(np.zeros(PLACES)), trusting.chance(np.ones(PLACES))
+    slope = (all_ - none) / (all_ - none)[0]
+    floor = none - none[0] * slope
+    assert found.p < 0.001
+    assert found.slope == pytest.approx(slope, abs=0.08)
+    assert found.floor == pytest.approx(floor, abs=0.05)
+    plain = ClickBehaviour(shown=PLACES, severity=0.7, noise=0.05, swapped=0.0)
+    without = by_trust(simulated_clicks(rankers, judgments, 60_000, 2, plain).log)
+    assert np.abs(without.floor).max() < 0.05
+    assert without.p > 0.001
+
+
+def test_taking_trust_off_brings_the_gains_nearer_to_the_truth(shop):
+    judgments, relevance = shop
+    rng = np.random.default_rng(11)
+    rankers = []
+    for noise in (2.0, 9.0):
+        scores = relevance + rng.normal(0, noise, relevance.shape)
+        rankers.append(
+            {f"q{q}": [f"q{q}p{p}" for p in np.argsort(-scores[q])] for q in range(QUERIES)}
+        )
+    how = ClickBehaviour(shown=PLACES, severity=0.7, noise=0.05, trust=0.6, swapped=0.0)
+    log = simulated_clicks(rankers, judgments, 200_000, 4, how).log
+    first = np.unique(log.pair, return_index=True)[1]
+    truth = np.array([_truth(log, i, relevance) for i in first])
+    features = np.random.default_rng(1).normal(size=(truth.size, 1)).astype(np.float32)
+    clicked = Clicked(log, features, ("x",), 0.0)
+    look = by_harvest(log)
+    error = {}
+    for method in ("ips", "dr", "affine"):
+        gains, _ = gains_from_clicks(clicked, method, look, "linear")
+        # On one scale: what counts is the order and its distances.
+        error[method] = 1 - np.corrcoef(gains, (2**truth - 1) / 7)[0, 1]
+    assert error["affine"] < 0.8 * min(error["ips"], error["dr"])

@@ -1,4 +1,4 @@
-"""`tandem experiment unbiased` and `tandem tune`."""
+"""`tandem experiment unbiased`, `tandem experiment propensities` and `tandem tune`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tandem.cli.console import (
     print_json,
     progress_bars,
 )
+from tandem.cli.experiments import names
 
 
 def unbiased_command(
@@ -41,6 +42,13 @@ def unbiased_command(
     noise: Annotated[
         float, typer.Option(min=0, max=0.9, help="Chance of a click on what is irrelevant.")
     ] = 0.1,
+    trust: Annotated[
+        float,
+        typer.Option(min=0, max=0.8, help="How much more readily what stands first is clicked."),
+    ] = 0.0,
+    methods: Annotated[
+        str | None, typer.Option(help="Out of ips, dr, affine, pairwise, by comma; default: all.")
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="Also write a page (.html or .md).")] = None,
     json_: JsonOption = False,
 ) -> None:
@@ -53,6 +61,7 @@ def unbiased_command(
     from tandem.contracts.errors import InvalidInput
     from tandem.flows.unbiased import study_unbiased, write_study
     from tandem.flows.workspace import Workspace
+    from tandem.ranking.clicks.learning import METHODS
     from tandem.simulate.clicks import ClickBehaviour
     from tandem.storage.layout import Layout
 
@@ -64,6 +73,12 @@ def unbiased_command(
         raise InvalidInput(
             f"'{sessions}' is not numbers of searches", field="sessions", remedy="say 1000,10000"
         )
+    named = names(methods) or METHODS
+    for method in named:
+        if method not in METHODS:
+            raise InvalidInput(
+                f"no method '{method}'", field="methods", remedy=f"use: {', '.join(METHODS)}"
+            )
     with (
         Workspace(Layout.open(workspace), ranked=False) as shop,
         progress_bars(quiet=json_) as bars,
@@ -72,11 +87,12 @@ def unbiased_command(
             shop,
             judgments,
             sessions=steps,
+            methods=named,
             model=model,
             way=propensities,
             few=few,
             seeds=seeds,
-            behaviour=ClickBehaviour(severity=severity, noise=noise),
+            behaviour=ClickBehaviour(severity=severity, noise=noise, trust=trust),
             progress=bars,
         )
     if to is not None:
@@ -102,6 +118,61 @@ def unbiased_command(
         f"[dim]{study.queries} queries, {study.folds} folds, {study.seeds} seeds: no figure is of "
         "a query that its ranker has seen.[/]"
     )
+
+
+def propensities_command(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    way: Annotated[
+        str | None, typer.Option(help="Out of lot, harvest, em, regression-em; default: all.")
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Also: do shoppers trust what stands on top?")
+    ] = False,
+    json_: JsonOption = False,
+) -> None:
+    """How far shoppers look: by the lots of `experiment explore`, by harvesting, by EM.
+
+    Example: `tandem experiment propensities -w shop --trust --json`
+    """
+    from rich.table import Table
+
+    from tandem.contracts.errors import InvalidInput
+    from tandem.flows.looks import ALL, looks
+    from tandem.governance.audit import os_actor
+    from tandem.storage.layout import Layout
+
+    found = looks(Layout.open(workspace), names(way) or ALL, trust=trust, actor=os_actor())
+    document = found.to_json()
+    if json_:
+        print_json(document)
+        return
+    if found.simulated:
+        out.print("[bold]SIMULATED DATA[/]")
+    out.print(f"{found.lists:,} searches, {found.drawn:,} with drawn places; relative to place 1")
+    table = Table(box=None)
+    columns: dict[str, list[float | None]] = {}
+    for name, told in found.ways.items():
+        if isinstance(told, InvalidInput):
+            out.print(f"{name}: refused, {told.message}. {told.remedy}", markup=False)
+            continue
+        columns[name] = document["ways"][name]["examination"]
+        if told.low is not None:
+            columns[f"{name} from"] = document["ways"][name]["low"]
+            columns[f"{name} to"] = document["ways"][name]["high"]
+    if found.trust is not None:
+        columns |= {"slope": document["trust"]["slope"], "floor": document["trust"]["floor"]}
+    for head in ("place", *columns):
+        table.add_column(head, justify="right")
+    for place in range(min(10, max((len(c) for c in columns.values()), default=0))):
+        cells = [c[place] if place < len(c) else None for c in columns.values()]
+        table.add_row(str(place + 1), *("" if x is None else f"{x:.3f}" for x in cells))
+    if columns:
+        out.print(table)
+    if found.trust is not None:
+        there = "is there" if found.trust.p < 0.05 else "is not shown"
+        out.print(f"Trust in the order {there} (likelihood ratio, p = {found.trust.p:.2g}).")
+    if found.trust_says:
+        out.print(f"Trust cannot be told: {found.trust_says}", markup=False)
 
 
 def tune_command(

@@ -63,10 +63,13 @@ def train_ranker_command(
         ),
     ] = False,
     method: Annotated[
-        str, typer.Option(help="With --from-clicks: pairwise, dr, ips, naive, naive-pairwise.")
+        str,
+        typer.Option(
+            help="With --from-clicks: pairwise, affine, dr, ips, naive, naive-pairwise."
+        ),
     ] = "pairwise",
     propensities: Annotated[
-        str, typer.Option(help="With --from-clicks: harvest, em or regression-em.")
+        str, typer.Option(help="With --from-clicks: lot, harvest, em or regression-em.")
     ] = "harvest",
     json_: JsonOption = False,
 ) -> None:

@@ -22,6 +22,7 @@ from tandem.experiments.folds import cross_validate, query_folds, same_stems
 from tandem.experiments.offline import Evaluation
 from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
+from tandem.flows.lots import lots_of
 from tandem.flows.telling import traced
 from tandem.flows.train import DEPTH, MEASURES, Ranked, dense_systems, judged_rows, publish
 from tandem.flows.workspace import Workspace
@@ -37,7 +38,7 @@ from tandem.ranking.clicks.learning import (
     fit_from_clicks,
     join_features,
 )
-from tandem.ranking.clicks.propensity import Propensities, estimate
+from tandem.ranking.clicks.propensity import Propensities, by_lot, estimate, further
 from tandem.ranking.learned import (
     JudgedCandidates,
     LearnedRanker,
@@ -112,6 +113,16 @@ def stored_clicks(
         yield log, stored
 
 
+def drawn(layout: Layout, log: ClickLog, purpose: Purpose, actor: str) -> Propensities:
+    """Propensities by the lots that the shop has drawn; places below those by harvesting, where
+    the log tells of them."""
+    found = by_lot(lots_of(layout, purpose, actor))
+    try:
+        return further(found, estimate(log, "harvest"))
+    except InvalidInput:  # no product stood at two places but by lot
+        return found
+
+
 @traced("train ranker from clicks", "models", "index", "events")
 def train_from_clicks(
     layout: Layout,
@@ -135,14 +146,18 @@ def train_from_clicks(
     """
     started = time.perf_counter()
     with stored_clicks(layout, Purpose.MODEL_TRAINING, who) as (found, stored):
-        log = _most_searched(found)
+        log = most_searched(found)
     with Workspace(layout, ranked=False) as shop:
         view = shop.view
         asked = JudgmentList({q: {} for q in log.queries if _has_rows(log, q)}, "clicks")
         rows = {r.query: r for r in judged_rows(shop, asked, NO_LESSONS, progress)}
         clicked = join_features(log, rows, tuple(LTR_FEATURES))
         log = clicked.log
-        propensities = estimate(log, way, clicked.features, seed)
+        propensities = (
+            drawn(layout, log, Purpose.MODEL_TRAINING, who)
+            if way == "lot"
+            else estimate(log, way, clicked.features, seed)
+        )
         listed = shop.judgment_list(name)
         human = len(listed) > 0
         judgments = listed if human else judgments_from_clicks(log, propensities)
@@ -229,7 +244,7 @@ def _has_rows(log: ClickLog, query: str) -> bool:
     return bool((log.query == log.queries.index(query)).any())
 
 
-def _most_searched(log: ClickLog) -> ClickLog:
+def most_searched(log: ClickLog) -> ClickLog:
     """The rows of the queries with the most impressions."""
     shown = np.bincount(log.query, log.shown, len(log.queries))
     most = np.argsort(-shown, kind="stable")[:MOST_QUERIES]

@@ -44,6 +44,7 @@ SAYS = {
     "naive": "a click is a click",
     "ips": "clicks weighed by inverse propensity",
     "dr": "doubly robust",
+    "affine": "doubly robust, with trust in the order taken off",
     "naive-pairwise": "LambdaMART's trees, a click beats what was not clicked beside it",
     "pairwise": "unbiased LambdaMART",
     FULL_PAIRWISE: "LambdaMART, learned from all judgments: what clicks could teach it at best",
@@ -118,6 +119,7 @@ class Study:
                 "places": self.behaviour.shown,
                 "severity": self.behaviour.severity,
                 "noise": self.behaviour.noise,
+                "trust": self.behaviour.trust,
                 "swapped": self.behaviour.swapped,
             },
             "propensities_by": self.way,
@@ -367,8 +369,13 @@ def page(study: Study) -> Page:
                 ),
                 f"Shoppers look at place k with chance (1/k)^{study.behaviour.severity:g} of "
                 f"{study.behaviour.shown} and click an irrelevant product that they look at with "
-                f"chance {study.behaviour.noise:g}. Real ones also trust what stands on top, which "
-                "nothing here corrects.",
+                f"chance {study.behaviour.noise:g}. "
+                + (
+                    "They trust the order: what stands first is clicked by "
+                    f"{study.behaviour.trust:.0%} more of those who look."
+                    if study.behaviour.trust
+                    else "Real ones also trust what stands on top; see --trust."
+                ),
             ]
         )
     )

@@ -3,7 +3,8 @@
 The usual semi-synthetic protocol (Joachims, Swaminathan & Schnabel, WSDM 2017): queries, products
 and relevance are real, the shoppers are not. A shopper looks at place k with chance
 (1 / k)^severity, independently of all else, and clicks what was looked at with chance
-noise + (1 - noise) (2^rel - 1) / 7. What nobody judged counts as irrelevant.
+noise + (1 - noise) (2^rel - 1) / 7. Shoppers who trust the order click more readily on top: with
+trust t, noise at place k is 1 - (1 - noise) (1 - t / k). What nobody judged counts as irrelevant.
 """
 
 from __future__ import annotations
@@ -24,19 +25,27 @@ class ClickBehaviour:
     """How shoppers look and click.
 
     shown: places of a page. severity: of the position bias; 0 is none. noise: chance of a click on
-    an irrelevant product that was looked at. swapped: share of lists in which the first product
-    changes places with another, drawn by lot.
+    an irrelevant product that was looked at. trust: what stands first is clicked by so many more of
+    those who look, relevant or not, and by fewer further down. swapped: share of lists in which
+    the first product changes places with another, drawn by lot.
     """
 
     shown: int = SHOWN
     severity: float = 1.0
     noise: float = 0.1
     swapped: float = 0.1
+    trust: float = 0.0
 
     @property
     def examination(self) -> Floats:
         """(shown,) chance that a place is looked at."""
         return np.arange(1, self.shown + 1, dtype=np.float64) ** -self.severity
+
+    def chance(self, gain: Floats) -> Floats:
+        """(n,) chance of a click on products of these gains (0 to 1), by place from the first."""
+        places = np.arange(1, gain.size + 1)
+        noise = 1 - (1 - self.noise) * (1 - self.trust / places)
+        return self.examination[: gain.size] * (noise + (1 - noise) * gain)
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,10 @@ def simulated_clicks(
             shown = list(ranking[query])[: how.shown]
             products = np.array([number.setdefault(p, len(number)) for p in shown], np.int64)
             relevance = np.array([judgments.by_query[query].get(p, 0) for p in shown])
-            attraction = how.noise + (1 - how.noise) * (np.exp2(relevance) - 1) / 7
-            lists.append((products, attraction))
-        for (products, attraction), n in zip(lists, shares.tolist(), strict=True):
-            plain.add(q, products, _clicks(rng, attraction, how, n))
-        products, attraction = lists[0]
+            lists.append((products, (np.exp2(relevance) - 1) / 7))
+        for (products, gain), n in zip(lists, shares.tolist(), strict=True):
+            plain.add(q, products, _clicks(rng, gain, how, n))
+        products, gain = lists[0]
         if not products.size:
             continue
         first[query] = ranker_first = next(iter(rankers[0][query]))
@@ -92,18 +100,16 @@ def simulated_clicks(
         ):
             order = np.arange(products.size)
             order[[0, place]] = order[[place, 0]]
-            clicks = _clicks(rng, attraction[order], how, int(n))
+            clicks = _clicks(rng, gain[order], how, int(n))
             plain.add(q, products[order], clicks)
             drawn.add(q, products[order], clicks)
     ids = tuple(number)
     return SimulatedClicks(plain.log(queries, ids), drawn.log(queries, ids), first)
 
 
-def _clicks(
-    rng: np.random.Generator, attraction: Floats, how: ClickBehaviour, n: int
-) -> np.ndarray:
+def _clicks(rng: np.random.Generator, gain: Floats, how: ClickBehaviour, n: int) -> np.ndarray:
     """(n, places) whether each of n shoppers clicked."""
-    return rng.random((n, attraction.size)) < attraction * how.examination[: attraction.size]
+    return rng.random((n, gain.size)) < how.chance(gain)
 
 
 class _Sums:

@@ -1,4 +1,4 @@
-"""Rankers out of clicks. Five ways to read them:
+"""Rankers out of clicks. Six ways to read them:
 
 | method | a click at place k | source |
 |---|---|---|
@@ -6,11 +6,13 @@
 | `ips` | counts 1 / P(looked at k) | Joachims, Swaminathan & Schnabel, WSDM 2017 |
 | `dr` | corrects what a regression expects by its error, weighed by how often it was looked at | \
 Oosterhuis, ACM TOIS 41(3), 2023 |
+| `affine` | as `dr`, with trust in what stands on top taken off as well | Vardasbi, Oosterhuis & \
+de Rijke, CIKM 2020 |
 | `pairwise` | beats what was not clicked beside it, both places' bias learned on the way | \
 Hu, Wang, Peng & Li, WWW 2019 |
 | `naive-pairwise` | the same without any bias: what `pairwise` has to beat | |
 
-The first three estimate each product's gain and fit a model that regresses it; the last two grow
+The first four estimate each product's gain and fit a model that regresses it; the last two grow
 LambdaMART's trees on their own gradients.
 """
 
@@ -27,10 +29,11 @@ from tandem.contracts.candidates import Floats as Features
 from tandem.contracts.clicks import ClickLog, Floats, Ints, PairClicks, totals
 from tandem.contracts.errors import InvalidInput
 from tandem.ranking.clicks.propensity import Propensities
+from tandem.ranking.clicks.trust import by_trust
 from tandem.ranking.learned import JudgedCandidates
 from tandem.ranking.models import REGRESSIONS, LambdaMART, RankingModel, TrainingSet, model_class
 
-METHODS = ("naive", "ips", "dr", "naive-pairwise", "pairwise")
+METHODS = ("naive", "ips", "dr", "affine", "naive-pairwise", "pairwise")
 PAIRWISE = ("naive-pairwise", "pairwise")
 """Those that have trees of their own."""
 DEFAULT_METHOD = "pairwise"
@@ -135,6 +138,8 @@ def gains_from_clicks(
     log = clicked.log
     look = propensities.at(log.place, LEAST)
     shown, clicks = clicked.sums(log.shown), clicked.sums(log.clicked)
+    if method == "affine":
+        return _affine(clicked, kind, seed)
     if method == "naive":
         return clicks / shown, shown
     if method == "ips":
@@ -142,12 +147,31 @@ def gains_from_clicks(
     looks = clicked.sums(log.shown * look)
     # A direct estimate first, in which what was looked at often counts for more; then its own error
     # on what was clicked, as far as there were looks to tell.
-    direct = _regression(clicked, clicks / looks, looks, kind, seed)
-    expected = np.clip(direct.score(clicked.features).astype(np.float64), 0, 1)
-    if kind == "linear":  # it scores without a constant
-        expected = np.clip(expected + np.average(clicks / looks - expected, weights=looks), 0, 1)
+    expected = _expected(clicked, clicks / looks, looks, kind, seed)
     error = clicks - looks * expected
     return expected + error / np.maximum(looks, FEW_LOOKS), np.ones(shown.size)
+
+
+def _affine(clicked: Clicked, kind: str, seed: int) -> tuple[Floats, Floats]:
+    """Clicks at place k are a(k) g + b(k): g by least squares over the places of each product,
+    leaning on a regression where they are few, as doubly robust estimates do."""
+    log = clicked.log
+    slope, floor = by_trust(log).at(log.place)
+    slope = np.maximum(slope, LEAST)
+    looks = clicked.sums(log.shown * slope**2)
+    told = clicked.sums(slope * (log.clicked - log.shown * floor))
+    expected = _expected(clicked, np.clip(told / looks, -0.2, 1.2), looks, kind, seed)
+    error = told - looks * expected
+    return expected + error / np.maximum(looks, FEW_LOOKS), np.ones(looks.size)
+
+
+def _expected(clicked: Clicked, rate: Floats, looks: Floats, kind: str, seed: int) -> Floats:
+    """(pairs,) what a regression on the features expects, 0 to 1; looks: how much each counts."""
+    direct = _regression(clicked, rate, looks, kind, seed)
+    expected = np.clip(direct.score(clicked.features).astype(np.float64), 0, 1)
+    if kind == "linear":  # it scores without a constant
+        expected = np.clip(expected + np.average(rate - expected, weights=looks), 0, 1)
+    return expected
 
 
 def _regression(

@@ -1,7 +1,9 @@
-"""How likely a place is looked at, out of a log of clicks: four ways, from sure to assuming.
+"""How likely a place is looked at, out of a log of clicks: five ways, from sure to assuming.
 
 | way | needs | source |
 |---|---|---|
+| `lot` | places that were drawn with known chances, as a shop does that explores | \
+Horvitz & Thompson 1952 |
 | `swaps` | lists whose first product changed places with another by lot | Joachims et al. 2017 |
 | `harvest` | products that stood at several places for one query | Agarwal et al. 2019 |
 | `em` | the same | Chuklin et al. 2015, section 4.1 |
@@ -34,11 +36,14 @@ _TREES = 15
 @dataclass(frozen=True)
 class Propensities:
     """examination: (places,) relative to place 1, NaN where unknown. support: (places,) the
-    impressions that each rests on. way: how it was estimated, or `known`."""
+    impressions that each rests on. way: how it was estimated, or `known`. low, high: (places,) a
+    95% interval, None where the way has none."""
 
     examination: Floats
     support: Floats
     way: str
+    low: Floats | None = None
+    high: Floats | None = None
 
     def at(self, place: Ints, least: float) -> Floats:
         """(m,) examination at places, at least `least`: an unknown place counts as the last known
@@ -48,6 +53,75 @@ class Propensities:
         filled = np.where(np.isfinite(filled), filled, 1.0)
         within = np.minimum(place, filled.size - 1)
         return np.asarray(np.maximum(filled[within], least), np.float64)
+
+
+@dataclass(frozen=True)
+class Lots:
+    """Places whose product was drawn. list, place (from 0), clicked, chance: (m,), where `chance`
+    is the probability with which this product came to this place. Only products that could have
+    come to each of the drawn places are in it. lists: how many lists there are."""
+
+    list: Ints
+    place: Ints
+    clicked: Floats
+    chance: Floats
+    lists: int
+    simulated: bool = False
+
+
+def by_lot(lots: Lots, *, resamples: int = 500, seed: int = 7) -> Propensities:
+    """Clicks at each place, weighed by one over the chance with which their product came there: the
+    lot knows nothing of query and product, so what is left of the difference is examination.
+
+    The interval is of a Poisson bootstrap over lists. InvalidInput without two drawn places.
+    """
+    places = int(lots.place.max(initial=-1)) + 1
+    if places < 2 or not lots.clicked.any():
+        raise InvalidInput(
+            f"{lots.lists:,} lists with drawn places, {int(lots.clicked.sum()):,} clicks on them",
+            field="propensities",
+            remedy="let a share of the searches be drawn: tandem experiment explore --method swap",
+        )
+    weight = 1 / lots.chance
+    cell = lots.list * places + lots.place
+    clicks, shown = (
+        np.bincount(cell, weight * x, lots.lists * places).reshape(-1, places)
+        for x in (lots.clicked, np.ones(lots.clicked.size))
+    )
+
+    def relative(times: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rate = (times @ clicks) / (times @ shown)
+        return _relative(np.asarray(rate, np.float64))
+
+    found = relative(np.ones(lots.lists))
+    rng = np.random.default_rng(seed)
+    drawn = np.stack(
+        [relative(rng.poisson(1.0, lots.lists).astype(np.float64)) for _ in range(resamples)]
+    )
+    drawn = np.where(np.isfinite(drawn), drawn, np.nan)
+    low, high = np.nanquantile(drawn, (0.025, 0.975), axis=0)
+    support = totals(lots.place, np.ones(lots.place.size), places)
+    return Propensities(found, support, "lot", low, high)
+
+
+def further(first: Propensities, rest: Propensities) -> Propensities:
+    """Places that `first` says nothing of, by `rest`: in relation to the last place both know."""
+    n, places = first.examination.size, rest.examination.size
+    both = np.flatnonzero(
+        np.isfinite(first.examination[:places]) & np.isfinite(rest.examination[:n])
+    )
+    if places <= n or not both.size or not rest.examination[both[-1]] > 0:
+        return first
+    scale = first.examination[both[-1]] / rest.examination[both[-1]]
+    unknown = np.full(places - n, np.nan)
+    return Propensities(
+        np.concatenate([first.examination, rest.examination[n:] * scale]),
+        np.concatenate([first.support, rest.support[n:]]),
+        f"{first.way}, further down {rest.way}",
+        None if first.low is None else np.concatenate([first.low, unknown]),
+        None if first.high is None else np.concatenate([first.high, unknown]),
+    )
 
 
 def by_swaps(log: ClickLog, first: Mapping[str, str]) -> Propensities:
