@@ -49,8 +49,7 @@ def explored(shop_copy):
         server.close()
         outcomes = shop.take_events(records, None)
         assert {o.status for o in outcomes} == {"accepted"}
-        layout = shop.layout
-    return layout
+        return shop.layout
 
 
 def test_the_lots_of_a_running_shop_tell_how_far_people_look(explored):
