@@ -11,6 +11,7 @@ import pytest
 from event_rows import NOON, event
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.flows.judging import judge_by_clicks
 from tandem.flows.registry import model_card, promote
 from tandem.flows.train_clicks import train_from_clicks
 from tandem.flows.unbiased import FULL, study_unbiased, write_study
@@ -64,6 +65,21 @@ def allow(layout: Layout) -> None:
     ledger = ConsentLedger(layout)
     for person in people:
         ledger.record([person], [Purpose.MODEL_TRAINING], "granted", source="test")
+
+
+def test_judgments_out_of_clicks_follow_the_model_that_foretells_best(clicked_shop):
+    """These shoppers look at each place by itself, whatever they clicked: the position-based."""
+    with open_workspace(clicked_shop.root) as shop:
+        report = judge_by_clicks(shop, who="test")
+        assert set(report.fits) == {"pbm", "cascade", "dcm"}
+        assert report.model == "pbm"
+        assert report.fits["pbm"].perplexity < report.fits["cascade"].perplexity
+        named = judge_by_clicks(shop, model="dcm", who="test")
+        assert named.to_json()["click_model"] == "dcm"
+        (about, *_) = named.judgments.provenance.values()
+        assert about.judge.startswith("dependent click model")
+        with pytest.raises(InvalidInput, match="no click model"):
+            judge_by_clicks(shop, model="magic", who="test")
 
 
 def test_a_ranker_out_of_stored_clicks_waits_for_approval(clicked_shop):

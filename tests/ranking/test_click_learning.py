@@ -12,6 +12,7 @@ from tandem.contracts.judgment import JudgmentList
 from tandem.experiments.exploration import draw
 from tandem.ranking.clicks.judging import judgments_from_clicks
 from tandem.ranking.clicks.learning import Clicked, fit_from_clicks, gains_from_clicks
+from tandem.ranking.clicks.models import MODELS, Lists, compare_models, fit_clicks
 from tandem.ranking.clicks.propensity import (
     Lots,
     Propensities,
@@ -279,3 +280,54 @@ def test_taking_trust_off_brings_the_gains_nearer_to_the_truth(shop):
         # On one scale: what counts is the order and its distances.
         error[method] = 1 - np.corrcoef(gains, (2**truth - 1) / 7)[0, 1]
     assert error["affine"] < 0.8 * min(error["ips"], error["dr"])
+
+
+def read_lists(name: str, searches: int = 6_000, seed: int = 0) -> tuple[Lists, np.ndarray]:
+    """Simulated readers of lists of eight out of twelve products for each of twenty queries, by one
+    of the models; and the true attraction."""
+    rng = np.random.default_rng(seed)
+    attraction = rng.beta(1.2, 3, (20, 12))
+    query = rng.integers(0, 20, searches)
+    shown = np.argsort(rng.random((searches, 12)), axis=1)[:, :8]
+    pair = query[:, None] * 12 + shown
+    likes = rng.random(pair.shape) < attraction.ravel()[pair]
+    clicked = np.zeros(pair.shape, bool)
+    if name == "pbm":
+        clicked = likes & (rng.random(pair.shape) < 1 / np.arange(1, 9))
+    else:
+        onward = np.zeros(8) if name == "cascade" else np.linspace(0.8, 0.4, 8)
+        reading = np.ones(searches, bool)
+        for k in range(8):
+            clicked[:, k] = reading & likes[:, k]
+            reading &= ~clicked[:, k] | (rng.random(searches) < onward[k])
+    return Lists(pair, clicked, 240), attraction.ravel()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_model_that_people_follow_foretells_unseen_lists_best(name):
+    lists, attraction = read_lists(name)
+    fits = compare_models(lists)
+    assert min(fits.values(), key=lambda f: f.given).name == name
+    assert all(f.perplexity >= 1 for f in fits.values())
+    found = fit_clicks(lists, name)
+    sure = found.looks > 60
+    assert np.corrcoef(found.attraction[sure], attraction[sure])[0, 1] > 0.9
+    if name == "pbm":
+        assert found.places == pytest.approx(1 / np.arange(1, 9), abs=0.06)
+    if name == "dcm":
+        assert found.places[:6] == pytest.approx(np.linspace(0.8, 0.4, 8)[:6], abs=0.06)
+
+
+def test_short_lists_and_few_lists_are_no_clicks():
+    lists, _ = read_lists("dcm", 900)
+    pair, clicked = lists.pair.copy(), lists.clicked.copy()
+    pair[::2, 5:], clicked[::2, 5:] = -1, False
+    short = Lists(pair, clicked, lists.pairs)
+    for name in MODELS:
+        alone, given = fit_clicks(short, name).chances(short)
+        assert not alone[::2, 5:].any()
+        assert not given[::2, 5:].any()
+    with pytest.raises(InvalidInput, match="lists"):
+        compare_models(short.rows(np.arange(900) < 100))
+    with pytest.raises(InvalidInput, match="no click model"):
+        fit_clicks(short, "magic")

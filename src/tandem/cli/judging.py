@@ -102,7 +102,11 @@ def record_command(
 @judge_app.command("from-clicks")
 def from_clicks_command(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    propensities: Annotated[str, typer.Option(help="harvest or em.")] = "harvest",
+    model: Annotated[
+        str,
+        typer.Option(help="pbm, cascade, dcm, or auto: which foretells unseen lists best."),
+    ] = "auto",
+    propensities: Annotated[str, typer.Option(help="Of pbm: harvest or em.")] = "harvest",
     least_alpha: LeastOption = 0.667,
     json_: JsonOption = False,
 ) -> None:
@@ -116,7 +120,9 @@ def from_clicks_command(
     from tandem.governance.audit import os_actor
 
     with open_workspace(workspace) as shop:
-        report = judge_by_clicks(shop, way=propensities, who=os_actor(), least=least_alpha)
+        report = judge_by_clicks(
+            shop, model=model, way=propensities, who=os_actor(), least=least_alpha
+        )
     _show(report, json_)
 
 
@@ -202,6 +208,11 @@ def _show(report: ListReport, json_: bool) -> None:
         return
     if report.simulated:
         out.print("[bold]SIMULATED DATA[/]")
+    for name, fit in report.fits.items():
+        out.print(
+            f"{name:<8} perplexity {fit.perplexity:.4f}, given the clicks above {fit.given:.4f}, "
+            f"on {fit.lists:,} lists kept out" + (": chosen" * (name == report.model))
+        )
     if report.agreement is None:
         out.print(f"Only {report.both} pairs were judged by people too: agreement is not known.")
     else:

@@ -64,9 +64,7 @@ def train_ranker_command(
     ] = False,
     method: Annotated[
         str,
-        typer.Option(
-            help="With --from-clicks: pairwise, affine, dr, ips, naive, naive-pairwise."
-        ),
+        typer.Option(help="With --from-clicks: pairwise, affine, dr, ips, naive, naive-pairwise."),
     ] = "pairwise",
     propensities: Annotated[
         str, typer.Option(help="With --from-clicks: lot, harvest, em or regression-em.")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -18,10 +18,11 @@ from tandem.experiments.agreement import Agreement, agreement
 from tandem.experiments.judging import DEPTH, Needed, Standing, ToJudge, judging_queue, needed
 from tandem.flows.index import Progress
 from tandem.flows.judges import RelevanceJudge
-from tandem.flows.train_clicks import stored_clicks
+from tandem.flows.train_clicks import stored_lists
 from tandem.flows.workspace import Workspace
 from tandem.ranking.clicks.judging import NAME as CLICKS
-from tandem.ranking.clicks.judging import judgments_from_clicks
+from tandem.ranking.clicks.judging import judgments_by_model, judgments_from_clicks
+from tandem.ranking.clicks.models import Fit, ModelName, compare_models, fit_clicks
 from tandem.ranking.clicks.propensity import estimate
 from tandem.storage.judgments import save_judgments
 
@@ -36,7 +37,9 @@ class ListReport:
     """A judgment list that a program made, and how far it agrees with people where both judged.
 
     agreement: None where fewer than `FEWEST` pairs have both verdicts. usable: whether alpha
-    (ordinal) is surely at least `least`. saved: whether the list is in the workspace now.
+    (ordinal) is surely at least `least`. saved: whether the list is in the workspace now. model,
+    fits: the click model behind a list out of clicks, and how well each foretells lists that it has
+    not seen.
     """
 
     judgments: JudgmentList
@@ -47,6 +50,8 @@ class ListReport:
     least: float
     saved: bool
     simulated: bool
+    model: str | None = None
+    fits: Mapping[str, Fit] = field(default_factory=dict)
 
     @property
     def usable(self) -> bool:
@@ -69,6 +74,8 @@ class ListReport:
             "usable": self.usable,
             "saved": self.saved,
             "simulated": self.simulated,
+            "click_model": self.model,
+            "held_out": {name: asdict(fit) for name, fit in self.fits.items()},
         }
 
 
@@ -175,17 +182,38 @@ def study_queue(
 
 
 def judge_by_clicks(
-    shop: Workspace, *, way: str = "harvest", who: str, least: float = TENTATIVE
+    shop: Workspace,
+    *,
+    model: str = "auto",
+    way: str = "harvest",
+    who: str,
+    least: float = TENTATIVE,
 ) -> ListReport:
     """Make the list `clicks` out of stored events that may be read for analytics; it lies beside
-    people's lists and never among them."""
-    with stored_clicks(shop.layout, Purpose.ANALYTICS, who) as (log, _):
-        if way == "regression-em":
-            raise InvalidInput(
-                "regression-em needs features", field="propensities", remedy="use harvest or em"
-            )
-        judged = judgments_from_clicks(log, estimate(log, way), name=CLICKS)
-        pairs = len(np.unique(log.pair))
+    people's lists and never among them.
+
+    model: `pbm` with propensities by `way`, `cascade`, `dcm`, or `auto`: whichever foretells lists
+    best that were kept out, with the clicks above known; where there are too few lists, `pbm`.
+    """
+    if way == "regression-em":
+        raise InvalidInput(
+            "regression-em needs features", field="propensities", remedy="use harvest or em"
+        )
+    with stored_lists(shop.layout, Purpose.ANALYTICS, who) as (log, lists):
+        pairs = lists.pairs
+        fits: Mapping[str, Fit] = {}
+        try:
+            fits = {str(name): fit for name, fit in compare_models(lists).items()}
+        except InvalidInput:
+            if model == "auto":
+                model = "pbm"
+        if model == "auto":
+            model = min(fits.values(), key=lambda f: f.given).name
+        if model == "pbm":
+            judged = judgments_from_clicks(log, estimate(log, way), name=CLICKS)
+        else:
+            fitted = fit_clicks(lists, cast("ModelName", model))
+            judged = judgments_by_model(log, fitted, name=CLICKS)
     if not len(judged):
         raise InvalidInput(
             "no product was looked at often enough to say anything",
@@ -203,6 +231,8 @@ def judge_by_clicks(
         least,
         True,
         log.simulated or shop.settings.simulated,
+        model,
+        fits,
     )
 
 

@@ -27,7 +27,7 @@ from tandem.flows.telling import traced
 from tandem.flows.train import DEPTH, MEASURES, Ranked, dense_systems, judged_rows, publish
 from tandem.flows.workspace import Workspace
 from tandem.governance.reading import EventReader
-from tandem.insights.click_log import click_log
+from tandem.insights.click_log import click_lists, click_log
 from tandem.insights.tables import TOLD, Tables
 from tandem.queries.categories import NO_LESSONS
 from tandem.ranking.clicks.judging import judgments_from_clicks
@@ -38,6 +38,7 @@ from tandem.ranking.clicks.learning import (
     fit_from_clicks,
     join_features,
 )
+from tandem.ranking.clicks.models import Lists
 from tandem.ranking.clicks.propensity import Propensities, by_lot, estimate, further
 from tandem.ranking.learned import (
     JudgedCandidates,
@@ -53,6 +54,8 @@ from tandem.storage.layout import Layout
 EVENTS = "stored events"
 FEWEST_QUERIES = 10
 MOST_QUERIES = 2_000  # the most searched ones; each costs its candidates' features
+
+LIST_PLACES = 10  # of a list that models of reading look at
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,32 @@ def stored_clicks(
     layout: Layout, purpose: Purpose, actor: str, *, least_clients: int = TOLD
 ) -> Iterator[tuple[ClickLog, int]]:
     """The click log of what may be read for a purpose, and how many events are stored at all."""
+    with _clicked_tables(layout, purpose, actor, least_clients) as (_, log, stored):
+        yield log, stored
+
+
+@contextmanager
+def stored_lists(
+    layout: Layout, purpose: Purpose, actor: str, *, least_clients: int = TOLD
+) -> Iterator[tuple[ClickLog, Lists]]:
+    """The click log, and its lists one by one, for models of how people read them. `Lists.pair`
+    counts as `ClickLog.pair` does. Nobody is named in either."""
+    with _clicked_tables(layout, purpose, actor, least_clients) as (tables, log, _):
+        width = max(len(log.products), 1)
+        known = np.unique(log.query * width + log.product)
+        search, query, product, place, clicked = click_lists(tables, LIST_PLACES)
+        lists = int(search.max(initial=-1)) + 1
+        pair = np.full((lists, LIST_PLACES), -1, np.int64)
+        hit = np.zeros((lists, LIST_PLACES), bool)
+        pair[search, place] = np.searchsorted(known, query * width + product)
+        hit[search, place] = clicked
+        yield log, Lists(pair, hit, known.size)
+
+
+@contextmanager
+def _clicked_tables(
+    layout: Layout, purpose: Purpose, actor: str, least_clients: int
+) -> Iterator[tuple[Tables, ClickLog, int]]:
     with tempfile.TemporaryDirectory() as spill, Tables(spill=Path(spill)) as tables:
         with EventReader(layout, purpose, actor=actor).reading() as allowed:
             if not allowed.stored:
@@ -110,7 +139,7 @@ def stored_clicks(
                 file=EVENTS,
                 remedy="ask people for consent; what each purpose rests on: tandem consent basis",
             )
-        yield log, stored
+        yield tables, log, stored
 
 
 def drawn(layout: Layout, log: ClickLog, purpose: Purpose, actor: str) -> Propensities:

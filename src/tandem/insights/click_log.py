@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tandem.contracts.clicks import ClickLog, PairClicks
+from tandem.contracts.clicks import ClickLog, Ints, PairClicks
 from tandem.insights.tables import TOLD, Tables
 
 PLACES = 50
 SIMULATED = "simulated-"  # how the query ids of simulated shoppers begin
+
+
+def click_lists(tables: Tables, places: int) -> tuple[Ints, Ints, Ints, Ints, NDArray[np.bool_]]:
+    """Rows of the lists behind the last `click_log` of these tables: search (from 0), query and
+    product as it numbers them, place (from 0), clicked; all (m,), of the first `places`."""
+    found = tables.db.execute(
+        """SELECT dense_rank() OVER (ORDER BY query_id) - 1 AS search,
+                  query, product, place, clicked
+           FROM learned_shown WHERE place < ? ORDER BY search, place""",
+        [places],
+    ).fetchnumpy()
+    search, query, product, place = (
+        np.asarray(found[k], np.int64) for k in ("search", "query", "product", "place")
+    )
+    return search, query, product, place, np.asarray(found["clicked"], bool)
 
 
 def click_log(tables: Tables, *, places: int = PLACES, least_clients: int = TOLD) -> ClickLog:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from tandem.contracts.clicks import ClickLog, totals
+from tandem.contracts.clicks import ClickLog, Floats, totals
 from tandem.contracts.judgment import JudgmentList, Provenance
 from tandem.ranking.clicks.learning import LEAST
+from tandem.ranking.clicks.models import ClickModel
 from tandem.ranking.clicks.propensity import Propensities
 
 NAME = "clicks"
 LEAST_LOOKS = 20.0
+SAYS = {
+    "pbm": "position-based model",
+    "cascade": "cascade model",
+    "dcm": "dependent click model",
+}
 _PRIOR = 5.0  # looks that a product's attraction is drawn to the mean with
 _ENDS = (0.05, 0.95)  # of all products' attraction, from irrelevant to exact
 
@@ -36,6 +42,22 @@ def judgments_from_clicks(
         return JudgmentList({}, name, "clicks")
     mean = clicks.sum() / looks.sum()
     attraction = (clicks + _PRIOR * mean) / (looks + _PRIOR)
+    says = f"position-based model, {propensities.way}"
+    return _judged(log, attraction, looks, says, least_looks, name)
+
+
+def judgments_by_model(
+    log: ClickLog, model: ClickModel, *, least_looks: float = LEAST_LOOKS, name: str = NAME
+) -> JudgmentList:
+    """Relevance 0..3 by a fitted model of how people read lists; pairs count as in the log. On the
+    same scale as `judgments_from_clicks`, and with the same restraint."""
+    return _judged(log, model.attraction, model.looks, SAYS[model.name], least_looks, name)
+
+
+def _judged(
+    log: ClickLog, attraction: Floats, looks: Floats, says: str, least_looks: float, name: str
+) -> JudgmentList:
+    clicks = totals(log.pair, log.clicked)
     sure = looks >= least_looks
     if not sure.any():
         return JudgmentList({}, name, "clicks")
@@ -50,7 +72,7 @@ def judgments_from_clicks(
         judged.setdefault(pair[0], {})[pair[1]] = int(relevance[i])
         about[pair] = Provenance(
             "clicks",
-            f"position-based model, {propensities.way}" + (", simulated" * log.simulated),
+            says + (", simulated" * log.simulated),
             looks=round(float(looks[i]), 1),
             clicks=int(clicks[i]),
         )

@@ -119,9 +119,7 @@ def _fit(
     return a, b, likelihood
 
 
-def _by_rates(
-    pair: Ints, place: Ints, n: Floats, c: Floats, places: int
-) -> tuple[Floats, Floats]:
+def _by_rates(pair: Ints, place: Ints, n: Floats, c: Floats, places: int) -> tuple[Floats, Floats]:
     """Where to begin: each place's click rates on those of the first, over the products that stood
     at both. Few impressions at the first make these lines too flat."""
     pairs = int(pair.max()) + 1
