@@ -12,8 +12,10 @@ import pytest
 
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.parties import Content
+from tandem.contracts.product import Product
 from tandem.contracts.recommend import Kind, RecommendRequest, RecommendResponse, Source
 from tandem.contracts.search import Filters
+from tandem.flows import videos
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.feed import FEATURES, PAGE, feed_features, floored, small_merchants
 from tandem.flows.feed_trial import run_feed_trial
@@ -61,13 +63,44 @@ def ruled(view: View, **feed: object) -> View:
 
 def test_it_mixes_products_and_videos_that_say_they_are_simulated(shop):
     items = asked(shop.view, size=24).items
-    videos = [i.video for i in items if i.video]
-    assert 4 <= len(videos) <= 20
-    assert all(v.simulated and v.caption for v in videos)
-    assert not any(v.media_url for v in videos)
+    clips = [i.video for i in items if i.video]
+    assert 4 <= len(clips) <= 20
+    assert all(v.simulated and v.caption for v in clips)
+    assert not any(v.media_url for v in clips)
     assert len({i.product.id for i in items}) == 24
     assert not any(i.video for i in asked(shop.view, filters=Filters(in_stock=True)).items)
     assert [i.position for i in items] == list(range(1, 25))
+
+
+def test_after_an_update_only_its_videos_are_checked_again(shop, monkeypatch):
+    checked: list[str] = []
+
+    def counted(content: Content, product: Product) -> bool:
+        checked.append(product.id)
+        return contradicted(content, product)
+
+    monkeypatch.setattr(videos, "contradicted", counted)
+    first = next(i.product for i in asked(shop.view, size=40).items if i.video)
+    for _ in range(2):
+        checked.clear()
+        shop.upsert([first.model_copy(update={"attributes": {"made_up": "yes"}})])
+        shop.refresh()
+        asked(shop.view, size=40)
+        assert set(checked) == {first.id}
+    shop.upsert([first])
+
+
+def test_looking_for_news_costs_nothing_where_there_is_none(shop):
+    before = shop.view
+    assert not shop.refresh()
+    assert shop.view is before
+    rules = shop.layout.rules_file
+    rules.write_text('{"feed": {"videos": 2}}')
+    shop.refresh()
+    assert shop.view.policy.feed.videos == 2
+    rules.unlink()
+    shop.refresh()
+    assert shop.view.policy == before.policy
 
 
 def test_what_is_out_of_stock_or_hidden_is_not_in_it(shop):
@@ -96,11 +129,11 @@ def test_the_exploration_budget_is_spent_and_not_more(shop):
 def test_caps_hold_on_every_page(shop):
     view = ruled(shop.view, per_merchant=1, per_creator=1, small_floor=0)
     items = asked(view, size=36).items
-    videos = {c.id: c.creator_id for c in shop.view.content}
+    makers = {c.id: c.creator_id for c in shop.view.content}
     for start in (0, 12, 24):
         page = items[start : start + PAGE]
         merchants = [i.product.merchant for i in page]
-        creators = [videos[i.video.id] for i in page if i.video]
+        creators = [makers[i.video.id] for i in page if i.video]
         assert len(set(merchants)) == len(merchants)
         assert len(set(creators)) == len(creators)
     one = ruled(shop.view, per_category=1, small_floor=0)

@@ -47,8 +47,7 @@ def shelf(view: View, contents: Sequence[Content]) -> tuple[Video, ...]:
     first = [c.product_ids[0] for c in latest if c.product_ids]
     numbers = dict(zip(first, view.snapshot.numbers(first).tolist(), strict=True))
     here = [c for c in latest if c.product_ids and numbers[c.product_ids[0]] >= 0]
-    products = view.snapshot.products(np.array([numbers[c.product_ids[0]] for c in here], np.int64))
-    safe = [c for c, p in zip(here, products, strict=True) if not contradicted(c, p)]
+    safe = _safe(view, here, [numbers[c.product_ids[0]] for c in here])
     shown: dict[str, int] = {}
     for content in contents:
         shown[content.creator_id] = shown.get(content.creator_id, 0) + (content.impressions or 0)
@@ -70,6 +69,17 @@ def shelf(view: View, contents: Sequence[Content]) -> tuple[Video, ...]:
         for i in order.tolist()
         if not holds[i] < floor
     )
+
+
+def _safe(view: View, contents: Sequence[Content], numbers: Sequence[int]) -> list[Content]:
+    """Those whose captions their products do not contradict. Each is held against a version of its
+    product once, whatever other products are updated."""
+    known: dict[tuple[str, int], bool] = view.lasting.setdefault("contradicted", {})
+    new = [(c, n) for c, n in zip(contents, numbers, strict=True) if (c.id, n) not in known]
+    products = view.snapshot.products(np.array([n for _, n in new], np.int64))
+    for (content, number), product in zip(new, products, strict=True):
+        known[content.id, number] = contradicted(content, product)
+    return [c for c, n in zip(contents, numbers, strict=True) if not known[c.id, n]]
 
 
 def _seldom(shown: dict[str, int], share: float) -> frozenset[str]:

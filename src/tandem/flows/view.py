@@ -58,7 +58,8 @@ class View:
 
     encoder_manifest: where the encoder was fine-tuned on judgments of this workspace, on which.
     configuration: how `bm25` and `hybrid` weigh; a learned ranker's candidates stay those that it
-    learned from.
+    learned from. lasting: what live updates leave true, handed on to the views after them: about
+    product numbers, which name one version of a product in a generation.
     """
 
     generation: str
@@ -87,6 +88,7 @@ class View:
     catalog_generation: str | None = None
     encoder_generation: str | None = None
     content_generation: str | None = None
+    lasting: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def recommender(self) -> Tables | None:

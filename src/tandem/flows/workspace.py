@@ -412,8 +412,13 @@ class Workspace:
                 self._view = self._dressed(fresh.view())
                 stale.engine.close()
             else:
-                self._live.apply(self._journal.since(self._live.sequence))
-                self._view = self._dressed(self._live.view())
+                entries = self._journal.since(self._live.sequence)
+                self._live.apply(entries)
+                before, now = self._view, self._dressed(self._live.view())
+                # A view that is no news would cost the next requests what theirs has worked out.
+                if entries or _made_of(now) != _made_of(before):
+                    same = now.content_generation == before.content_generation
+                    self._view = replace(now, lasting=before.lasting) if same else now
             return old != self._generations()
 
     def _last_erasure(self) -> bytes:
@@ -693,6 +698,23 @@ class Workspace:
 
 def _known_parts(parts: Mapping[str, str]) -> dict[ArtefactKind, str]:
     return {kind: parts[kind] for kind in get_args(ArtefactKind) if kind in parts}
+
+
+def _made_of(view: View) -> tuple[Any, ...]:
+    """What a view was made of, but for live updates: the same means that nothing is new."""
+    return (
+        view.generation,
+        view.catalog_generation,
+        view.encoder_generation,
+        view.model_generation,
+        view.cross_generation,
+        view.recommender_generation,
+        view.configuration_generation,
+        view.personal_generation,
+        view.feed_generation,
+        view.content_generation,
+        view.policy,
+    )
 
 
 def _is_exposure(record: Any) -> bool:
