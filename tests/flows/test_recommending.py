@@ -235,6 +235,18 @@ def test_neighbours_are_the_best_of_every_row(seed, k):
         assert found.weights[found.row(row)].tolist() == [line[i] for i in best]
 
 
+def test_events_that_say_they_are_simulated_stay_so(tmp_path):
+    assert read_behaviour(events(tmp_path), WALKS[0]).simulated
+    bare = pq.read_table(tmp_path / "events.parquet").replace_schema_metadata(None)
+    pq.write_table(bare, tmp_path / "real.parquet")
+    assert not read_behaviour(tmp_path / "real.parquet", WALKS[0]).simulated
+    row = {"session_id": "a", "item_id": WALKS[0][0]}
+    for said in (True, False):
+        path = tmp_path / f"{said}.jsonl"
+        path.write_text(json.dumps({**row, "simulated": said}))
+        assert read_behaviour(path, WALKS[0]).simulated is said
+
+
 def test_events_in_lines_and_in_stored_columns_say_the_same(tmp_path):
     rows = [
         {"session_id": "b", "item_id": 2, "timestamp": "2026-01-01T10:00:00Z"},

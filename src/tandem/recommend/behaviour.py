@@ -54,9 +54,13 @@ def behaviour_of(table: Any, catalogue: Sequence[str], source: str = "events") -
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    made_up = (table.schema.metadata or {}).get(b"simulated") == b"true"  # renaming drops it
     names = [STORED.get(n, n) if STORED.get(n) not in table.column_names else n
              for n in table.column_names]  # fmt: skip
     table = table.rename_columns(names)
+    if "simulated" in names:  # lines have no metadata
+        said = pc.cast(table.column("simulated"), pa.string())
+        made_up = made_up or bool(pc.any(pc.equal(said, "true")).as_py())
     for name in ("session_id", "item_id"):
         if name not in table.column_names:
             raise InvalidInput(f"no column {name}", file=source, field=name, remedy=REMEDY)
@@ -86,7 +90,6 @@ def behaviour_of(table: Any, catalogue: Sequence[str], source: str = "events") -
     lines = np.unique(owner * size + code[bought])  # every item once
     sets = _laid(lines // max(size, 1), lines % max(size, 1), size)
     baskets = Baskets(sets, np.full(len(sets), GUEST), day, 0)
-    made_up = (table.schema.metadata or {}).get(b"simulated") == b"true"
     return Behaviour(tuple(catalogue), sessions, baskets, int((~known).sum()), made_up)
 
 
