@@ -11,7 +11,7 @@ from tandem.flows.alliance import simulate_alliance
 from tandem.flows.consent import decide, subjects_of
 from tandem.flows.generations import roll_back
 from tandem.flows.import_ import create_workspace, import_simulated
-from tandem.flows.match_truth import SYSTEMS, evaluate_on_truth
+from tandem.flows.match_truth import PROPOSED, SYSTEMS, evaluate_on_truth
 from tandem.flows.matching import MatchOffice, find_matches
 from tandem.flows.train_matcher import train_matcher
 from tandem.governance.creators import CreatorConsent
@@ -113,7 +113,9 @@ def test_held_against_the_truth_it_beats_chance(trained, monkeypatch):
     assert set(value) == set(SYSTEMS)
     assert value["matcher"].mean > value["random"].mean
     lots = {"known creators", "new creators", "unseen brands"}
-    assert set(report.coverage) == {*lots, "proposals", "products proposed"}
+    assert set(report.coverage) == {*lots, *PROPOSED}
+    assert set(report.promised) == set(PROPOSED)
+    assert all(ratio > 0 for ratio in report.promised.values())
     assert report.simulated
 
 

@@ -9,7 +9,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.matching import expectation
 from tandem.matching.evidence import Profiles, product_table, profile_numbers, showings_of
 from tandem.matching.evidence import usual_rates as rates_of
-from tandem.matching.expectation import ExpectationModel, Line
+from tandem.matching.expectation import CHOICE, ExpectationModel, Line
 from tandem.matching.matcher import (
     FORMAT,
     LIKENESS,
@@ -121,11 +121,27 @@ def test_proposals_are_calibrated_with_showings_that_resemble_them():
     rng = np.random.default_rng(6)
     residual = np.r_[rng.normal(0, 1, 4_000), rng.normal(-2, 1, 400)]
     weight = np.r_[np.full(4_000, 1e-6), np.ones(400)]
-    low, high = expectation._weighted_ends(residual, weight, 0.8)
+    low, high = expectation._weighted_ends(residual, weight, 0.8, 4.0)
     fresh = rng.normal(-2, 1, 20_000)
     assert ((fresh >= low) & (fresh <= high)).mean() > 0.8
     assert ((fresh > high).mean()) == pytest.approx(0.1, abs=0.04)
     assert (fresh < low).mean() < 0.08  # lower than the tenth that outcomes alone would ask for
+    low, _ = expectation._weighted_ends(residual, weight, 0.8, 1.0)
+    assert (fresh < low).mean() == pytest.approx(0.1, abs=0.04)
+
+
+def test_what_creators_choose_tells_of_creators_and_not_of_their_products(learned):
+    matcher = learned[0]
+    calibration = matcher.model.calibration
+    for target in ("clicks", "orders"):
+        key = f"{target}/known"
+        of = {side: calibration.chosen_factor[f"{key}/{side}"] for side in CHOICE}
+        assert of["creators"] < of["products"] <= 1
+    found = matcher.creators_for(0, 5)
+    several = matcher.creators_for_any(np.arange(5), 5)
+    assert len(several.creator) == len(found.creator) == 5
+    assert len(set(several.creator.tolist())) == 5
+    assert (np.diff(several.score) <= 0).all()
 
 
 def test_similarity_counts_as_much_as_finds_most_of_what_was_held_out():

@@ -12,7 +12,7 @@ import numpy as np
 from tandem.experiments.inference import bootstrap_intervals
 from tandem.flows.alliance import alliance_truth
 from tandem.flows.train_matcher import gather
-from tandem.matching.expectation import LEVELS
+from tandem.matching.expectation import LEVELS, Side
 from tandem.matching.matcher import Doubles, Flags, Matcher
 from tandem.matching.pairs import Ints
 from tandem.simulate.creators import Truth
@@ -23,7 +23,11 @@ QUERIES = 150
 PAIRS = 4_000
 HELD_SHARE = 0.15
 """Of merchants (or brands) all of whose showings are kept from the matcher."""
-PROPOSED = ("proposals", "products proposed")
+PROPOSED: dict[str, Side] = {
+    "proposals": "creators",
+    "proposals for unseen brands": "creators",
+    "products proposed": "products",
+}
 SYSTEMS = ("matcher", "reach", "similarity", "random")
 
 Progress = Callable[[str, int, int | None], None]
@@ -42,12 +46,14 @@ class Share:
 class TruthReport:
     """value: by task and system, the true expected GMV of the first ten, as a share of the best
     ten's. coverage: by group, target and level, the share of outcomes drawn anew that lie in the
-    interval. queries: by task. All of it simulated."""
+    interval. queries: by task. promised: expected over true clicks of what is proposed. All of it
+    simulated."""
 
     value: dict[str, dict[str, Share]]
     queries: dict[str, int]
     coverage: dict[str, dict[str, float]]
     pairs: dict[str, int]
+    promised: dict[str, float]
     out_of_fold: dict[str, Any]
     simulated: bool = True
 
@@ -98,8 +104,8 @@ def evaluate_on_truth(
     asked = _some(np.flatnonzero(~new), rng)
     shares = np.array([_products(matcher, truth, int(c), ~priced, rng) for c in asked])
     value["products for creators"], queries["products for creators"] = _shares(shares), len(asked)
-    coverage, pairs = _coverage(matcher, truth, new, unseen, priced, rng)
-    return TruthReport(value, queries, coverage, pairs, out_of_fold)
+    coverage, pairs, promised = _coverage(matcher, truth, new, unseen, priced, rng)
+    return TruthReport(value, queries, coverage, pairs, promised, out_of_fold)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,11 @@ class _Truth:
     def gmv(self, creator: Ints, product: Ints) -> Doubles:
         _, _, found = self.truth.expected(self.rows[creator], self.columns[product])
         return np.nan_to_num(found)
+
+    def clicks(self, creator: Ints, product: Ints) -> float:
+        """Expected in truth, of all these pairs together."""
+        found, _, _ = self.truth.expected(self.rows[creator], self.columns[product])
+        return float(found.sum())
 
     def draw(self, creator: Ints, product: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
         _, clicks, orders = self.truth.draw(self.rows[creator], self.columns[product], rng)
@@ -180,8 +191,10 @@ def _coverage(
     unseen: Flags,
     priced: Flags,
     rng: np.random.Generator,
-) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
-    """Of pairs by lot, and of the matcher's own proposals, which are chosen for being high."""
+) -> tuple[dict[str, dict[str, float]], dict[str, int], dict[str, float]]:
+    """Coverage and number of pairs by lot, and of the matcher's own proposals, which are chosen for
+    being high; and of these, expected clicks over true ones."""
+    promised: dict[str, float] = {}
     coverage: dict[str, dict[str, float]] = {}
     pairs: dict[str, int] = {}
     groups = {
@@ -198,12 +211,14 @@ def _coverage(
             )
     asked = _some(np.flatnonzero(priced & ~unseen), rng)
     proposed = {"proposals": [matcher.creators_for(int(p), BEST) for p in asked]}
+    others = _some(np.flatnonzero(priced & unseen), rng)
+    proposed["proposals for unseen brands"] = [matcher.creators_for(int(p), BEST) for p in others]
     asked = _some(np.flatnonzero(~new), rng)
     barred = ~priced
     proposed["products proposed"] = [
         matcher.products_for(int(c), BEST, barred=barred) for c in asked
     ]
-    for name in PROPOSED:
+    for name in (name for name in PROPOSED if proposed[name]):
         drawn[name] = (
             np.concatenate([found.creator for found in proposed[name]]),
             np.concatenate([found.product for found in proposed[name]]),
@@ -213,9 +228,10 @@ def _coverage(
         creator, product = creator[order], product[order]
         clicks, orders = truth.draw(creator, product, rng)
         found = matcher.pairs(creator, product)
-        chosen = name in PROPOSED
-        if chosen:
-            found = matcher.sobered(found)
+        side = PROPOSED.get(name)
+        if side is not None:
+            found = matcher.sobered(found, side)
+            promised[name] = round(float(found.clicks.sum() / truth.clicks(creator, product)), 3)
         pairs[name] = len(creator)
         coverage[name] = {}
         for target, seen, expected in (
@@ -224,8 +240,8 @@ def _coverage(
         ):
             for level in LEVELS:
                 low, high = matcher.model.calibration.interval(
-                    target, expected, found.new, level, chosen=chosen
+                    target, expected, found.new, level, chosen=side
                 )
                 inside = (seen >= low) & (seen <= high)
                 coverage[name][f"{target} {level:.0%}"] = round(float(inside.mean()), 4)
-    return coverage, pairs
+    return coverage, pairs, promised

@@ -17,8 +17,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +39,13 @@ last is narrow: what is proposed is among the highest."""
 FEWEST_ALIKE = 50
 """Showings, by effective number (Kish), that must resemble proposals to calibrate these apart."""
 _ROUNDS = 150
-CHOICE = 3.0
+Side = Literal["creators", "products"]
+CHOICE: Mapping[Side, float] = {"creators": 4.0, "products": 1.0}
 """Odds by which creators rather show what will do well with them, beyond what the features tell:
 outcomes below expectation may be that much commoner among proposals than among the showings that
 resemble them. Nothing observed can tell it, so it is an assumption (a sensitivity model: Jin, Ren &
-Candès, PNAS 2023)."""
+Candès, PNAS 2023), by what is proposed: among a creator's own products, ranked by what the creator
+shows already, simulated markets show nothing of it."""
 _RESEMBLANCE_ROUNDS = 60
 _HEAVIEST = 0.995
 _PARAMETERS: Mapping[str, Any] = {
@@ -96,7 +99,8 @@ class Calibration:
     """edges: by target and history, sizes of prediction that divide the classes. missed: by target,
     level, history and class, the (low, high) quantiles of log(1 + seen) − log(1 + expected).
     factor: by target and history, seen over expected. chosen_*: the same of proposals, by target,
-    level and history, beyond `factor`; empty where nothing like a proposal was seen."""
+    history, what is proposed and level, beyond `factor`; empty where nothing like a proposal was
+    seen."""
 
     edges: dict[str, list[float]]
     missed: dict[str, list[float]]
@@ -108,9 +112,11 @@ class Calibration:
         """(n,) what the models' predictions are multiplied by."""
         return np.where(new, self.factor[f"{target}/new"], self.factor[f"{target}/known"])
 
-    def chosen_factors(self, target: str, new: NDArray[np.bool_]) -> Doubles:
+    def chosen_factors(self, target: str, new: NDArray[np.bool_], side: Side) -> Doubles:
         """(n,) what expectations of proposals are multiplied by, as they promise too much."""
-        known, fresh = (self.chosen_factor.get(f"{target}/{h}", 1.0) for h in ("known", "new"))
+        known, fresh = (
+            self.chosen_factor.get(f"{target}/{h}/{side}", 1.0) for h in ("known", "new")
+        )
         return np.where(new, fresh, known)
 
     def interval(
@@ -120,15 +126,15 @@ class Calibration:
         new: NDArray[np.bool_],
         level: float = SHOWN_LEVEL,
         *,
-        chosen: bool = False,
+        chosen: Side | None = None,
     ) -> tuple[Doubles, Doubles]:
-        """(n,) whole numbers between which so many of all outcomes lie. chosen: of pairs that are
-        proposed, with expectations already multiplied by `chosen_factors`."""
+        """(n,) whole numbers between which so many of all outcomes lie. chosen: what is proposed,
+        with expectations already multiplied by `chosen_factors`; None: pairs of any kind."""
         low, high = np.zeros(len(expected)), np.zeros(len(expected))
         for history in (False, True):
             here = new == history
             key = f"{target}/{'new' if history else 'known'}"
-            own = self.chosen_missed.get(f"{key}/{level}") if chosen else None
+            own = self.chosen_missed.get(f"{key}/{chosen}/{level}") if chosen else None
             if own is not None:
                 quantiles = np.tile(own, (int(here.sum()), 1))
             else:
@@ -368,14 +374,14 @@ def _of_proposals(
         w = weight[here]
         if w.sum() ** 2 < FEWEST_ALIKE * max(float((w**2).sum()), 1e-12):
             continue
-        for target in raw:
-            key = f"{target}/{name}"
+        for target, (side, odds) in product(raw, CHOICE.items()):
+            key = f"{target}/{name}/{side}"
             usual, counts = expected[target][here], seen[target][here]
-            tilted = np.where(counts < usual, CHOICE * w, w)
+            tilted = np.where(counts < usual, odds * w, w)
             factor[key] = min(float((tilted @ counts + 1e-9) / (tilted @ usual + 1e-9)), 1.0)
             residual = np.log1p(counts) - np.log1p(usual * factor[key])
             for level in LEVELS:
-                missed[f"{key}/{level}"] = _weighted_ends(residual, w, level)
+                missed[f"{key}/{level}"] = _weighted_ends(residual, w, level, odds)
     return replace(calibration, chosen_missed=missed, chosen_factor=factor)
 
 
@@ -403,16 +409,16 @@ def _resemblance(
     return np.minimum(weight, np.quantile(weight, _HEAVIEST))
 
 
-def _weighted_ends(residual: Doubles, weight: Doubles, level: float) -> list[float]:
+def _weighted_ends(residual: Doubles, weight: Doubles, level: float, odds: float) -> list[float]:
     """Both ends, with one more outcome of the weights' usual size beyond each, like `_ends`; the
-    lower as low as `CHOICE` allows."""
+    lower as low as the odds of choice allow."""
     order = np.argsort(residual)
     ranked, w = residual[order], weight[order]
     beyond = float((w**2).sum() / w.sum())
     share = np.cumsum(w) / (w.sum() + beyond)
     below = np.cumsum(w[::-1]) / (w.sum() + beyond)
     tail = (1 - level) / 2
-    low = int(np.searchsorted(share, tail / (tail + CHOICE * (1 - tail))))
+    low = int(np.searchsorted(share, tail / (tail + odds * (1 - tail))))
     high = len(ranked) - 1 - int(np.searchsorted(below, tail))
     return [float(ranked[min(low, len(ranked) - 1)]), float(ranked[max(high, 0)])]
 

@@ -25,7 +25,7 @@ from tandem.matching.evidence import (
     usual_rates,
     with_success,
 )
-from tandem.matching.expectation import ExpectationModel, Lessons
+from tandem.matching.expectation import ExpectationModel, Lessons, Side
 from tandem.matching.nearest import Nearest
 from tandem.matching.pairs import (
     FEATURES,
@@ -40,7 +40,7 @@ from tandem.matching.pairs import (
 
 Flags = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 FEW = 80  # candidates for each of many products
 CANDIDATES = 400
@@ -187,7 +187,7 @@ class Matcher:
         """The `k` best creators for a product. barred: (C,) who may not be proposed."""
         query = np.append(np.asarray(self.products.vectors[product], np.float32), 1.0)
         found = self._creators_near(query, candidates, barred)
-        return self._ranked(found, np.full(len(found), product), k)
+        return self._ranked(found, np.full(len(found), product), k, "creators")
 
     def creators_for_any(
         self, products: Ints, k: int, *, barred: Flags | None = None, candidates: int = FEW
@@ -199,14 +199,14 @@ class Matcher:
         found = self.pairs(np.concatenate(near).astype(np.int64), product)
         order = np.lexsort((-found.clicks, -found.score))
         _, first = np.unique(found.creator[order], return_index=True)
-        return self.sobered(found.take(order[np.sort(first)][:k]))
+        return self.sobered(found.take(order[np.sort(first)][:k]), "creators")
 
     def products_for(
         self, creator: int, k: int, *, barred: Flags | None = None, candidates: int = CANDIDATES
     ) -> Matched:
         """The `k` best products for a creator."""
         found = self._products_near(self._vectors[creator], candidates, barred)
-        return self._ranked(np.full(len(found), creator), found, k, self.likeness)
+        return self._ranked(np.full(len(found), creator), found, k, "products", self.likeness)
 
     def pairs(self, creator: Ints, product: Ints) -> Matched:
         """What any pairs are expected to bring, in their order."""
@@ -241,7 +241,9 @@ class Matcher:
         found: Doubles = known * np.where(np.isfinite(live), live, 1.0)
         return found
 
-    def _ranked(self, creator: Ints, product: Ints, k: int, likeness: float = 0.0) -> Matched:
+    def _ranked(
+        self, creator: Ints, product: Ints, k: int, side: Side, likeness: float = 0.0
+    ) -> Matched:
         found = self.pairs(creator.astype(np.int64), product.astype(np.int64))
         score = found.score * np.exp(likeness * (_fit(found) - 1)) if likeness else found.score
         # Where nothing has a price, clicks decide.
@@ -249,16 +251,16 @@ class Matcher:
         if len(order) and score[order[0]] > 0:
             # The first keeps what it is expected to bring, the others are in proportion.
             score = score * (found.score[order[0]] / score[order[0]])
-        return self.sobered(replace(found, score=score).take(order))
+        return self.sobered(replace(found, score=score).take(order), side)
 
-    def sobered(self, found: Matched) -> Matched:
+    def sobered(self, found: Matched, side: Side) -> Matched:
         """Proposals, whose expectations and intervals know that they were picked for being high.
-        They stay in their order."""
+        They stay in their order. side: what is proposed."""
         calibration, new = self.model.calibration, found.new
-        clicks = found.clicks * calibration.chosen_factors("clicks", new)
-        orders = found.orders * calibration.chosen_factors("orders", new)
-        low, high = calibration.interval("clicks", clicks, new, chosen=True)
-        orders_low, orders_high = calibration.interval("orders", orders, new, chosen=True)
+        clicks = found.clicks * calibration.chosen_factors("clicks", new, side)
+        orders = found.orders * calibration.chosen_factors("orders", new, side)
+        low, high = calibration.interval("clicks", clicks, new, chosen=side)
+        orders_low, orders_high = calibration.interval("orders", orders, new, chosen=side)
         return replace(
             found,
             clicks=clicks,
