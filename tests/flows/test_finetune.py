@@ -21,8 +21,9 @@ from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows import finetune
 from tandem.flows.evaluate import evaluate_systems
 from tandem.flows.finetune import train_cross_encoder, train_encoder
-from tandem.flows.generations import roll_back
+from tandem.flows.generations import made, roll_back
 from tandem.flows.index import build_index
+from tandem.flows.promotion import artefact_card, promote_artefact
 from tandem.flows.train import train_ranker
 from tandem.retrieval.encoders import load_encoder, loading
 from tandem.retrieval.encoders.cross import export_cross_encoder
@@ -76,6 +77,35 @@ def add_encoder(layout: Layout, queries: tuple[str, ...] = ()) -> str:
 
 
 # --- Without torch --------------------------------------------------------------------------------
+
+
+def test_a_cross_encoder_is_a_candidate_that_the_gates_are_asked_of(shop_copy):
+    """Records of the same judged queries, the candidate's clearly lower: it is refused."""
+    layout = Layout.open(shop_copy)
+    live = add_cross_encoder(layout)
+    candidate = add_cross_encoder(layout, seed=4)
+    layout.cross_encoders.switch(live)
+    with layout.writing():
+        made(layout, "cross-encoders", candidate, live=False, who="tester")
+    for name, lower in ((live, 0.0), (candidate, 0.1)):
+        values = {f"q{i}": {"cross": 0.9 - i / 100 - lower, "ltr": 0.5} for i in range(30)}
+        record = {
+            "systems": {s: {"nDCG@10": {"mean": 0.5}} for s in ("cross", "ltr")},
+            "per_query": {"nDCG@10": values},
+        }
+        folder = layout.cross_encoders.path(name)
+        (folder / "evaluation.json").write_text(json.dumps(record))
+    said = {"who": "tester", "why": "a drill", "override": ["latency", "exposure"]}
+    refused = promote_artefact(layout, "cross-encoders", candidate, **said)
+    assert refused.stage == "candidate"
+    assert "refused by quality" in refused.why
+    assert [g.name for g in refused.gates] == ["quality", "latency", "exposure", "privacy"]
+    layout.cross_encoders.pointer.unlink()
+    alone = promote_artefact(layout, "cross-encoders", candidate, **said)
+    assert alone.stage == "live", "better than what there is without one"
+    assert [g.name for g in alone.gates] == ["quality", "privacy"]
+    card = artefact_card(layout, "cross-encoders", candidate).markdown()
+    assert "Card of the cross-encoder" in card
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross-encoder"])

@@ -19,7 +19,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.experiment import SearchConfiguration, Variant
 from tandem.contracts.recommend import Kind, RecommendRequest
-from tandem.contracts.search import SearchRequest, Sort
+from tandem.contracts.search import Filters, SearchRequest, Sort
 from tandem.contracts.slot import CONTEXT, SlotArm, SlotGuardrails
 from tandem.experiments.bandits import ThompsonSampling
 from tandem.flows import online
@@ -267,6 +267,22 @@ def test_health_is_nobodys_experiment_and_a_moment_tells_nothing_of_a_person(lay
     assert context_of("usb 3 hub", phone, saturday) == (1.0, 1.0, 0.5, 1.0, 1.0, 0.0, 1.0)
 
 
+def test_showings_are_forgotten_after_a_month_and_what_they_taught_stays(layout):
+    slot = start_slot(layout, "banner", "page", BANNERS, guardrails=FREE, **WHO)
+    slots = Slots(layout, 1)
+    for i in range(10):
+        slots.show(slot, f"u{i}", f"q{i}")
+    old = time.time() - 31 * 86_400
+    with SlotStore(layout.slots)._transaction() as connection:
+        connection.execute("UPDATE showings SET at = ? WHERE query_id < 'q5'", (old,))
+    slots.refreshed()
+    found = [s.query_id for s in SlotStore(layout.slots).showings("banner")]
+    assert sorted(found) == [f"q{i}" for i in range(5, 10)]
+    state = json.loads(SlotStore(layout.slots).state("banner"))
+    assert state["best"]["showings"] + state["others"]["showings"] == 10
+    slots.close()
+
+
 # In the server
 
 
@@ -348,6 +364,12 @@ def test_a_place_of_the_feed_is_tried_and_recommendations_are_traced(shop, serve
     found = slot_standing(shop.layout, slot_of(shop.layout, "third"))
     assert [a.rewards for a in found.arms] == [0, 1, 0]
     assert found.arms[2].showings == 0, "a product that is not there is never tried"
+    unwanted = feed.model_copy(update={"hidden": (tried,)})
+    assert all(server.recommend(unwanted, f"h{i}").items[2].product.id != tried for i in range(20))
+    brand = plain.items[0].product.brand
+    filtered = feed.model_copy(update={"filters": Filters(brand=(brand,))})
+    answers = [server.recommend(filtered, f"f{i}") for i in range(10)]
+    assert all(i.product.brand == brand for a in answers for i in a.items)
     server.close()
     shop.close()
     traced = trace(shop.layout, with_it.query_id)

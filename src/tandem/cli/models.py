@@ -13,7 +13,15 @@ from rich.table import Table
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
 from tandem.contracts.registry import Artefact, Decision, PromotedKind
 
-RegistryKind = Literal["models", "configurations", "recommenders", "personal", "feeds", "matchers"]
+RegistryKind = Literal[
+    "models",
+    "configurations",
+    "cross-encoders",
+    "recommenders",
+    "personal",
+    "feeds",
+    "matchers",
+]
 
 models_app = typer.Typer(
     no_args_is_help=True, help="The model registry: what there is, what is live, and why."

@@ -310,6 +310,7 @@ def train_cross_encoder_command(
     rate: RateOption = 5e-5,
     folds: FoldsOption = 3,
     seed: SeedOption = 7,
+    candidate: CandidateOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Fine-tune a cross-encoder on judgments, measure it by cross-validation, and make it live as
@@ -329,10 +330,11 @@ def train_cross_encoder_command(
             base=base,
             schedule=schedule,
             folds=folds,
+            live=not candidate,
             progress=bars,
         )
     _show(report, json_, folds)
-    if not json_:
+    if not json_ and not candidate:
         out.print(f"Try it: tandem search 'words' -w {workspace} --ranker cross")
 
 

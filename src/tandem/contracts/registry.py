@@ -81,7 +81,9 @@ class RegisteredModel(Frozen):
     )
 
 
-PromotedKind = Literal["configurations", "recommenders", "personal", "feeds", "matchers"]
+PromotedKind = Literal[
+    "configurations", "cross-encoders", "recommenders", "personal", "feeds", "matchers"
+]
 """Kinds beside rankers that are promoted through gates."""
 
 

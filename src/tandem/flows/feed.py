@@ -63,7 +63,7 @@ def feed(view: View, request: RecommendRequest) -> list[Candidate]:
         products = distinct(products, rated(view, request.filters))
     clips = _videos(view, request, products)
     mixed = in_turn([products, clips]) if clips else products
-    unfit = _unfit(view)
+    unfit = unfit_now(view)
     mixed = [c for c in mixed if not unfit[c.number]]
     ranked = _ranked(view, request, mixed)
     ranked = _not_again(view, ranked, request, policy)
@@ -186,7 +186,7 @@ def _shelved(view: View) -> tuple[dict[int, Video], list[Video]]:
     return about, [*videos[:BEST_VIDEOS], *[v for v in videos if v.new][:BEST_VIDEOS]]
 
 
-def _unfit(view: View) -> NDArray[np.bool_]:
+def unfit_now(view: View) -> NDArray[np.bool_]:
     """(products,) True for what is out of stock or hidden by a rule of the shop now."""
     unfit: NDArray[np.bool_] = view.once("sold out", lambda: view.store.all_columns.stock == 0)
     now = datetime.now(UTC)

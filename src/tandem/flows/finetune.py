@@ -23,6 +23,7 @@ from tandem.finetuning.cross_encoder import finetune_cross_encoder
 from tandem.finetuning.encoder import finetune_encoder
 from tandem.finetuning.judged import JudgedQuery
 from tandem.finetuning.manifest import FinetuneManifest
+from tandem.flows.generations import made
 from tandem.flows.index import Progress
 from tandem.flows.telling import traced, tracked
 from tandem.flows.train import Learning, judged_rows, lessons_of
@@ -142,9 +143,11 @@ def train_cross_encoder(
     base: str | None = None,
     schedule: Schedule = CROSS_ENCODER,
     folds: int = FOLDS,
+    live: bool = True,
     progress: Progress | None = None,
 ) -> FinetuneReport:
-    """Fine-tune a cross-encoder on a judgment list, publish it and make it live as `cross`.
+    """Fine-tune a cross-encoder on a judgment list, publish it and make it live as `cross`, unless
+    it is to wait as a candidate.
 
     The figures are of the best candidates reordered by models that did not see the query. Where a
     ranker is trained, `cross` reorders its head, and the ranker too is trained again without the
@@ -158,11 +161,11 @@ def train_cross_encoder(
         first = shop.run(shop.view.default_system(), judgments.queries, RETRIEVED)
         candidates = {p.product_id for ranking in first.rankings.values() for p in ranking}
         ranker = None
-        if (live := layout.models.live_path()) is not None:
+        if (path := layout.models.live_path()) is not None:
             lessons = lessons_of(shop.view, judgments)
             rows = judged_rows(shop, judgments, lessons, progress)
             candidates.update(i for row in rows for i in row.ids)
-            ranker = _ranker_fit(rows, load_manifest(live))
+            ranker = _ranker_fit(rows, load_manifest(path))
         lesson = _Lesson.read(shop, judgments, candidates).with_negatives(first, schedule.seed)
         parts = query_folds(judgments.queries, folds, seed=schedule.seed)
         telling = _Telling(progress, len(parts) + 1)
@@ -190,7 +193,8 @@ def train_cross_encoder(
 
         manifest = _manifest("cross-encoder", start, schedule, judgments, lesson.pairs, evaluation)
         generation, manifest = _publish(layout, layout.cross_encoders, manifest, evaluation, write)
-    layout.cross_encoders.switch(generation)
+    with layout.writing():
+        made(layout, "cross-encoders", generation, live=live)
     return FinetuneReport(generation, manifest, evaluation, time.perf_counter() - started)
 
 

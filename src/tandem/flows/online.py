@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ from tandem.experiments.abtest.assignment import Assignment, Experiment, Layer
 from tandem.experiments.exploration import draw
 from tandem.flows.artefacts import register_rules
 from tandem.flows.experimenting import harm_of
+from tandem.flows.feed import unfit_now
 from tandem.flows.promotion import withdraw_artefact
 from tandem.flows.registry import SHADOWED_DAYS, withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
@@ -241,9 +242,15 @@ class Online:
         if rules is not None and not chosen.experiments:
             self._shadow_recommender(rules, view, request, known_by, response)
         tried: dict[BanditSlot, SlotShowing] = {}
-        if rules is not None and client_id is not None and request.kind is Kind.FEED:
+        # With filters a product of the slot's own choice would be in the way.
+        open_ = request.kind is Kind.FEED and request.filters.is_empty()
+        if rules is not None and client_id is not None and open_:
+            unwanted = set(request.hidden)
             for slot in rules.slots("feed"):
-                response, showing = self._placed(slot, response, client_id, user_agent)
+                if known_by is not None and not unwanted:
+                    known = self._shop.visitors.asking(known_by)
+                    unwanted.update(known.hidden if known is not None else ())
+                response, showing = self._placed(slot, response, client_id, user_agent, unwanted)
                 if showing is not None:
                     tried[slot] = showing
         if self._log_served:
@@ -476,20 +483,22 @@ class Online:
         response: RecommendResponse,
         client_id: str,
         user_agent: str | None,
+        unwanted: Set[str],
     ) -> tuple[RecommendResponse, SlotShowing | None]:
-        """The feed with what the slot tries in its place; a product is shown there once, and only
-        while it can be bought."""
+        """The feed with what the slot tries in its place: once, while it can be bought, where no
+        rule of the shop hides it and the visitor did not."""
         place = slot.place or 1
         unit = self._unit(client_id)
         if unit is None or len(response.items) < place:
             return response, None
         as_it_is = response.items[place - 1].product.id
+        view = self._shop.view
 
         def usable(arm: SlotArm) -> bool:
             if arm.value is None:
                 return True
-            product = self._shop.product(arm.value)
-            return product is not None and product.stock != 0
+            number = int(view.snapshot.numbers([arm.value])[0])
+            return number >= 0 and arm.value not in unwanted and not unfit_now(view)[number]
 
         showing = self._slots.show(
             slot,

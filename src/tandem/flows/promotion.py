@@ -34,12 +34,13 @@ from tandem.contracts.running import Change
 from tandem.contracts.search import MAX_QUERY, SearchRequest
 from tandem.experiments import gates
 from tandem.experiments.measures import parse_measures, score
+from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.artefacts import artefact_of, artefacts, generations_of
 from tandem.flows.experimenting import add, book_of, stop
 from tandem.flows.feed import FEATURES, feed_features
 from tandem.flows.personal_search import MEASURES, Pools, compare
 from tandem.flows.recommending import recommend
-from tandem.flows.registry import shadow_standing
+from tandem.flows.registry import by_query, evaluation, shadow_standing
 from tandem.flows.search import answer
 from tandem.flows.train_feed import COLUMNS as FEED_COLUMNS
 from tandem.flows.train_feed import impressions_of
@@ -63,6 +64,7 @@ TRIED: tuple[Literal["configurations", "recommenders"], ...] = ("configurations"
 """Kinds that may answer unseen, or a share of the people, before they go live."""
 
 QUERIES = 200  # that a candidate and the live one answer
+SLOW_QUERIES = 60  # of a cross-encoder, which takes its time
 MOST_CASES = 5_000
 CUTOFF = 20
 SECOND = 1_000_000  # of microseconds
@@ -373,7 +375,7 @@ def _asked(
 
 def _privacy(layout: Layout, kind: PromotedKind, generation: str, approved_by: str | None) -> Gate:
     """Judgments are nobody's behaviour. All other kinds learn from what people did."""
-    if kind == "configurations":
+    if kind in ("configurations", "cross-encoders"):
         return gates.privacy("judgments", personal=False, approved_by=approved_by)
     lineage = artefact_of(layout, kind, generation).lineage
     if kind == "matchers":
@@ -394,6 +396,8 @@ def _beside_live(layout: Layout, kind: PromotedKind, generation: str) -> tuple[G
         candidate = shop.with_artefact(view, kind, generation)
         if kind == "configurations":
             return _configurations(shop, candidate, view)
+        if kind == "cross-encoders":
+            return _cross_encoders(shop, generation, live, candidate)
         if live is None:
             return (gates.alone(kind),)
         if kind == "recommenders":
@@ -475,6 +479,32 @@ def _configurations(shop: Workspace, candidate: View, live: View) -> tuple[Gate,
         queries="judged queries that neither was tuned on",
     )
     return (quality, *at_work)
+
+
+def _cross_encoders(
+    shop: Workspace, generation: str, live: str | None, candidate: View
+) -> tuple[Gate, ...]:
+    """Out-of-fold beside the live one, or beside the best without one; then both at work."""
+    path = shop.layout.cross_encoders.path
+    record, mine = evaluation(path(generation)), FinetuneManifest.load(path(generation))
+    ours = by_query(record, "cross")
+    if live is None:
+        rivals = [s for s in record["systems"] if s != "cross"]
+        best = max(rivals, key=lambda s: record["systems"][s][gates.MEASURE]["mean"])
+        return (gates.quality(ours, by_query(record, best), same_judgments=True),)
+    theirs = FinetuneManifest.load(path(live))
+    same = mine.data_fingerprint == theirs.data_fingerprint
+    quality = gates.quality(ours, by_query(evaluation(path(live)), "cross"), same_judgments=same)
+
+    def of(side: View) -> Callable[[str], Sequence[str | None]]:
+        def answered(query: str) -> Sequence[str | None]:
+            asked = SearchRequest(q=query[:MAX_QUERY], size=gates.DEPTH, ranker="cross")
+            return [h.product.merchant for h in answer(side, asked).hits]
+
+        return answered
+
+    queries = shop.judgment_list(mine.judgments).queries[:SLOW_QUERIES]
+    return (quality, *_at_work(of(candidate), of(shop.view), queries))
 
 
 def _searched(shop: Workspace, candidate: View, live: View) -> tuple[Gate, Gate]:

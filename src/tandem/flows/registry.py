@@ -369,13 +369,13 @@ def _beside_live(shop: Workspace, path: Path) -> tuple[Gate, ...]:
     """The candidate in `path` held against the live ranker, or against what works without one."""
     view = shop.view
     candidate, manifest = load_ranker(path)
-    record = _evaluation(path)
-    mine = _by_query(record, "ltr")
+    record = evaluation(path)
+    mine = by_query(record, "ltr")
     if view.ranker is None or view.manifest is None or view.model_generation is None:
         rivals = [s for s in record["systems"] if s != "ltr"]
         best = max(rivals, key=lambda s: record["systems"][s][gates.MEASURE]["mean"])
-        return (gates.quality(mine, _by_query(record, best), same_judgments=True),)
-    live = _evaluation(shop.layout.models.path(view.model_generation))
+        return (gates.quality(mine, by_query(record, best), same_judgments=True),)
+    live = evaluation(shop.layout.models.path(view.model_generation))
     ours, theirs = _Watched(view, candidate), _Watched(view, view.ranker)
     for at, query in enumerate(shop.judgment_list(manifest.judgments).queries[:QUERIES]):
         # Turn by turn, and each first as often as the other: caches favour neither.
@@ -383,7 +383,7 @@ def _beside_live(shop: Workspace, path: Path) -> tuple[Gate, ...]:
             ranker.answer(query)
     same = manifest.data_fingerprint == view.manifest.data_fingerprint
     return (
-        gates.quality(mine, _by_query(live, "ltr"), same_judgments=same),
+        gates.quality(mine, by_query(live, "ltr"), same_judgments=same),
         gates.latency(ours.milliseconds, theirs.milliseconds),
         gates.exposure(ours.merchants, theirs.merchants),
     )
@@ -396,12 +396,13 @@ def _privacy(path: Path, approved_by: str | None) -> Gate:
     return gates.privacy(source, personal=bool(learned), approved_by=approved_by)
 
 
-def _evaluation(path: Path) -> dict[str, Any]:
+def evaluation(path: Path) -> dict[str, Any]:
+    """The cross-validated record of a generation, as its training wrote it."""
     record: dict[str, Any] = json.loads((path / EVALUATION).read_text(encoding="utf-8"))
     return record
 
 
-def _by_query(record: Mapping[str, Any], system: str) -> dict[str, float]:
+def by_query(record: Mapping[str, Any], system: str) -> dict[str, float]:
     """Out-of-fold values by query."""
     return {
         query: values[system]
@@ -441,5 +442,5 @@ def roll_back_model(layout: Layout, to: str | None, *, who: str, why: str) -> De
 def model_card(layout: Layout, generation: str) -> Page:
     """The model card of a ranker, as of now."""
     model = registered_model(layout, generation)
-    record = _evaluation(layout.models.path(generation))
+    record = evaluation(layout.models.path(generation))
     return card(model, record, simulated=layout.settings().simulated)

@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 
 STICKY_SECONDS = 30 * 60.0
 REMEMBERED = 100_000
+SWEEP_SECONDS = 3600.0
 SECOND = 1_000_000  # of microseconds
 GUARD = "guardrail"
 _PHONES = ("Mobi", "Android", "iPhone")
@@ -213,6 +214,7 @@ class Slots:
         self._ledger = ConsentLedger(layout)
         self._rng = np.random.default_rng(seed)
         self._lock = threading.Lock()
+        self._swept = 0.0
         self._lately: OrderedDict[tuple[str, str, str], tuple[float, SlotShowing]] = OrderedDict()
 
     def show(
@@ -331,8 +333,15 @@ class Slots:
             return False
 
     def refreshed(self) -> None:
-        """To be called every few seconds: a slot that does harm is stopped for good, on record."""
+        """To be called every few seconds: a slot that does harm is stopped for good, on record, and
+        showings that are old enough are forgotten."""
         book = self._experiments.book()
+        if time.monotonic() - self._swept > SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            try:
+                self._store.sweep()
+            except sqlite3.Error as error:
+                log.warning("old showings stay for now: %s", error)
         for slot in book.slots if book else ():
             if slot.state != "running" or (state := self._store.state(slot.name)) is None:
                 continue

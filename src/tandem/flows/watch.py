@@ -67,7 +67,7 @@ def score_drift(layout: Layout) -> tuple[Alert, ...]:
     learned from gives other scores."""
     by_model: dict[tuple[str, str], dict[str, list[float]]] = {}
     for served in ServedLog(layout.served).entries():
-        if served.page == 1 and served.scores:
+        if served.kind == "search" and served.page == 1 and served.scores:
             key = (served.ranker, served.model_generation or "no model")
             day = served.at.date().isoformat()
             by_model.setdefault(key, {}).setdefault(day, []).append(served.scores[0])

@@ -68,7 +68,7 @@ from tandem.storage.judgments import (
     load_judgments,
     save_judgments,
 )
-from tandem.storage.layout import Layout
+from tandem.storage.layout import Generations, Layout
 from tandem.storage.parties import read_content
 from tandem.storage.updates import Update, UpdateJournal
 
@@ -518,8 +518,9 @@ class Workspace:
         return view.with_ranker(ranker, generation, manifest)
 
     def with_artefact(self, view: View, kind: str, generation: str) -> View:
-        """`view` with another generation of `models`, `configurations`, `recommenders`, `personal`
-        or `feeds`. NotFound without it; the last few that were asked for stay loaded."""
+        """`view` with another generation of `models`, `configurations`, `cross-encoders`,
+        `recommenders`, `personal` or `feeds`. NotFound without it; the last few that were asked
+        for stay loaded."""
         if kind == "models":
             return self.with_model(view, generation)
         with self._loading:
@@ -528,15 +529,23 @@ class Workspace:
             if of is not view:
                 while len(self._tried) >= RANKERS:
                     del self._tried[next(iter(self._tried))]
-                tried = self._with(view, kind, getattr(self.layout, kind).path(generation))
+                tried = self._with(view, kind, self._path(kind, generation))
                 self._tried[key] = (view, tried)
         return tried
+
+    def _path(self, kind: str, generation: str) -> Path:
+        generations: Generations = getattr(self.layout, kind.replace("-", "_"))
+        return generations.path(generation)
 
     def _with(self, view: View, kind: str, path: Path) -> View:
         name = path.name
         if kind == "configurations":
             found = load_configuration(path)
             return replace(view, configuration=found, configuration_generation=name)
+        if kind == "cross-encoders":
+            cross = CrossRanker(OnnxCrossEncoder.load(path))
+            lineage = FinetuneManifest.load(path)
+            return replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
         if kind == "recommenders":
             tables, learned = load_tables(path)
             return replace(

@@ -25,6 +25,13 @@ WHAT: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         "A learned ranker keeps the candidates that it learned from.",
         ("Weights tuned on few queries fit these queries: see how it was held out.",),
     ),
+    "cross-encoders": (
+        "This cross-encoder reads a query and a product together, and reorders the best of a "
+        "search.",
+        "It answers as the ranker `cross`, where that is asked for. It is not meant to judge "
+        "products, merchants or people.",
+        ("Judged queries are few: a difference of .01 cannot be told from chance.",),
+    ),
     "recommenders": (
         "This recommender says what a session leads to, what is bought together, what is popular.",
         "It fills the lists beside products and part of the feed. It is not meant to judge "
@@ -58,12 +65,14 @@ WHAT: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 }
 NAMES: Mapping[str, str] = {
     "configurations": "search configuration",
+    "cross-encoders": "cross-encoder",
     "recommenders": "recommender",
     "personal": "personal ranker",
     "feeds": "feed ranker",
     "matchers": "matcher",
 }
 _FIGURES = ("metrics", "cross_validated", "held_out")
+_HEAD = {"metrics": "", "cross_validated": "cross-validated", "held_out": "kept back"}
 _MOST = 40  # figures on a card
 
 
@@ -71,7 +80,7 @@ def card(artefact: Artefact, shadowed: ShadowStanding | None, *, simulated: bool
     """A page on one generation."""
     says, meant, limits = WHAT[artefact.kind]
     lineage = artefact.lineage
-    figures = [row for name in _FIGURES for row in _figures(lineage.get(name), name)]
+    figures = [row for name in _FIGURES for row in _figures(lineage.get(name), _HEAD[name])]
     blocks: list[Block] = []
     if simulated:
         blocks.append(Notice("Simulated data: what it learned from was made by a program."))
@@ -110,7 +119,7 @@ def _figures(value: Any, name: str) -> Iterator[list[str]]:
     """Numbers of a nested record, named by their way to it."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _figures(inner, f"{name}, {_words(str(key))}")
+            yield from _figures(inner, f"{name}, {key}".removeprefix(", "))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield [_words(name), f"{value:,}" if isinstance(value, int) else f"{value:.4g}"]
 

@@ -127,7 +127,8 @@ function acts(of, card, { generation, stage }, approves) {
 
 // --- Other kinds --------------------------------------------------------------------------------
 
-const KINDS = { configurations: "Tuned weights", recommenders: "Recommender", personal: "Personal search", feeds: "Feed", matchers: "Matching" };
+const KINDS = { configurations: "Tuned weights", "cross-encoders": "Cross-encoder", recommenders: "Recommender", personal: "Personal search", feeds: "Feed", matchers: "Matching" };
+const JUDGED = ["configurations", "cross-encoders"]; // learned from judgments, not from people
 const SHOWN = 4; // generations of a kind; older ones are in `tandem models list --kind`
 
 function renderOthers() {
@@ -145,10 +146,10 @@ function other(a) {
   return h("li", { data: { generation: a.generation } },
     h("div", { class: "row" }, h("span", {}, `${a.generation.slice(0, 7)}${made}`), label(a.stage)),
     a.kind === "configurations" && a.lineage.verdict ? h("p", { class: "muted" }, a.lineage.verdict) : null,
-    acts(`/v1/artefacts/${a.kind}`, `/v1/artefacts/${a.kind}/${a.generation}/card`, a, a.kind !== "configurations"));
+    acts(`/v1/artefacts/${a.kind}`, `/v1/artefacts/${a.kind}/${a.generation}/card`, a, !JUDGED.includes(a.kind)));
 }
 
-const PARTS = { catalog: "Catalogue", encoders: "Encoder", "cross-encoders": "Cross-encoder", content: "Videos" };
+const PARTS = { catalog: "Catalogue", encoders: "Encoder", content: "Videos" };
 
 // --- Tracing ------------------------------------------------------------------------------------
 
