@@ -32,6 +32,7 @@ _TOLD = {
     "invalid": "The test had a fault. The shop fixes it and runs it again.",
 }
 _MOST_CHARTED = 8
+_MOST_DAYS = 5
 _LEVEL = 0.05
 
 
@@ -338,9 +339,9 @@ def _charts(
 
 
 def _spread(days: Sequence[int]) -> list[int]:
-    """At most eight of the days, the first and the last among them."""
-    step = max(1, -(-(len(days) - 1) // (_MOST_CHARTED - 1)))
-    return sorted({*days[::step], days[-1]})[:_MOST_CHARTED]
+    """At most `_MOST_DAYS` of the days, the first and the last among them."""
+    step = max(1, -(-(len(days) - 1) // (_MOST_DAYS - 1)))
+    return sorted({*days[::step], days[-1]})
 
 
 def _sizes(design: Design, figures: Mapping[str, Figure]) -> MarkChart:
