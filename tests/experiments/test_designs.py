@@ -143,6 +143,16 @@ def test_novelty_that_fades_is_seen_and_none_is_not():
         novelty(rng.normal(size=50), np.zeros(50, np.int64), rng.random(50) < 0.5)
 
 
+def test_an_arm_in_which_nothing_happened_is_zero_and_no_rounding_error():
+    rng = np.random.default_rng(6)
+    arm = (rng.random(60_000) < 0.5).astype(np.intp)
+    orders = np.where(arm == 1, rng.poisson(1.58, arm.size), 0).astype(float)
+    control, treatment = summaries([orders, orders * 0.1], arm, 2)
+    assert control.mean.tolist() == [0.0, 0.0]
+    assert effect(control, treatment).relative is None
+    assert treatment.mean[0] == pytest.approx(orders[arm == 1].mean(), rel=1e-12)
+
+
 def test_summaries_of_groups_are_those_of_each_alone():
     rng = np.random.default_rng(5)
     a, b = rng.normal(1e6, 1, 200_000), rng.exponential(size=200_000)

@@ -86,6 +86,9 @@ def test_what_helps_goes_live_and_is_answered(shop: BrokenShop):
     assert shipped.lineage["finding"] == shop.finding.id
     assert shipped.lineage["parent"] == shipped.decisions[-1].instead_of
     assert all(g.passed for g in shipped.decisions[-1].gates)
+    assert walked.analysis is not None
+    assert walked.analysis.name.startswith("A fix in the shop: ")
+    assert walked.analysis.effects["orders"].control == 0, "the old search showed nothing"
     assert shop.layout.index.live() != before
     had, has = walked.steps[-1].figures["answered"]
     assert had == 0 < has

@@ -249,8 +249,8 @@ def _experiment(search: Searches, rng: Generator, shoppers: int, name: str) -> A
     orders, clicks = np.zeros(shoppers), np.zeros(shoppers)
     for _ in range(3):
         query = search.draw(shoppers, rng)
-        for name, order in (("control", search.old), ("treatment", search.new)):
-            here = variants == name
+        for arm, order in (("control", search.old), ("treatment", search.new)):
+            here = variants == arm
             clicked, ordered = search.shop(order, query[here], rng)
             clicks[here] += clicked.sum(axis=1)
             orders[here] += ordered.sum(axis=1)

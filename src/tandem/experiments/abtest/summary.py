@@ -84,7 +84,11 @@ def summaries(columns: Sequence[Array], codes: Codes, groups: int) -> list[Summa
 
 
 def _rough_mean(column: Array) -> Any:
-    """Of the first known units: near enough to sum around."""
+    """Of the first known units: near enough to sum around. It has eight bits, so that counts, and
+    the zeros of an arm in which nothing happened, add up without any rounding."""
     head = column[:_BLOCK]
     known = head[~np.isnan(head)]
-    return known.mean() if known.size else np.nan
+    if not known.size:
+        return np.nan
+    part, power = np.frexp(known.mean())
+    return np.ldexp(np.round(part * 256) / 256, power)
