@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.contracts.clicks import ClickLog, Floats, Ints, totals
+from tandem.contracts.clicks import ClickLog, Floats, Ints
 from tandem.contracts.errors import InvalidInput
 
 _GRID = np.concatenate([[0.003, 0.006, 0.012, 0.025, 0.04], np.linspace(0.05, 0.995, 120)])
-_ROUNDS = 2_000
-_TOLERANCE = 1e-4  # of the log-likelihood, in a round
+_ROUNDS = 500
+MOST_PAIRS = 20_000  # products of queries with the most impressions
+_TOLERANCE = 1e-3  # of the log-likelihood, in a round
 _LEAST = 1e-4  # no click is impossible, and none is sure
 
 
@@ -59,18 +60,22 @@ def by_trust(log: ClickLog) -> Trust:
     """
     several = np.bincount(log.pair) > 1
     rows = several[log.pair] if log.pair.size else np.zeros(0, bool)
-    pair = np.unique(log.pair[rows], return_inverse=True)[1].astype(np.int64)
-    if not pair.size:
+    if not rows.any():
         raise InvalidInput(
             "no product was shown at two places for one query",
             field="trust",
             remedy="let the order change: another ranker for some searches, or exploration",
         )
-    place, n, c = log.place[rows], log.shown[rows], log.clicked[rows]
-    plain = _fit(pair, place, n, c, log.places, trust=False)
-    start = _by_rates(pair, place, n, c, log.places)
-    slope, floor, likelihood = _fit(pair, place, n, c, log.places, trust=True, start=start)
-    support = totals(place, n, log.places)
+    pair = np.unique(log.pair[rows], return_inverse=True)[1].astype(np.int64)
+    n, c = np.zeros((2, int(pair.max()) + 1, log.places))
+    np.add.at(n, (pair, log.place[rows]), log.shown[rows])
+    np.add.at(c, (pair, log.place[rows]), log.clicked[rows])
+    if len(n) > MOST_PAIRS:
+        most = np.argsort(-n.sum(1), kind="stable")[:MOST_PAIRS]
+        n, c = n[most], c[most]
+    plain = _fit(n, c, trust=False)
+    slope, floor, likelihood = _fit(n, c, trust=True, start=_by_rates(n, c))
+    support = n.sum(0)
     known = support > 0
     # The grid is of the click rate at the first place that is known; the rest is told beside it.
     top = int(np.flatnonzero(known)[0])
@@ -81,26 +86,17 @@ def by_trust(log: ClickLog) -> Trust:
 
 
 def _fit(
-    pair: Ints,
-    place: Ints,
-    n: Floats,
-    c: Floats,
-    places: int,
-    *,
-    trust: bool,
-    start: tuple[Floats, Floats] | None = None,
+    n: Floats, c: Floats, *, trust: bool, start: tuple[Floats, Floats] | None = None
 ) -> tuple[Floats, Floats, float]:
-    """slope, floor (places,) and the log-likelihood."""
-    first = int(place.min())
+    """slope, floor (places,) and the log-likelihood; n shown, c clicked: (pairs, places)."""
+    places = n.shape[1]
+    first = int(np.flatnonzero(n.sum(0))[0])
     a, b = start or (1 / np.sqrt(np.arange(1.0, places + 1)), np.zeros(places))
     share = np.full(_GRID.size, 1 / _GRID.size)
-    pairs = int(pair.max()) + 1
     before = -np.inf
     for _ in range(_ROUNDS):
         chance = np.clip(a[:, None] * _GRID + b[:, None], _LEAST, 1 - _LEAST)
-        each = c[:, None] * np.log(chance)[place] + (n - c)[:, None] * np.log1p(-chance)[place]
-        given = np.zeros((pairs, _GRID.size))
-        np.add.at(given, pair, each)
+        given = c @ np.log(chance) + (n - c) @ np.log1p(-chance)
         given += np.log(np.maximum(share, 1e-12))
         most = given.max(1, keepdims=True)
         weight = np.exp(given - most)
@@ -108,30 +104,22 @@ def _fit(
         likelihood = float((most[:, 0] + np.log(total[:, 0])).sum())
         weight /= total
         share = weight.mean(0)
-        shown = np.zeros((places, _GRID.size))
-        clicked = np.zeros((places, _GRID.size))
-        np.add.at(shown, place, n[:, None] * weight[pair])
-        np.add.at(clicked, place, c[:, None] * weight[pair])
-        a, b = _line(shown, clicked, a, b, first, trust)
+        a, b = _line(n.T @ weight, c.T @ weight, a, b, first, trust)
         if likelihood - before < _TOLERANCE:
             break
         before = likelihood
     return a, b, likelihood
 
 
-def _by_rates(pair: Ints, place: Ints, n: Floats, c: Floats, places: int) -> tuple[Floats, Floats]:
+def _by_rates(n: Floats, c: Floats) -> tuple[Floats, Floats]:
     """Where to begin: each place's click rates on those of the first, over the products that stood
     at both. Few impressions at the first make these lines too flat."""
-    pairs = int(pair.max()) + 1
-    shown, clicked = np.zeros((pairs, places)), np.zeros((pairs, places))
-    np.add.at(shown, (pair, place), n)
-    np.add.at(clicked, (pair, place), c)
-    rate = clicked / np.maximum(shown, 1)
+    rate = c / np.maximum(n, 1)
+    places = n.shape[1]
     a, b = 1 / np.sqrt(np.arange(1.0, places + 1)), np.zeros(places)
-    first = int(place.min())
+    first = int(np.flatnonzero(n.sum(0))[0])
     for k in range(places):
-        both = shown[:, [first]] * shown[:, [k]] / np.maximum(shown[:, [first]] + shown[:, [k]], 1)
-        w = both[:, 0]
+        w = n[:, first] * n[:, k] / np.maximum(n[:, first] + n[:, k], 1)
         if k == first or (w > 0).sum() < 3:
             continue
         x, y = rate[:, first], rate[:, k]
