@@ -72,6 +72,13 @@ def test_a_brief_is_in_the_listings_language_unless_another_is_asked_for():
     assert make_brief(nobody, LOG).language == "en"
 
 
+def test_a_brand_alone_is_not_what_a_hook_asks_for():
+    log = [QueryCount("acme", 900), QueryCount("tischlampe", 300)]
+    brief = make_brief(LAMP, log)
+    assert brief.keywords[0].text == "acme"
+    assert "Suchst du tischlampe?" in brief.hooks[0].say
+
+
 def test_what_the_title_says_already_is_no_news():
     battery = Product(
         id="B",

@@ -12,7 +12,7 @@ from tandem.contracts.errors import NotFound
 from tandem.contracts.parties import WATCH_CURVE
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.insights import simulate_shop
-from tandem.flows.studio_desk import LEAST_CREATORS, RECENT, StudioDesk, similar
+from tandem.flows.studio_desk import LEAST_CREATORS, RECENT, StudioDesk, _watching, similar
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content, read_creators
 
@@ -128,6 +128,21 @@ def test_others_are_told_of_only_where_they_are_many(shop, creator):
     few = {o: scene.content[o] for o in (creator, *like[: LEAST_CREATORS - 1])}
     small = type(scene)(scene.creators, few, scene.categories, scene.shown)
     assert desk._of_similar(small, creator) is None
+
+
+def test_a_rate_of_several_creators_is_not_mostly_of_one(content):
+    one = content[0]
+    even = [
+        one.model_copy(update={"creator_id": f"c{n}", "impressions": 100, "clicks": 4, "orders": 1})
+        for n in range(LEAST_CREATORS)
+    ]
+    found = _watching(even, LEAST_CREATORS)
+    assert (found.ctr, found.ctor) == (0.04, 0.25)
+    loud = [even[0].model_copy(update={"clicks": 40}), *even[1:]]
+    found = _watching(loud, LEAST_CREATORS)
+    assert found.ctor is None  # 40 of 56 clicks are of one
+    assert found.ctr == 0.112
+    assert _watching(loud[:1], 1).ctor == 1 / 40
 
 
 def test_a_stranger_has_no_studio(shop):

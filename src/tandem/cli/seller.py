@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 SHOWN = 40
 
 seller_app = typer.Typer(no_args_is_help=True, help="Answers for merchants about their listings.")
+MerchantArgument = Annotated[str, typer.Argument(help="The merchant, as its products name it.")]
+PeriodOption = Annotated[
+    str | None, typer.Option(help="Month as 2026-03; default: the last recorded one that is over.")
+]
 
 
 @seller_app.command("why")
@@ -52,7 +56,7 @@ def why(
 
 @seller_app.command("queries")
 def queries(
-    merchant: Annotated[str, typer.Argument(help="The merchant, as its products name it.")],
+    merchant: MerchantArgument,
     period: Annotated[
         str | None, typer.Option(help="Month as 2026-03; default: the last that is over.")
     ] = None,
@@ -78,12 +82,6 @@ def queries(
         print_json(report.model_dump(mode="json"))
     else:
         _show_queries(report)
-
-
-MerchantArgument = Annotated[str, typer.Argument(help="The merchant, as its products name it.")]
-PeriodOption = Annotated[
-    str | None, typer.Option(help="Month as 2026-03; default: the last recorded one that is over.")
-]
 
 
 @seller_app.command("indicators")

@@ -60,7 +60,7 @@ def make_brief(product: Product, log: Sequence[QueryCount], language: str | None
     given = {
         "name": name,
         "kind": kind,
-        "asked": search[0].text if search else kind,
+        "asked": _asked_for(search, product) or kind,
         "first": told[0] if told else kind,
         "rest": "; ".join(told[1:]) or kind,
         "words": ", ".join(k.text for k in search),
@@ -109,15 +109,21 @@ def make_captions(
     given = {
         "tag": in_.tag,
         "name": name,
-        "asked": search[0].text if search else kind,
+        "asked": _asked_for(search, product) or kind,
         "told": "; ".join(told),
-        "first": told[0],
+        "first": told[0][:1].upper() + told[0][1:],
         "last": told[-1],
     }
     return tuple(
         Caption(text=f"{text.format_map(given)} {line}".strip(), hashtags=tags)
         for text in in_.captions
     )
+
+
+def _asked_for(search: Sequence[Keyword], product: Product) -> str | None:
+    """What shoppers type most that is more than a brand; None where they type nothing else."""
+    brand = fold(product.brand or "")
+    return next((k.text for k in search if fold(k.text) != brand), None)
 
 
 def _telling(stated: Sequence[str], product: Product) -> list[str]:

@@ -48,6 +48,7 @@ SIMILAR = 20
 USUAL_RATE = 1_000  # basis points, where the creator asks for no rate
 RANGE = (0.2, 0.5, 0.8)
 SURE = 0.05
+WORTH_SAYING = 0.001  # of those who saw it, clicked
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class StudioDesk:
         reasons = [f"you showed {topic} in {_many(topics[topic], 'piece')}"]
         clicks = [c for c in scene.content[creator] if topic in _topics_of(c, scene)]
         rate = _ratio(sum(c.clicks or 0 for c in clicks), sum(c.impressions or 0 for c in clicks))
-        if rate is not None:
+        if rate is not None and rate >= WORTH_SAYING:
             reasons.append(f"{rate:.1%} of those who saw these clicked")
         others = scene.shown[product.id]
         reasons.append(
@@ -298,13 +299,19 @@ def _reach(pieces: Sequence[Content]) -> float:
 
 
 def _watching(pieces: Sequence[Content], creators: int) -> Watching:
+    """Rates of sums. Of several creators: none where they are of few, or mostly of one."""
+
     def share(part: str, whole: str) -> float | None:
-        both = [
-            (getattr(c, part), getattr(c, whole))
-            for c in pieces
-            if getattr(c, part) is not None and getattr(c, whole)
-        ]
-        return _ratio(sum(p for p, _ in both), sum(w for _, w in both))
+        by: Counter[str] = Counter()
+        parts = 0.0
+        for c in pieces:
+            if getattr(c, part) is not None and getattr(c, whole):
+                parts += getattr(c, part)
+                by[c.creator_id] += getattr(c, whole)
+        of_one = by and max(by.values()) > MOST_OF_VIEWS * by.total()
+        if creators > 1 and (len(by) < LEAST_CREATORS or of_one):
+            return None
+        return _ratio(parts, by.total())
 
     return Watching(
         pieces=len(pieces),
