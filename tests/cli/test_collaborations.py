@@ -31,7 +31,7 @@ def do(run, shop):  # noqa: F811
 INVITE = ("invite", "--as", "merchant:acme", "--creator", "mia", "--products", "p1,p2")
 
 
-def test_from_invitation_to_settlement(do, tmp_path, monkeypatch):
+def test_from_invitation_to_settlement(run, shop, do, tmp_path, monkeypatch):  # noqa: F811
     code, c = do(*INVITE, "--rate", 1500, "--key", "k1")
     assert (code, c["status"]) == (0, "INVITED")
     assert do(*INVITE, "--rate", 1500, "--key", "k1") == (0, c)
@@ -86,6 +86,11 @@ def test_from_invitation_to_settlement(do, tmp_path, monkeypatch):
         "settlements": 1,
         "findings": [],
     }
+    refunds.write_text("refund,order,line,amount,currency\nr2,secret-order,1,15.00,EUR\n")
+    assert do("refunds", refunds)[1]["taken"] == 1
+    _, said, _ = run("collaborations", "settlements", "--as", "creator:mia", "-w", shop)
+    assert "pending -2.25 EUR" in said, "what was settled and is refunded is not still to come"
+    assert "settled 2.25 EUR" in said
     everything = b"".join(p.read_bytes() for p in (tmp_path / "shop").rglob("*") if p.is_file())
     assert b"secret-order" not in everything
 

@@ -162,3 +162,15 @@ def test_a_text_is_checked_before_it_is_posted(text, fails):
 def test_the_platforms_label_is_a_disclosure():
     text = GOOD.replace("#ad ", "")
     assert check_text(text, SPEAKER, LOG, labelled=True).ready
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        *((t, "supported") for t in ("€1,299.00", "1.299,00 €", "1 299,00 €", "€1299", "1'299 €")),
+        *((t, "contradicted") for t in ("€1,290.00", "1.290,00 €", "1 290,00 €", "€1.29")),
+    ],
+)
+def test_prices_are_read_with_marks_of_thousands(text, verdict):
+    dear = SPEAKER.model_copy(update={"price": Money(amount=Decimal("1299.00"), currency="EUR")})
+    assert [c.verdict for c in check_claims(f"Only {text} today", dear)] == [verdict]

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tandem
+from event_tables import pseudonym, stored_rows
 from tandem.cli.main import app
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
@@ -16,6 +17,7 @@ from tandem.flows.insights import simulate_shop
 from tandem.flows.merchant_week import merchant_week
 from tandem.governance.reading import EventReader
 from tandem.storage.catalog import read_products
+from tandem.storage.events import EventStore
 
 MONDAY, DAY = 1_772_409_600_000_000, 86_400_000_000  # 2026-03-02, in microseconds
 
@@ -56,6 +58,32 @@ def test_the_week_is_counted_told_once_and_beside_the_week_before(shop, merchant
     assert all(q.people >= 5 for q in found.queries)
     again = merchant_week(shop.layout, shop.view, merchant, "2026-W11", actor="tester", k=5)
     assert again == found
+
+
+def test_what_one_person_paid_is_not_told(shop, merchant):
+    product = next(p.id for b in read_products(shop.layout) for p in b if p.merchant == merchant)
+    seen = [
+        {"action_name": "click", "client": pseudonym(f"looks-{n}"), "object_id": product}
+        for n in range(60)
+    ]
+    paid = {"action_name": "purchase", "order": "o1", "amount": "40.00", "currency": "EUR"}
+    rows = [
+        {**row, "event_key": f"{n + (1 << 100):032x}", "timestamp": MONDAY - 14 * DAY + n}
+        for n, row in enumerate([*seen, {**seen[0], **paid}])
+    ]
+    store = EventStore(shop.layout)
+    store.append(
+        [
+            {**empty, **row, "received": row["timestamp"]}
+            for empty, row in zip(stored_rows(rows), rows, strict=True)
+        ]
+    )
+    store.close()
+    found = merchant_week(shop.layout, shop.view, merchant, "2026-W08", actor="tester")
+    assert (found.now.people, found.now.clicks, found.now.orders) == (60, 60, 1)
+    assert found.now.sales is None, "it is one buyer's own spending"
+    assert [week.sales for _, week in found.products] == [None]
+    assert found.withheld["dominated"] == 2
 
 
 def test_too_few_people_are_not_told(shop, merchant):

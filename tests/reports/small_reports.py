@@ -400,6 +400,7 @@ REPORTS: dict[str, Report] = {
             "below": {"status": "ended", "gmv": "90"},
             "within": {"status": "ended", "gmv": "410.5"},
             "above": {"status": "ended", "gmv": "4000"},
+            "cancelled": {"status": "cancelled"},
         }.items()
     },
     "model with a worth": promotion.report(

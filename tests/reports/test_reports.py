@@ -278,3 +278,10 @@ def test_real_data_is_not_called_simulated():
 )
 def test_a_number_is_written_in_one_way(figure: Figure, text: str):
     assert str(figure) == text
+
+
+def test_a_campaign_that_was_called_off_is_not_said_to_have_gone_as_expected():
+    made = REPORTS["campaign cancelled"]
+    assert made.verdict == "cancelled"
+    assert "called off" in made.answer
+    assert "expected" not in made.answer

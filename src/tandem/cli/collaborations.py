@@ -197,7 +197,7 @@ def show(
     _show(c, json_=False)
     _say(f"Next for you: {', '.join(next_) or 'nothing'}")
     for b in balances:
-        _say(f"{b.account:>8} {abs(b.amount)} {b.currency}")
+        _say(f"{b.account:>8} {b.stands} {b.currency}")
     for entry in history:
         who = f"{entry.party.role}:{entry.party.id}"
         _say(f"{entry.at:%Y-%m-%d %H:%M} {who} {entry.action['action']}")
@@ -299,7 +299,7 @@ def settlements(
             markup=False,
         )
     for b in balances:
-        _say(f"{b.account:>8} {abs(b.amount)} {b.currency}")
+        _say(f"{b.account:>8} {b.stands} {b.currency}")
 
 
 @collaborations_app.command("expire")

@@ -31,10 +31,13 @@ from tandem.queries.normalise import fold, normalise
 _CODES = "USD EUR GBP JPY CNY INR IDR VND THB MYR SGD PHP KRW BRL MXN CAD AUD CHF SEK PLN"
 _COMMON_CODES = frozenset(_CODES.split())
 _CURRENCIES = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+# 1299, 1299.00, 1,299.00, 1.299,00, 1 299,00, 1'299.00
+_GROUPED = r"\d{1,3}(?:[., '’]\d{3}){1,3}(?:[.,]\d{1,2})?(?!\d)"
+_AMOUNT = rf"({_GROUPED}|\d{{1,12}}(?:[.,]\d{{1,2}})?)"
 _PRICE = re.compile(
-    r"(?:([$€£¥])\s?(\d{1,12}(?:[.,]\d{1,2})?)"
+    rf"(?:([$€£¥])\s?{_AMOUNT}"
     # Begun at the first digit and no later, or a long row of digits would be read again and again.
-    r"|(?<![\d.,])(\d{1,12}(?:[.,]\d{1,2})?)\s?(?:([$€£¥])|([A-Z]{3})\b))"
+    rf"|(?<![\d.,]){_AMOUNT}\s?(?:([$€£¥])|([A-Z]{{3}})\b))"
 )
 NEGATED_WITHIN = 80  # characters before a word in which a "not" is looked for
 _SPACES = re.compile(r"[\W_]+")
@@ -76,17 +79,30 @@ def _prices(text: str, product: Product) -> list[tuple[int, Claim]]:
         currency = code or _CURRENCIES[sign or sign_after]
         if code and not _is_code(code, product):
             continue
-        amount = Decimal((before or after).replace(",", "."))
+        amounts = _amounts(before or after)
         price = product.price
         if price is None:
             claim = _claim(match[0], "price", "unsupported", "the listing has no price")
-        elif (price.amount, price.currency) == (amount, currency):
+        elif price.currency == currency and price.amount in amounts:
             claim = _claim(match[0], "price", "supported", "the listing's price")
         else:
             claim = _claim(
                 match[0], "price", "contradicted", f"the price is {price.amount} {price.currency}"
             )
         found.append((match.start(), claim))
+    return found
+
+
+def _amounts(number: str) -> set[Decimal]:
+    """What a number may mean: a point, comma or space before three digits marks thousands, or
+    decimals, or the end of another number ("a pack of 2 299 €")."""
+    found = set()
+    if re.fullmatch(_GROUPED, number):
+        whole, _, cents = re.sub(r"[.,](\d{1,2})$", r";\1", number).partition(";")
+        found.add(Decimal(f"{re.sub(r'[^0-9]', '', whole)}.{cents or 0}"))
+    last = number.rpartition(" ")[2]
+    if re.fullmatch(r"\d+(?:[.,]\d+)?", last):
+        found.add(Decimal(last.replace(",", ".")))
     return found
 
 

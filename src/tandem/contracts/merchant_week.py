@@ -10,7 +10,8 @@ from tandem.contracts.search import Frozen
 
 
 class WeekFigures(Frozen):
-    """One week of a merchant. None: of too few people to be told, which is not zero.
+    """One week of a merchant. None: of too few people to be told, or a sum mostly of one of them;
+    that is not zero.
 
     people: who did anything with the merchant's products. sales: in major units of the shop's
     currency.
@@ -33,7 +34,7 @@ class AskedFor(Frozen):
 
 
 class MerchantWeek(Frozen):
-    """period: ISO week. before: the week before it. clicks_of_all: after searches, by everybody."""
+    """period: ISO week. before: the week before it."""
 
     merchant: str
     period: str = Field(examples=["2026-W13"])

@@ -13,8 +13,9 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.merchant_week import AskedFor, MerchantWeek, WeekFigures
 from tandem.flows.events import events_status
+from tandem.flows.parties import simulated_figures
 from tandem.flows.search_performance import by_query, sold_by
-from tandem.flows.selling import COLUMNS, CONTENT_DAYS, SUMS, acts_of
+from tandem.flows.selling import COLUMNS, CONTENT_DAYS, MONEY, SUMS, acts_of
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
 from tandem.governance.release import Figures, K, Releases, Report
@@ -69,7 +70,7 @@ def merchant_week(
             reason: sum(r.withheld.get(reason, 0) for r in now)
             for reason in sorted({reason for r in now for reason in r.withheld})
         },
-        simulated=layout.settings().simulated,
+        simulated=simulated_figures(layout),
     )
 
 
@@ -97,8 +98,8 @@ def _released(
         return None
     used = _ours(table, sold, since)
     return (
-        releases.release(WEEK, merchant, period, own, (), sums=SUMS),
-        releases.release(WEEK, merchant, period, own, ("object_id",), sums=SUMS),
+        releases.release(WEEK, merchant, period, own, (), sums=SUMS, money=MONEY),
+        releases.release(WEEK, merchant, period, own, ("object_id",), sums=SUMS, money=MONEY),
         releases.release(WEEK_QUERIES, merchant, period, used, ("query",)),
     )
 

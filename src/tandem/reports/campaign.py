@@ -113,6 +113,8 @@ def _answer(verdict: str, goal: str, figures: dict[str, Figure]) -> str:
             return f"It is over, and it brought less than we expected: {reached} in {goal}."
         case "above_expected":
             return f"It is over, and it brought more than we expected: {reached} in {goal}."
+        case "cancelled":
+            return f"It was called off. Up to then it brought {reached} in {goal}."
         case _:
             return f"It is over, and it went about as we expected: {reached} in {goal}."
 
@@ -147,6 +149,7 @@ def _recommend(verdict: str) -> str:
         "running": "Ask those whose posts are due. Keep what they show in stock.",
         "below_expected": "Look at which posts were missing or weak before you plan the next one.",
         "above_expected": "Plan the next one with the creators who did well.",
+        "cancelled": "What you agreed with creators stays agreed: end that with each of them.",
     }.get(verdict, "Plan the next one with the creators who did well. Leave out who did not post.")
 
 

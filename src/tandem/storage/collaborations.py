@@ -95,6 +95,12 @@ class Balance:
     amount: Decimal
     currency: str
 
+    @property
+    def stands(self) -> Decimal:
+        """What stands on it: what merchants owe, or what creators have coming; below zero where
+        more was taken back than is left, as by a refund of what is settled."""
+        return self.amount if self.account == "expense" else 0 - self.amount
+
 
 class CollaborationStore:
     """The file at `path`, made on first use. Safe for many threads and processes."""

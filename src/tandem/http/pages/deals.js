@@ -180,7 +180,7 @@ export function inbox(root, me) {
     if (c.rate_locked_until) rows.push(["Commission cannot be lowered before", day(c.rate_locked_until)]);
     if (c.content.length) rows.push(["Content", c.content.map((x) => x.content_id).join(", ")]);
     if (orders.length) rows.push(["Orders credited", String(orders.length)]);
-    for (const b of balances.filter((x) => ACCOUNTS[x.account])) rows.push([ACCOUNTS[b.account], asMoney(Math.abs(Number(b.amount)), b.currency)]);
+    for (const b of balances.filter((x) => ACCOUNTS[x.account])) rows.push([ACCOUNTS[b.account], asMoney(0 - Number(b.amount), b.currency)]);
     return rows.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { dir: "auto" }, value)]);
   }
 
@@ -218,6 +218,6 @@ function earnings({ balances, settlements }, me) {
   const tiles = Object.entries(ACCOUNTS).map(([name, text]) => [text, of(name)]);
   if (!tiles.some(([, found]) => found.length)) return [];
   return [...tiles.map(([text, found]) => h("section", { class: "stat" }, h("h3", {}, text),
-    h("span", { class: "value" }, found.length ? found.map((b) => asMoney(Math.abs(Number(b.amount)), b.currency)).join(" + ") : "–"))),
+    h("span", { class: "value" }, found.length ? found.map((b) => asMoney(0 - Number(b.amount), b.currency)).join(" + ") : "–"))),
   h("section", { class: "stat" }, h("h3", {}, me.role === "merchant" ? "Settlements to creators" : "Settlements to you"), h("span", { class: "value" }, settlements.length))];
 }
