@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ import tandem
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.experiment import SearchConfiguration, Variant
-from tandem.contracts.recommend import Kind, RecommendRequest
+from tandem.contracts.recommend import FeedVideo, Kind, Known, RecommendRequest
 from tandem.contracts.search import Filters, SearchRequest, Sort
 from tandem.contracts.slot import CONTEXT, SlotArm, SlotGuardrails
 from tandem.experiments.bandits import ThompsonSampling
@@ -203,6 +205,17 @@ def test_the_same_person_sees_the_same_and_its_clicks_count_for_the_first_time(l
     intake.close()
 
 
+def test_what_was_shown_just_before_a_stop_is_still_rewarded(layout):
+    slot = start_slot(layout, "banner", "page", BANNERS, window=5, guardrails=FREE, **WHO)
+    slots, intake = Slots(layout, 1), EventIntake(layout)
+    slots.show(slot, "u", "q")
+    stopped = stop_slot(layout, "banner", **WHO)
+    intake.take([click("q", "c")])
+    assert sum(a.rewards for a in slot_standing(layout, stopped).arms) == 1
+    slots.close()
+    intake.close()
+
+
 def test_what_always_showing_an_arm_would_have_earned_is_told_or_refused(layout):
     slot = start_slot(
         layout, "banner", "page", BANNERS, guardrails=SlotGuardrails(budget=0.4, harm=None), **WHO
@@ -255,6 +268,18 @@ def test_what_cannot_be_noted_is_not_tried(layout, monkeypatch):
     with SlotStore(layout.slots)._transaction():
         other = Slots(layout, 1)
         assert other.show(slot, "v", "q1") is None
+
+
+def test_what_was_noted_is_shown_even_if_old_showings_cannot_be_removed(layout, monkeypatch):
+    slot = start_slot(layout, "banner", "page", BANNERS, guardrails=FREE, **WHO)
+    slots = Slots(layout, 1)
+
+    def busy(self):
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(SlotStore, "sweep", busy)
+    assert slots.show(slot, "u", "q") == next(SlotStore(layout.slots).showings("banner"))
+    slots.close()
 
 
 def test_health_is_nobodys_experiment_and_a_moment_tells_nothing_of_a_person(layout):
@@ -377,6 +402,48 @@ def test_a_place_of_the_feed_is_tried_and_recommendations_are_traced(shop, serve
     assert traced.served.slots["third"].arm == "new"
     assert {p.kind for p in traced.parts} == {"catalog"}
     assert traced.index["products"] > 0
+
+
+def test_whatever_stands_in_a_place_of_the_feed_is_rewarded(shop, server, monkeypatch):
+    feed = RecommendRequest(kind=Kind.FEED, size=8)
+    plain = server.recommend(feed)
+    arms = (SlotArm(name="plain"), SlotArm(name="gone", value="?"))
+    start_slot(shop.layout, "third", "feed", arms, place=3, guardrails=FREE, **WHO)
+    product = plain.items[2].product.id
+    server.recommend(feed, "c1")
+    without = feed.model_copy(update={"hidden": (product,)})
+    anew = server.recommend(without, "c1", personal=False)
+    there = anew.items[2].product.id
+    assert there != product
+    shop.take_events([click(anew.query_id, "c1", object_id=there)], None)
+    found = slot_standing(shop.layout, slot_of(shop.layout, "third"))
+    assert [(a.showings, a.rewards) for a in found.arms] == [(1, 1), (0, 0)]
+
+    # A video's click carries its own id; what is bought is its product.
+    clip = FeedVideo(
+        id="V1", creator_id="k", kind="video", caption="", duration=None, paid=None, simulated=True
+    )
+    items = [i.model_copy(update={"video": clip}) for i in plain.items]
+    clips = plain.model_copy(update={"items": tuple(items)})
+    monkeypatch.setattr(
+        shop, "recommend", lambda *_: clips.model_copy(update={"query_id": f"q{uuid4().hex}"})
+    )
+    shown = server.recommend(feed, "c2")
+    shop.take_events([click(shown.query_id, "c2", object_id="V1")], None)
+    found = slot_standing(shop.layout, slot_of(shop.layout, "third"))
+    assert [(a.showings, a.rewards) for a in found.arms] == [(2, 2), (0, 0)]
+
+
+def test_what_a_visitor_hid_is_not_tried_beside_what_the_request_hides(shop, server, monkeypatch):
+    feed = RecommendRequest(kind=Kind.FEED, size=8)
+    items = server.recommend(feed).items
+    tried = items[7].product.id
+    arms = (SlotArm(name="plain"), SlotArm(name="new", value=tried))
+    start_slot(shop.layout, "third", "feed", arms, place=3, guardrails=FREE, **WHO)
+    monkeypatch.setattr(shop.visitors, "asking", lambda *_: Known(hidden=(tried,)))
+    asked = feed.model_copy(update={"hidden": (items[0].product.id,)})
+    answers = [server.recommend(asked, f"c{i}") for i in range(20)]
+    assert tried not in {a.items[2].product.id for a in answers}
 
 
 def test_a_page_asks_for_what_it_is_to_show(shop, server):

@@ -246,8 +246,8 @@ class Online:
         open_ = request.kind is Kind.FEED and request.filters.is_empty()
         if rules is not None and client_id is not None and open_:
             unwanted = set(request.hidden)
-            for slot in rules.slots("feed"):
-                if known_by is not None and not unwanted:
+            for at, slot in enumerate(rules.slots("feed")):
+                if at == 0 and known_by is not None:
                     known = self._shop.visitors.asking(known_by)
                     unwanted.update(known.hidden if known is not None else ())
                 response, showing = self._placed(slot, response, client_id, user_agent, unwanted)
@@ -380,7 +380,8 @@ class Online:
     def _recommended(
         self, view: View, request: RecommendRequest, known_by: str | None, chosen: _Chosen
     ) -> tuple[RecommendResponse, _Chosen]:
-        """As `_ranked`: what a canary fails on is answered by the live one."""
+        """As `_ranked`: what a canary fails on is answered by the live one. One that cannot be read
+        fails too; what the request itself does wrong is not the canary's."""
         inside = view
         started = time.perf_counter()
         try:
@@ -389,7 +390,8 @@ class Online:
             started = time.perf_counter()
             response = self._shop.recommend(request, known_by, inside)
         except Exception as error:
-            if chosen.canary is None or isinstance(error, TandemError):
+            asked = inside is not view and isinstance(error, TandemError)
+            if chosen.canary is None or asked:
                 raise
             log.warning("canary %s failed: %s", chosen.canary, error)
             self._note(chosen.canary, "canary", None)
@@ -491,7 +493,10 @@ class Online:
         unit = self._unit(client_id)
         if unit is None or len(response.items) < place:
             return response, None
-        as_it_is = response.items[place - 1].product.id
+        there = response.items[place - 1]
+        # A click on a video is sent with the video's id, all else with the product's.
+        clicked = there.video if slot.reward == "click" else None
+        as_it_is = there.product.id if clicked is None else clicked.id
         view = self._shop.view
 
         def usable(arm: SlotArm) -> bool:

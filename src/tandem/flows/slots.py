@@ -15,7 +15,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,8 +84,9 @@ def start_slot(
 ) -> BanditSlot:
     """Start a slot; servers of the shop take it up within seconds.
 
-    The first arm is what everybody gets without it. Raises InvalidInput, NotFound for a product
-    that is not there, Conflict when the name was used before or the place is taken.
+    The first arm is what everybody gets without it. A product that is not there is not refused, as
+    it may come: it is not tried before. Raises InvalidInput, Conflict when the name was used before
+    or the place is taken.
     """
     now = datetime.now(UTC)
     try:
@@ -170,7 +171,8 @@ def slot_standing(layout: Layout, slot: BanditSlot) -> SlotStanding:
     store = SlotStore(layout.slots)
     try:
         counts, state = store.counts(slot.name), store.state(slot.name)
-        contexts = [s.context for s in store.showings(slot.name)] if slot.bandit == "linucb" else []
+        reads = slot.bandit == "linucb" and slot.state == "running"
+        contexts = [s.context for s in store.showings(slot.name)] if reads else []
     finally:
         store.close()
     rng = np.random.default_rng(7)
@@ -249,7 +251,7 @@ class Slots:
         can = np.array([usable(arm) for arm in slot.arms])
         try:
             if lately is not None and now - at < STICKY_SECONDS and can[lately.arm]:
-                self._store.again(query_id, lately)
+                self._store.again(query_id, lately, object_of(slot.arms[lately.arm]))
                 return lately
             if further or not can[0]:
                 return None
@@ -298,14 +300,19 @@ class Slots:
                 del self._lately[key]
 
     def follow(self, rows: Sequence[AdmittedEvent]) -> int:
-        """Learn from events that were just stored; how many rewards there were."""
-        book = self._experiments.book()
-        running = [s for s in book.slots if s.state == "running"] if book else []
+        """Learn from events that were just stored; how many rewards there were. What was shown just
+        before a slot was stopped may still be rewarded."""
+        book, now = self._experiments.book(), datetime.now(UTC)
+        open_ = [
+            s
+            for s in (book.slots if book else ())
+            if s.ended is None or now - s.ended <= timedelta(minutes=s.window)
+        ]
         rewarded = 0
-        for row in rows if running else ():
+        for row in rows if open_ else ():
             if row["query_id"] is None or row["traffic"] != "shopper":
                 continue
-            for slot in running:
+            for slot in open_:
                 if row["action_name"] == slot.reward:
                     rewarded += self._reward(slot, row, row["query_id"])
         return rewarded

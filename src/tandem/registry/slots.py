@@ -33,8 +33,8 @@ CREATE TABLE IF NOT EXISTS showings (
     reward REAL NOT NULL DEFAULT 0, PRIMARY KEY (query_id, slot)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS showings_by_slot ON showings (slot, at);
-CREATE TABLE IF NOT EXISTS again (
-    query_id TEXT NOT NULL, slot TEXT NOT NULL, of TEXT NOT NULL, at REAL NOT NULL,
+CREATE TABLE IF NOT EXISTS repeats (
+    query_id TEXT NOT NULL, slot TEXT NOT NULL, of TEXT NOT NULL, object_id TEXT, at REAL NOT NULL,
     PRIMARY KEY (query_id, slot)
 ) WITHOUT ROWID;
 """
@@ -88,15 +88,18 @@ class SlotStore:
             )
         self._written += 1
         if self._written % SWEEP_EVERY == 1:
-            self.sweep()
+            # The decision is kept already: it has to be shown, whatever becomes of old ones.
+            with contextlib.suppress(sqlite3.Error):
+                self.sweep()
         return showing
 
-    def again(self, query_id: str, showing: SlotShowing) -> None:
-        """The same was shown once more: what follows from it counts for the first time."""
+    def again(self, query_id: str, showing: SlotShowing, object_id: str | None) -> None:
+        """The same arm was shown once more: what follows from it counts for the first time.
+        object_id: the product that stood there this time."""
         with self._transaction() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO again VALUES (?, ?, ?, ?)",
-                (query_id, showing.slot, showing.query_id, time.time()),
+                "INSERT OR IGNORE INTO repeats VALUES (?, ?, ?, ?, ?)",
+                (query_id, showing.slot, showing.query_id, object_id, time.time()),
             )
 
     def forget(self, showing: SlotShowing) -> None:
@@ -150,7 +153,7 @@ class SlotStore:
             return 0
         oldest = time.time() - KEPT_DAYS * DAY
         with self._transaction() as connection:
-            connection.execute("DELETE FROM again WHERE at < ?", (oldest,))
+            connection.execute("DELETE FROM repeats WHERE at < ?", (oldest,))
             return connection.execute("DELETE FROM showings WHERE at < ?", (oldest,)).rowcount
 
     def close(self) -> None:
@@ -161,16 +164,18 @@ class SlotStore:
             self._local = threading.local()
 
     def _known(self, query_id: str, slot: str) -> SlotShowing | None:
-        row = (
-            self._connection()
-            .execute(
-                f"SELECT {_COLUMNS} FROM showings WHERE slot = ?2 AND query_id = coalesce("
-                "(SELECT of FROM again WHERE query_id = ?1 AND slot = ?2), ?1)",
-                (query_id, slot),
-            )
-            .fetchone()
-        )
-        return None if row is None else _showing(row)
+        connection = self._connection()
+        repeat = connection.execute(
+            "SELECT of, object_id FROM repeats WHERE (query_id, slot) = (?, ?)", (query_id, slot)
+        ).fetchone()
+        row = connection.execute(
+            f"SELECT {_COLUMNS} FROM showings WHERE (query_id, slot) = (?, ?)",
+            (query_id if repeat is None else repeat[0], slot),
+        ).fetchone()
+        if row is None:
+            return None
+        showing = _showing(row)
+        return showing if repeat is None else showing.model_copy(update={"object_id": repeat[1]})
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
