@@ -272,6 +272,27 @@ def test_a_recommender_is_a_shadow_and_a_canary(shop, server, recommenders):
     assert traced.experiments[0].name == name
 
 
+def test_a_recommender_that_cannot_be_read_costs_no_answer_and_a_roll_back_ends_its_canary(
+    shop, server, recommenders
+):
+    layout = shop.layout
+    products, live, candidate = recommenders
+    gates_ = ("latency", "quality", "exposure", "privacy")
+    canary_artefact(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
+    name = book_of(layout).running()[0].name
+    for file in layout.recommenders.path(candidate).glob("*.safetensors"):
+        file.write_bytes(b"broken")
+    asked = RecommendRequest(kind=Kind.NEXT, recent=(products[0],), size=5)
+    answers = [server.recommend(asked, f"c{i}") for i in range(20)]
+    assert {a.model_generation for a in answers} == {live}
+    assert server._times[name].failed
+    nothing = RecommendRequest(kind=Kind.SIMILAR, product_id="?")
+    with pytest.raises(NotFound):
+        server.recommend(nothing, "c0")
+    roll_back_artefact(layout, "recommenders", live, **WHO)
+    assert not book_of(layout).running()
+
+
 def test_gates_of_cases_that_neither_had_seen():
     rng = np.random.default_rng(0)
     base = rng.random(200)

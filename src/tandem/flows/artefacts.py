@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 from tandem.contracts.registry import Artefact, ArtefactKind, Decision, Stage
+from tandem.flows.experimenting import end_trials
 from tandem.flows.generations import Kind, roll_back
 from tandem.flows.registry import registered_models, roll_back_model
 from tandem.registry import tracking
@@ -154,7 +155,8 @@ def write_rules(
 def roll_back_artefact(
     layout: Layout, kind: Kind, to: str | None, *, who: str, why: str
 ) -> Decision:
-    """Make an older generation of any kind live again at once, on record with its reason.
+    """Make an older generation of any kind live again at once, on record with its reason; a canary
+    of the kind ends.
 
     Rules: the files in the workspace become those of the older generation; what they say now is
     kept as a generation first. Synonyms take effect with the next index.
@@ -169,6 +171,7 @@ def roll_back_artefact(
     decision = Decisions(layout.decisions).record(
         now, "live", who=who, why=why, instead_of=was, kind=kind
     )
+    end_trials(layout, kind, now, who=who)
     tracking.decided(layout, kind, decision)
     return decision
 

@@ -167,6 +167,33 @@ def stop(layout: Layout, name: str, *, who: str, why: str) -> OnlineExperiment:
     return _edited(layout, name, ended)
 
 
+def canary_of(book: ExperimentBook, kind: str) -> OnlineExperiment | None:
+    """The running canary of a kind of artefacts."""
+    for e in book.running():
+        if e.kind == "canary" and e.of == kind:
+            return e
+    return None
+
+
+def end_shadow(layout: Layout, kind: str, generation: str) -> None:
+    """Of another kind than rankers."""
+
+    def edit(book: ExperimentBook) -> ExperimentBook:
+        rest = tuple(s for s in book.shadows if (s.kind, s.generation) != (kind, generation))
+        return book.model_copy(update={"shadows": rest})
+
+    if layout.experiments_file.exists():
+        Experiments(layout.experiments_file).change(edit)
+
+
+def end_trials(layout: Layout, kind: str, generation: str, *, who: str) -> None:
+    """A generation of another kind than rankers went live: it is no shadow any more, and a canary
+    was held against another one."""
+    end_shadow(layout, kind, generation)
+    if (running := canary_of(book_of(layout), kind)) is not None:
+        stop(layout, running.name, who=who, why=f"{generation} went live")
+
+
 def widen(layout: Layout, name: str, ramp: float, *, who: str, why: str) -> OnlineExperiment:
     """Let more units take part: nobody changes variant. Conflict for fewer: stop it instead."""
 

@@ -36,7 +36,7 @@ from tandem.experiments import gates
 from tandem.experiments.measures import parse_measures, score
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.artefacts import artefact_of, artefacts, generations_of
-from tandem.flows.experimenting import add, book_of, stop
+from tandem.flows.experimenting import add, book_of, canary_of, end_shadow, end_trials, stop
 from tandem.flows.feed import FEATURES, feed_features
 from tandem.flows.personal_search import MEASURES, Pools, compare
 from tandem.flows.recommending import recommend
@@ -85,21 +85,13 @@ def _staged(artefact: Artefact, book: ExperimentBook) -> Artefact:
     stage: Stage | None = None
     if artefact.stage == "live":
         return artefact
-    if (running := _canary_of(book, artefact.kind)) is not None and _tried(
+    if (running := canary_of(book, artefact.kind)) is not None and _tried(
         running
     ) == artefact.generation:
         stage = "canary"
     elif any((s.kind, s.generation) == (artefact.kind, artefact.generation) for s in book.shadows):
         stage = "shadow"
     return artefact if stage is None else artefact.model_copy(update={"stage": stage})
-
-
-def _canary_of(book: ExperimentBook, kind: str) -> OnlineExperiment | None:
-    """The running canary of a kind."""
-    for e in book.running():
-        if e.kind == "canary" and e.of == kind:
-            return e
-    return None
 
 
 def _tried(running: OnlineExperiment) -> str | None:
@@ -140,7 +132,7 @@ def promote_artefact(
             kind=kind,
         )
         generations.switch(generation)
-    _end_trials(layout, kind, generation, who=who)
+    end_trials(layout, kind, generation, who=who)
     tracking.decided(layout, kind, decision)
     return decision
 
@@ -199,7 +191,7 @@ def canary_artefact(
         )
     if generations_of(layout, kind).live() is None:
         raise Conflict(f"nothing of {kind} is live to go back to", remedy="promote one first")
-    if (running := _canary_of(book_of(layout), kind)) is not None:
+    if (running := canary_of(book_of(layout), kind)) is not None:
         raise Conflict(
             f"{_tried(running)} is a canary already",
             remedy=f"end it: tandem models withdraw {_tried(running)} --kind {kind}",
@@ -244,7 +236,7 @@ def canary_artefact(
             changes=(Change(at=now, who=who, what="started", why=why),),
         ),
     )
-    _end_shadow(layout, kind, generation)
+    end_shadow(layout, kind, generation)
     return decision
 
 
@@ -253,12 +245,12 @@ def withdraw_artefact(
 ) -> Decision:
     """End a canary or a shadow, named by its generation or its experiment. NotFound without one."""
     book = book_of(layout)
-    running = _canary_of(book, kind)
+    running = canary_of(book, kind)
     if running is not None and name in (_tried(running), running.name):
         stop(layout, running.name, who=who, why=why)
         return _decided(layout, kind, str(_tried(running)), "candidate", who=who, why=why)
     if any((s.kind, s.generation) == (kind, name) for s in book.shadows):
-        _end_shadow(layout, kind, name)
+        end_shadow(layout, kind, name)
         return _decided(layout, kind, name, "candidate", who=who, why=why)
     raise NotFound(
         f"'{name}' is neither canary nor shadow", remedy=f"see: tandem models list --kind {kind}"
@@ -297,21 +289,6 @@ def _refused(
 
 def _overruled(asked: Sequence[Gate]) -> tuple[GateName, ...]:
     return tuple(g.name for g in asked if g.passed is not True)
-
-
-def _end_shadow(layout: Layout, kind: PromotedKind, generation: str) -> None:
-    def edit(book: ExperimentBook) -> ExperimentBook:
-        rest = tuple(s for s in book.shadows if (s.kind, s.generation) != (kind, generation))
-        return book.model_copy(update={"shadows": rest})
-
-    if layout.experiments_file.exists():
-        Experiments(layout.experiments_file).change(edit)
-
-
-def _end_trials(layout: Layout, kind: PromotedKind, generation: str, *, who: str) -> None:
-    _end_shadow(layout, kind, generation)
-    if (running := _canary_of(book_of(layout), kind)) is not None:
-        stop(layout, running.name, who=who, why=f"{generation} went live")
 
 
 def _waiting(layout: Layout, kind: PromotedKind, generation: str) -> None:
