@@ -72,16 +72,16 @@ const looks = [];
 
 async function now() {
   const seen = await asked("monitor");
-  looks.push(seen);
+  looks.push({ ...seen, at: performance.now() / 1000 });
   if (looks.length > KEPT) looks.shift();
-  const before = looks.length > 1 ? looks[looks.length - 2] : null;
-  const rate = (a, b) => (b.seconds > a.seconds ? Math.max(0, b.requests - a.requests) / (b.seconds - a.seconds) : 0);
+  // By the clock here: another server may answer every time. Where one came or went, sums do not compare.
+  const rate = (a, b) => (b.servers === a.servers ? Math.max(0, b.requests - a.requests) / (b.at - a.at) : null);
   const rates = looks.slice(1).map((b, i) => rate(looks[i], b));
   const search = seen.search;
   const servers = seen.servers === 1 ? "One server, up for" : `${seen.servers} servers of this shop together; the one that answers is up for`;
   $("now-note").textContent = `${servers} ${duration(seen.seconds)}. Looked at every ${EVERY / 1000} seconds.`;
   $("now").replaceChildren(
-    figure("requests a second", before ? rates.at(-1).toFixed(1) : "…", rates),
+    figure("requests a second", rates.at(-1)?.toFixed(1) ?? "…", rates.filter((r) => r !== null)),
     figure("a search takes, usually", search?.p50_ms == null ? "–" : `${Math.round(search.p50_ms)} ms`, null, search?.p95_ms == null ? "" : `19 of 20 within ${Math.round(search.p95_ms)} ms`),
     figure("of searches found nothing", seen.searches ? percent(seen.without_results / seen.searches) : "–", null, `${count(seen.searches)} searches`),
     figure("failed or refused", count(seen.errors + seen.refused), null, `of ${count(seen.requests)} requests`));
