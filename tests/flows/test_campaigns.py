@@ -20,6 +20,7 @@ from tandem.contracts.collaboration import (
     Publish,
 )
 from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, NotFound
+from tandem.contracts.parties import MoneyRange
 from tandem.contracts.product import Money
 from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
@@ -30,12 +31,14 @@ from tandem.flows.matching import MatchOffice
 from tandem.flows.train_matcher import train_matcher
 from tandem.governance.audit import AuditLog
 from tandem.governance.creators import CreatorConsent
+from tandem.reports.campaign import campaign_report
 from tandem.storage.campaigns import CampaignStore
 from tandem.storage.catalog import read_products
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.events import EventStore
 from tandem.storage.parties import read_content
 
+TOLD = date(2026, 4, 10)
 LARGE = Money(amount="9000", currency="EUR")
 
 
@@ -170,11 +173,19 @@ def test_a_trial_leaves_creators_out_by_lot_and_costs_nothing_for_them(desk, tri
 
 def test_a_trial_is_told_once_and_of_many_people_only(desk, tried):
     office, layout = desk
-    plan = office.plan(tried)
+    late = office.plan(tried)
+    assert "after its first day" in office.follow(late.id, today=TOLD).campaign.trial.reason
+
+    def planned():
+        made = office.plan(tried)
+        made = made.model_copy(update={"created": datetime(2025, 12, 1, tzinfo=UTC)})
+        CampaignStore(layout).put(made)
+        return made
+
+    plan = planned()
     running = office.follow(plan.id, today=date(2026, 1, 10)).campaign
     assert running.trial is None
-    few = office.plan(tried)
-    assert "too few people" in office.follow(few.id, today=date(2026, 4, 10)).campaign.trial.reason
+    assert "too few people" in office.follow(planned().id, today=TOLD).campaign.trial.reason
     rows = []
     went = sorted({p.creator_id for p in plan.pieces})
     stayed = sorted({p.creator_id for p in plan.held_out})
@@ -263,6 +274,39 @@ def test_pieces_come_with_what_their_creators_allow_and_what_the_books_know(desk
     assert (paid.creator_id, paid.product_id) == (first.creator_id, first.product_id)
     assert (paid.commission.amount, paid.collaboration) == (Decimal(8), "CONTENT_LIVE")
     assert results.commission == paid.commission
+
+
+def test_no_total_tells_what_a_creator_withholds(desk, asked, monkeypatch):
+    office, layout = desk
+    plan = office.plan(asked)
+    told, kept = plan.pieces[0], next(p for p in plan.pieces if p != plan.pieces[0])
+    made = read_content(layout)[0].model_copy(
+        update={
+            "published": datetime(2026, 1, 5, tzinfo=UTC),
+            "orders": 3,
+            "gmv": MoneyRange(minimum_amount="123.45", maximum_amount="123.45", currency="EUR"),
+        }
+    )
+    content = [
+        made.model_copy(
+            update={"id": p.creator_id, "creator_id": p.creator_id, "product_ids": (p.product_id,)}
+        )
+        for p in (told, kept)
+    ]
+    monkeypatch.setattr("tandem.flows.campaigns.read_content", lambda _: content)
+    allowed = {told.creator_id, kept.creator_id}
+    monkeypatch.setattr(CreatorConsent, "exact", lambda _, creator: creator in allowed)
+    results = office.follow(plan.id, today=date(2026, 4, 10)).results
+    assert (results.orders, results.gmv_exact) == (6, True)
+    assert results.gmv.amount == results.gmv_high.amount == Decimal("246.90")
+    allowed.remove(kept.creator_id)
+    view = office.follow(plan.id, today=date(2026, 4, 10))
+    assert (view.results.clicks, view.results.orders) == (2 * made.clicks, None)
+    # 123.45 and what lies between 100 and 300
+    assert not view.results.gmv_exact
+    assert view.results.gmv.amount == Decimal("223.45")
+    assert view.results.gmv_high.amount == Decimal("423.45")
+    assert "246.9" not in str(campaign_report(view).to_json())
 
 
 def test_a_campaign_is_cancelled_once_and_removed_when_it_does_not_run(desk, asked):

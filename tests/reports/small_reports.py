@@ -272,7 +272,7 @@ def merchant_week(**changes: Any) -> MerchantWeek:
     return MerchantWeek(**{**values, **changes})
 
 
-def followed(status: Any, live: int = 1, gmv: str = "50") -> CampaignView:
+def followed(status: Any, live: int = 1, gmv: str = "50", **told: Any) -> CampaignView:
     one = Expectation(
         clicks=Estimate(expected=80, low=30, high=190),
         orders=Estimate(expected=4, low=1, high=11),
@@ -326,7 +326,7 @@ def followed(status: Any, live: int = 1, gmv: str = "50") -> CampaignView:
         progress=0.4,
         reached=0.1,
         simulated=True,
-    )
+    ).model_copy(update=told)
     return CampaignView(campaign=made, results=results)
 
 
@@ -401,6 +401,13 @@ REPORTS: dict[str, Report] = {
             "within": {"status": "ended", "gmv": "410.5"},
             "above": {"status": "ended", "gmv": "4000"},
             "cancelled": {"status": "cancelled"},
+            "withheld": {
+                "status": "ended",
+                "gmv": "100",
+                "orders": None,
+                "gmv_exact": False,
+                "gmv_high": Money(amount="300", currency="EUR"),
+            },
         }.items()
     },
     "model with a worth": promotion.report(

@@ -285,3 +285,10 @@ def test_a_campaign_that_was_called_off_is_not_said_to_have_gone_as_expected():
     assert made.verdict == "cancelled"
     assert "called off" in made.answer
     assert "expected" not in made.answer
+
+
+def test_a_campaign_of_which_creators_withhold_figures_is_not_judged_on_them():
+    made = REPORTS["campaign withheld"]
+    assert made.verdict == "not_told"
+    assert "from 100 EUR to 300 EUR" in made.answer
+    assert "Orders are not known." in " ".join(made.happened)

@@ -140,18 +140,23 @@ class PieceResult(Frozen):
 
 class CampaignResults(Frozen):
     """How it went up to now. planned: pieces of the plan. live: published within the dates by
-    planned creators about planned products; creators: whose. progress: share of the days that are
-    over. reached: share of what was expected of the goal, None where nothing was expected.
-    pieces: one by one, as planned. commission: of all of them, None where the books know none."""
+    planned creators about planned products; creators: whose. Figures are as their creators allow,
+    as those of pieces: orders None where a piece's are withheld or not known; gmv_exact: whether
+    sales are `gmv`, or from there to `gmv_high` (None: or more). progress: share of the days that
+    are over. reached: share of what was expected of the goal, at least; None where nothing was
+    expected or the goal's figure is not told. pieces: one by one, as planned. commission: of all of
+    them, None where the books know none."""
 
     id: PlainId
     status: CampaignStatus
     planned: Count
     live: Count
     creators: Count
-    clicks: Count
-    orders: Count
+    clicks: Count | None
+    orders: Count | None
     gmv: Money
+    gmv_high: Money | None = None
+    gmv_exact: bool = True
     progress: Share
     reached: float | None
     simulated: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -70,13 +71,41 @@ def live_pieces(campaign: Campaign, content: Sequence[Content]) -> list[Content]
     ]
 
 
+def as_allowed(layout: Layout, live: Sequence[Content]) -> list[Content]:
+    """Content as its creators allow. Totals are made of it too: less what is told of the others, an
+    exact total would tell what one of them withholds."""
+    consent = CreatorConsent.of(layout)
+    return [c if consent.exact(c.creator_id) else withheld_content(c) for c in live]
+
+
 def piece_results(
-    layout: Layout, campaign: Campaign, live: Sequence[Content]
+    layout: Layout, campaign: Campaign, shown: Sequence[Content]
 ) -> tuple[PieceResult, ...]:
     """Each planned piece: its content as its creator allows, and what the merchant's books say."""
-    consent = CreatorConsent.of(layout)
     deals, lines = _books(layout, campaign)
-    return tuple(_piece(campaign, piece, live, consent, deals, lines) for piece in campaign.pieces)
+    return tuple(_piece(campaign, piece, shown, deals, lines) for piece in campaign.pieces)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """clicks, orders: None where one is not told. Sales from `low` to `high`; None: or more."""
+
+    clicks: int | None
+    orders: int | None
+    low: Decimal
+    high: Decimal | None
+
+
+def totals(shown: Sequence[Content], currency: str) -> Totals:
+    """Of all content together; sales in another currency are in no total."""
+    sales = [c.gmv for c in shown if c.gmv is not None and c.gmv.currency == currency]
+    ends = [g.maximum_amount for g in sales]
+    return Totals(
+        _known([c.clicks for c in shown]) if shown else 0,
+        _known([c.orders for c in shown]) if shown else 0,
+        sum((g.minimum_amount for g in sales), Decimal(0)),
+        None if None in ends else sum((e for e in ends if e is not None), Decimal(0)),
+    )
 
 
 def _books(layout: Layout, campaign: Campaign) -> tuple[list[Collaboration], list[Attribution]]:
@@ -94,17 +123,12 @@ def _books(layout: Layout, campaign: Campaign) -> tuple[list[Collaboration], lis
 def _piece(
     campaign: Campaign,
     planned: PlannedPiece,
-    live: Sequence[Content],
-    consent: CreatorConsent,
+    content: Sequence[Content],
     deals: Sequence[Collaboration],
     lines: Sequence[Attribution],
 ) -> PieceResult:
     creator, product = planned.creator_id, planned.product_id
-    shown = [
-        c if consent.exact(creator) else withheld_content(c)
-        for c in live
-        if c.creator_id == creator and product in c.product_ids
-    ]
+    shown = [c for c in content if c.creator_id == creator and product in c.product_ids]
     currency = campaign.asked.budget.currency
     paid = [
         line
@@ -161,6 +185,12 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         held_creators=len(sides) - sum(sides.values()),
         assumptions=ASSUMPTIONS,
     )
+    if campaign.created.astimezone(UTC).date() > campaign.asked.starts:
+        # A plan over past days could be drawn again and again, until the answers tell of each
+        # creator's audience.
+        return counted.model_copy(
+            update={"reason": "the campaign was planned after its first day, so no lot decided"}
+        )
     starts = _moment(campaign.asked.starts)
     with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
         events = allowed.table(

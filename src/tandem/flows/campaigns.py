@@ -24,8 +24,10 @@ from tandem.contracts.matching import CreatorMatch, Estimate
 from tandem.contracts.product import Money
 from tandem.flows.campaign_results import (
     all_commission,
+    as_allowed,
     live_pieces,
     piece_results,
+    totals,
     trial_result,
 )
 from tandem.flows.matching import MatchOffice
@@ -289,12 +291,10 @@ def _drawn(
 def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults:
     asked = campaign.asked
     live = live_pieces(campaign, read_content(layout))
-    pieces = piece_results(layout, campaign, live)
-    gmv = sum((piece.gmv.minimum_amount for piece in live if piece.gmv), Decimal(0))
-    clicks = sum(piece.clicks or 0 for piece in live)
-    orders = sum(piece.orders or 0 for piece in live)
+    shown, currency = as_allowed(layout, live), asked.budget.currency
+    pieces, told = piece_results(layout, campaign, shown), totals(shown, currency)
     expected: Estimate = getattr(campaign.outlook, asked.goal)
-    reached = {"clicks": clicks, "orders": orders, "gmv": float(gmv)}[asked.goal]
+    reached = {"clicks": told.clicks, "orders": told.orders, "gmv": float(told.low)}[asked.goal]
     days = (asked.ends - asked.starts).days + 1
     over = min(max((today - asked.starts + timedelta(days=1)).days, 0), days)
     return CampaignResults(
@@ -303,11 +303,13 @@ def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults
         planned=len(campaign.pieces),
         live=len(live),
         creators=len({piece.creator_id for piece in live}),
-        clicks=clicks,
-        orders=orders,
-        gmv=Money(amount=gmv, currency=asked.budget.currency),
+        clicks=told.clicks,
+        orders=told.orders,
+        gmv=Money(amount=told.low, currency=currency),
+        gmv_high=None if told.high is None else Money(amount=told.high, currency=currency),
+        gmv_exact=told.high == told.low,
         progress=over / days,
-        reached=reached / expected.expected if expected.expected else None,
+        reached=reached / expected.expected if expected.expected and reached is not None else None,
         simulated=campaign.simulated or any(piece.simulated for piece in live),
         pieces=pieces,
         commission=all_commission(pieces),

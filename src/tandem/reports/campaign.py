@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tandem.contracts.campaign import CampaignView, PlannedPiece
 from tandem.contracts.matching import Estimate
 from tandem.reports.charts import Mark, MarkChart
@@ -70,19 +72,30 @@ def _figures(view: CampaignView) -> dict[str, Figure]:
         "set apart": Figure(campaign.asked.exploration, "share"),
         "time over": Figure(results.progress, "share"),
     }
-    reached = {
-        "gmv": float(results.gmv.amount),
-        "orders": float(results.orders),
-        "clicks": float(results.clicks),
-    }
-    for name, value in reached.items():
+    for name in _NAMES:
+        low, high = _reached(view, name)
         e: Estimate = getattr(campaign.outlook, name)
         unit: Unit = "money" if name == "gmv" else "count"
         of = currency if name == "gmv" else None
         expected = Figure(e.expected, unit, e.low, e.high, currency=of)
         figures[f"{GOALS[name]} expected"] = expected
-        figures[f"{GOALS[name]} reached"] = Figure(value, unit, currency=of)
+        told = low == high
+        figures[f"{GOALS[name]} reached"] = Figure(
+            low if told else None, unit, None if told else low, None if told else high, currency=of
+        )
     return figures
+
+
+def _reached(view: CampaignView, goal: str) -> tuple[float | None, float | None]:
+    """The ends between which it lies, the same where it is exact; None: not told."""
+    results = view.results
+    if goal != "gmv":
+        count = results.orders if goal == "orders" else results.clicks
+        return (None, None) if count is None else (float(count), float(count))
+    low = float(results.gmv.amount)
+    if results.gmv_exact:
+        return low, low
+    return low, None if results.gmv_high is None else float(results.gmv_high.amount)
 
 
 def _verdict(view: CampaignView) -> str:
@@ -90,18 +103,23 @@ def _verdict(view: CampaignView) -> str:
     if results.status != "ended":
         return results.status
     expected: Estimate = getattr(view.campaign.outlook, goal)
-    reached = {
-        "clicks": float(results.clicks),
-        "orders": float(results.orders),
-        "gmv": float(results.gmv.amount),
-    }[goal]
-    if reached < expected.low:
+    told = _reached(view, goal)
+    low = 0.0 if told[0] is None else told[0]
+    high = math.inf if told[1] is None else told[1]
+    if high < expected.low:
         return "below_expected"
-    return "above_expected" if reached > expected.high else "as_expected"
+    if low > expected.high:
+        return "above_expected"
+    return "as_expected" if expected.low <= low and high <= expected.high else "not_told"
+
+
+def _so_far(figure: Figure) -> str:
+    """A figure that may be a range."""
+    return figure.span if figure.value is None else str(figure)
 
 
 def _answer(verdict: str, goal: str, figures: dict[str, Figure]) -> str:
-    reached, expected = figures[f"{goal} reached"], figures[f"{goal} expected"]
+    reached, expected = _so_far(figures[f"{goal} reached"]), figures[f"{goal} expected"]
     match verdict:
         case "planned":
             return f"It has not begun. We expect about {expected} in {goal}."
@@ -113,6 +131,8 @@ def _answer(verdict: str, goal: str, figures: dict[str, Figure]) -> str:
             return f"It is over, and it brought less than we expected: {reached} in {goal}."
         case "above_expected":
             return f"It is over, and it brought more than we expected: {reached} in {goal}."
+        case "not_told":
+            return f"It is over. Some creators keep their figures back: {goal} are {reached}."
         case "cancelled":
             return f"It was called off. Up to then it brought {reached} in {goal}."
         case _:
@@ -125,7 +145,7 @@ def _happened(view: CampaignView, figures: dict[str, Figure]) -> list[str]:
     said = [
         f"Posts that are live: {figures['posts live']} of {figures['posts planned']}.",
         *(
-            f"{name} are {figures[f'{GOALS[key]} reached']}. We expected "
+            f"{name} are {_so_far(figures[f'{GOALS[key]} reached'])}. We expected "
             f"{figures[f'{GOALS[key]} expected']} in all."
             for key, name in _NAMES.items()
         ),
@@ -140,7 +160,7 @@ def _worth(view: CampaignView, figures: dict[str, Figure]) -> str:
     said = f"We expect {sales} in sales, most likely {sales.span}, for a cost of about {cost}."
     if view.results.status == "planned":
         return said
-    return f"Sales so far are {figures['sales reached']}. {said}"
+    return f"Sales so far are {_so_far(figures['sales reached'])}. {said}"
 
 
 def _recommend(verdict: str) -> str:
@@ -166,7 +186,7 @@ def _charts(view: CampaignView, figures: dict[str, Figure]) -> list[MarkChart]:
         goal = GOALS[key]
         if figures[f"{goal} expected"].value or figures[f"{goal} reached"].value:
             marks = [Mark("Expected in all", figures[f"{goal} expected"])]
-            if view.results.status != "planned":
+            if view.results.status != "planned" and figures[f"{goal} reached"].value is not None:
                 marks.append(Mark("Reached", figures[f"{goal} reached"], True))
             charts.append(MarkChart(f"{name}. The line is the span that we expect.", marks))
     return charts
@@ -204,9 +224,10 @@ def _appendix(view: CampaignView, figures: dict[str, Figure]) -> list[Block]:
         ),
         Paragraph(
             "Reached are clicks, orders and sales of content by planned creators about planned "
-            "products, published on the campaign's days (UTC). Ranges: the middle 80% of sums of "
-            "independent log-normal draws. What was added beyond what would have sold anyway: "
-            "tandem collaborations lift."
+            "products, published on the campaign's days (UTC), as their creators allow: where one "
+            "withholds exact figures, sales are a range and orders are not told. Expected ranges: "
+            "the middle 80% of sums of independent log-normal draws. What was added beyond what "
+            "would have sold anyway: tandem collaborations lift."
         ),
     ]
 

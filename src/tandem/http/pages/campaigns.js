@@ -26,6 +26,13 @@ function amount(goal, value, currency) {
 }
 
 const reachedOf = (results, goal) => (goal === "gmv" ? Number(results.gmv.amount) : results[goal]);
+// As creators allow: not told, exact, or from one amount to another.
+function soFar(results, goal, currency) {
+  const reached = results ? reachedOf(results, goal) : null;
+  if (reached === null) return "–";
+  const low = amount(goal, reached, currency);
+  return goal !== "gmv" || results.gmv_exact ? low : `${low} – ${results.gmv_high ? amount(goal, Number(results.gmv_high.amount), currency) : "more"}`;
+}
 const range = (goal, e, currency) => (e.low > 0 ? `${amount(goal, e.low, currency)} to ${amount(goal, e.high, currency)}` : `up to ${amount(goal, e.high, currency)}, or nothing`);
 const LEGEND = [["now", "Up to now"], ["mean", "Expected of the whole campaign"], ["span", "8 times of 10 it ends here"]];
 
@@ -36,9 +43,9 @@ function expectation(view, goal) {
   const reached = view.results ? reachedOf(view.results, goal) : null;
   const most = Math.max(e.high, e.expected, reached ?? 0) * 1.05 || 1;
   const says = `expected ${amount(goal, e.expected, currency)}, 8 times of 10 between ${amount(goal, e.low, currency)} and ${amount(goal, e.high, currency)}`;
-  const bar = h("div", { class: "expect", role: "img", "aria-label": `${reached === null ? "Not known" : amount(goal, reached, currency)} up to now; ${says}` }, h("i", { class: "span" }), h("i", { class: "mean" }), reached === null ? null : h("i", { class: "now" }));
+  const bar = h("div", { class: "expect", role: "img", "aria-label": `${reached === null ? "Not known" : soFar(view.results, goal, currency)} up to now; ${says}` }, h("i", { class: "span" }), h("i", { class: "mean" }), reached === null ? null : h("i", { class: "now" }));
   for (const [key, value] of Object.entries({ low: e.low / most, high: e.high / most, mean: e.expected / most, now: (reached ?? 0) / most })) bar.style.setProperty(`--${key}`, value);
-  return [h("p", {}, h("b", {}, reached === null ? "–" : amount(goal, reached, currency)), h("span", { class: "muted" }, view.results?.status === "planned" ? ` ${GOALS[goal].toLowerCase()}, not begun` : ` ${GOALS[goal].toLowerCase()} up to now`)), bar, h("p", { class: "muted small" }, `In all, ${says}`)];
+  return [h("p", {}, h("b", {}, soFar(view.results, goal, currency)), h("span", { class: "muted" }, view.results?.status === "planned" ? ` ${GOALS[goal].toLowerCase()}, not begun` : ` ${GOALS[goal].toLowerCase()} up to now`)), bar, h("p", { class: "muted small" }, `In all, ${says}`)];
 }
 
 function spending(c) {
