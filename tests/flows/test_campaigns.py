@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from event_tables import pseudonym, stored_rows
@@ -24,6 +25,7 @@ from tandem.contracts.parties import MoneyRange
 from tandem.contracts.product import Money
 from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
+from tandem.flows.campaign_results import _audiences
 from tandem.flows.campaigns import CampaignDesk
 from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
@@ -345,3 +347,15 @@ def test_a_creator_who_is_erased_is_in_no_plan(desk, asked):
     assert request.counts["campaign_pieces"] >= 1
     for campaign in office.campaigns():
         assert all(p.creator_id != name for p in campaign.pieces)
+
+
+def test_a_video_that_is_paused_is_watched_once():
+    def watched(key, creator, piece, query):
+        about = {"event_key": key, "client": "p", "creator_id": creator, "query_id": query}
+        what = {"action_name": "watch", "traffic": "shopper", "timestamp": 1, "object_id": piece}
+        return {**about, **what}
+
+    rows = [watched(f"a{i}", "a", "v1", "q1") for i in range(3)]
+    rows += [watched("b1", "b", "v2", "q1"), watched("b2", "b", "v2", None)]
+    found = _audiences(pa.Table.from_pylist(rows), {"a": True, "b": False}, [], 2)
+    assert found == {"b": (1, 0)}

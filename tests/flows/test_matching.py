@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.flows import rights
+from tandem.flows import train_matcher as training
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.consent import decide, subjects_of
 from tandem.flows.generations import roll_back
@@ -16,7 +22,7 @@ from tandem.flows.matching import MatchOffice, find_matches
 from tandem.flows.train_matcher import train_matcher
 from tandem.governance.creators import CreatorConsent
 from tandem.storage.catalog import read_products
-from tandem.storage.layout import Layout
+from tandem.storage.layout import Layout, Settings
 from tandem.storage.parties import read_creators
 
 
@@ -128,3 +134,26 @@ def test_a_matcher_rolls_back_and_goes_with_a_creator_who_is_erased(trained):
     request = rights.erase(trained, subjects_of(trained, "sim-c000001", "creator"))
     assert set(request.counts["models"]) >= {f"matchers/{first}", f"matchers/{second}"}
     assert trained.matchers.live() is None
+
+
+def test_a_video_that_is_paused_is_watched_once(tmp_path, monkeypatch):
+    layout = Layout.create(tmp_path / "shop", Settings())
+    layout.events.mkdir(parents=True)
+    creators = [SimpleNamespace(id=name) for name in ("a", "b")]
+    shown = {"va": ("pa",), "v1": ("p1",), "v2": ("p2",)}
+    content = [SimpleNamespace(id=name, product_ids=ids) for name, ids in shown.items()]
+    products = [SimpleNamespace(id=name) for name in ("pa", "p1", "p2")]
+
+    def viewed(pauses: int):
+        told = [
+            {"client": f"c{i}", "creator_id": creator, "object_id": piece, "query_id": "q"}
+            for i in range(training.MIN_VIEWERS)
+            for creator, piece in (("a", "va"), *[("b", "v1")] * pauses, ("b", "v2"))
+        ]
+        rows = [{**r, "action_name": "watch", "seconds": 9.0, "traffic": "shopper"} for r in told]
+        events = SimpleNamespace(table=lambda _: SimpleNamespace(table=pa.Table.from_pylist(rows)))
+        reader = SimpleNamespace(reading=lambda: nullcontext(events))
+        monkeypatch.setattr(training, "EventReader", lambda *_, **__: reader)
+        return training._viewed(layout, creators, content, products, np.eye(3, dtype=np.float32))[0]
+
+    assert viewed(3)[0].tolist() == viewed(1)[0].tolist() == pytest.approx([0, 0.5**0.5, 0.5**0.5])

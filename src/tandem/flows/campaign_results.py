@@ -36,12 +36,15 @@ _COLUMNS = (
     "client",
     "object_id",
     "creator_id",
+    "query_id",
     "traffic",
 )
-# Everybody with the creator they watched most before the campaign, and what they ordered on it.
+# Everybody with the creator they watched most before the campaign, and what they ordered on it. A
+# player tells of one viewing at every pause.
 _AUDIENCES = """
 WITH watched AS (
-    SELECT client, creator_id, count(*) AS times FROM events
+    SELECT client, creator_id, count(DISTINCT (object_id, coalesce(query_id, event_key))) AS times
+    FROM events
     WHERE action_name = 'watch' AND traffic = 'shopper' AND timestamp < $starts
         AND creator_id IN (SELECT id FROM creators)
     GROUP BY ALL

@@ -230,8 +230,8 @@ def _viewed(
         return out, False
     reader = EventReader(layout, Purpose.CREATOR_MARKETING, actor=os_actor())
     with reader.reading() as events:
-        columns = ("client", "creator_id", "object_id", "action_name", "seconds", "traffic")
-        rows = events.table(columns).table
+        columns = ("client", "creator_id", "object_id", "query_id")
+        rows = events.table((*columns, "action_name", "seconds", "traffic")).table
     import pyarrow.compute as pc
 
     watched = pc.and_(
@@ -246,9 +246,14 @@ def _viewed(
     shows = {c.id: [product_of[p] for p in c.product_ids if p in product_of] for c in content}
     clients: dict[str, int] = {}
     seen: list[tuple[int, int, int]] = []
-    for client, creator, piece in zip(
-        *(rows[name].to_pylist() for name in ("client", "creator_id", "object_id")), strict=True
+    told: set[tuple[str, str, str]] = set()
+    for client, creator, piece, query in zip(
+        *(rows[name].to_pylist() for name in columns), strict=True
     ):
+        if query is not None:
+            if (client, piece, query) in told:
+                continue  # a player tells of one viewing at every pause
+            told.add((client, piece, query))
         number = clients.setdefault(client, len(clients))
         at = creator_of.get(creator, -1)
         seen += [(number, at, product) for product in shows.get(piece, ())]
