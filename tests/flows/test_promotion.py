@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,7 +17,7 @@ from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.experiments import gates
-from tandem.flows import online
+from tandem.flows import online, workspace
 from tandem.flows.artefacts import roll_back_artefact
 from tandem.flows.experimenting import book_of
 from tandem.flows.generations import made
@@ -33,6 +34,7 @@ from tandem.flows.promotion import (
 from tandem.flows.tracing import trace
 from tandem.flows.train_recommender import train_recommender
 from tandem.governance.consent import ConsentLedger
+from tandem.recommend.tables import load_tables
 from tandem.storage.configurations import publish_configuration
 
 WHO = {"who": "tester", "why": "a drill"}
@@ -270,6 +272,27 @@ def test_a_recommender_is_a_shadow_and_a_canary(shop, server, recommenders):
     assert part.generation == candidate
     assert part.artefact.decisions[-1].stage == "candidate"
     assert traced.experiments[0].name == name
+
+
+def test_a_live_update_reads_no_candidate_again(shop, recommenders, monkeypatch):
+    _, _, candidate = recommenders
+    read = []
+
+    def counted(path):
+        read.append(path)
+        return load_tables(path)
+
+    monkeypatch.setattr(workspace, "load_tables", counted)
+    before = shop.with_artefact(shop.view, "recommenders", candidate)
+    assert shop.with_artefact(shop.view, "recommenders", candidate) is before
+    updated = replace(shop.view)
+    after = shop.with_artefact(updated, "recommenders", candidate)
+    assert after is not before
+    assert after.following is before.following
+    assert len(read) == 1
+    shutil.rmtree(shop.layout.recommenders.path(candidate))
+    with pytest.raises(NotFound):
+        shop.with_artefact(shop.view, "recommenders", candidate)
 
 
 def test_a_recommender_that_cannot_be_read_costs_no_answer_and_a_roll_back_ends_its_canary(

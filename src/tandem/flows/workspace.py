@@ -156,7 +156,7 @@ class Workspace:
         self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
         self._recommender: tuple[str, Following, RecommenderManifest] | None = None
         self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
-        self._tried: dict[tuple[str, str], tuple[View | None, View]] = {}
+        self._tried: dict[tuple[str, str], tuple[View | None, View, dict[str, Any]]] = {}
         self._loading = threading.Lock()
         self._feed: tuple[str, FeedRanker] | None = None
         self._content: tuple[str, tuple[Content, ...]] | None = None
@@ -525,39 +525,20 @@ class Workspace:
             return self.with_model(view, generation)
         with self._loading:
             key = (kind, generation)
-            of, tried = self._tried.get(key, (None, view))
+            of, tried, loaded = self._tried.pop(key, (None, view, {}))
             if of is not view:
-                while len(self._tried) >= RANKERS:
-                    del self._tried[next(iter(self._tried))]
-                tried = self._with(view, kind, self._path(kind, generation))
-                self._tried[key] = (view, tried)
+                # Live updates make views all the time: it is read once, and looked for each time.
+                path = self._path(kind, generation)
+                loaded = loaded or _loaded(kind, path)
+                tried = replace(view, **loaded)
+            while len(self._tried) >= RANKERS:
+                del self._tried[next(iter(self._tried))]
+            self._tried[key] = (view, tried, loaded)
         return tried
 
     def _path(self, kind: str, generation: str) -> Path:
         generations: Generations = getattr(self.layout, kind.replace("-", "_"))
         return generations.path(generation)
-
-    def _with(self, view: View, kind: str, path: Path) -> View:
-        name = path.name
-        if kind == "configurations":
-            found = load_configuration(path)
-            return replace(view, configuration=found, configuration_generation=name)
-        if kind == "cross-encoders":
-            cross = CrossRanker(OnnxCrossEncoder.load(path))
-            lineage = FinetuneManifest.load(path)
-            return replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
-        if kind == "recommenders":
-            tables, learned = load_tables(path)
-            return replace(
-                view,
-                following=load_following(path, tables, learned),
-                recommender_generation=name,
-                recommender_manifest=learned,
-            )
-        if kind == "personal":
-            return replace(view, personal=load_personal(path)[0], personal_generation=name)
-        ranker = load_feed_ranker(path, FEATURES)[0]
-        return replace(view, feed_ranker=ranker, feed_generation=name)
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""
@@ -703,6 +684,29 @@ class Workspace:
             f"Workspace('{self.layout.root}', {status['products']:,} products, "
             f"ranker {status['default_ranker']})"
         )
+
+
+def _loaded(kind: str, path: Path) -> dict[str, Any]:
+    """What a generation of a kind puts into a view."""
+    name = path.name
+    if kind == "configurations":
+        return {"configuration": load_configuration(path), "configuration_generation": name}
+    if kind == "cross-encoders":
+        return {
+            "cross": CrossRanker(OnnxCrossEncoder.load(path)),
+            "cross_generation": name,
+            "cross_manifest": FinetuneManifest.load(path),
+        }
+    if kind == "recommenders":
+        tables, learned = load_tables(path)
+        return {
+            "following": load_following(path, tables, learned),
+            "recommender_generation": name,
+            "recommender_manifest": learned,
+        }
+    if kind == "personal":
+        return {"personal": load_personal(path)[0], "personal_generation": name}
+    return {"feed_ranker": load_feed_ranker(path, FEATURES)[0], "feed_generation": name}
 
 
 def _known_parts(parts: Mapping[str, str]) -> dict[ArtefactKind, str]:
