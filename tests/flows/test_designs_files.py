@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from event_rows import event
 from tandem.cli.main import app
 from tandem.contracts.errors import InvalidInput
+from tandem.experiments.abtest.designs import cluster_effect
 from tandem.experiments.abtest.planning import past, plan
 from tandem.flows.designs import clusters_of, novelty_of_file, past_of_file, schedule_of
 from tandem.flows.experiment import analyse_file
@@ -112,9 +113,7 @@ def test_clusters_from_plan_to_decision(tmp_path):
     )
     assert planned["past"]["correlation"] == pytest.approx(0.2, abs=0.08)
     assert planned["design_effect"] > 4
-    assert planned["clusters"] == pytest.approx(
-        planned["units"] / planned["past"]["cluster_size"], abs=1
-    )
+    assert planned["clusters"] == pytest.approx(planned["units"] / (len(table) / 80), abs=1)
 
     made = run("experiment", "clusters", file, "--column", "merchant", "--salt", "s", "--to", arms)
     assert made["arms"]["control"]["clusters"] == made["arms"]["treatment"]["clusters"] == 40
@@ -139,8 +138,6 @@ def test_the_clusters_of_a_plan_find_the_effect_with_its_power():
     wanted = plan(deviation=1.0, effect=effect, cluster_size=size, correlation=correlation)
     assert wanted.clusters is not None
     half = wanted.clusters // 2
-    from tandem.experiments.abtest.designs import cluster_effect
-
     found = 0
     for _ in range(400):
         treated = np.arange(2 * half) < half
@@ -153,13 +150,49 @@ def test_the_clusters_of_a_plan_find_the_effect_with_its_power():
     assert abs(found / 400 - 0.8) < 4 * np.sqrt(0.16 / 400) + 0.02
 
 
+def test_clusters_of_different_sizes_are_planned_with_their_power():
+    """Simulated: most clusters are small, most units in large ones."""
+    rng = np.random.default_rng(6)
+    correlation, effect = 0.1, 0.5
+
+    def drawn(clusters):
+        sizes = rng.choice([4, 84], clusters, p=[0.8, 0.2])
+        cluster = np.repeat(np.arange(clusters), sizes)
+        shared = rng.normal(0, np.sqrt(correlation), clusters)[cluster]
+        return cluster, shared + rng.normal(0, np.sqrt(1 - correlation), cluster.size)
+
+    cluster, values = drawn(4_000)
+    seen = past(values, cluster=cluster)
+    wanted = plan(
+        deviation=seen.deviation,
+        effect=effect,
+        cluster_size=seen.cluster_size,
+        mean_cluster_size=seen.mean_cluster_size,
+        correlation=seen.correlation,
+    )
+    found = 0
+    for _ in range(300):
+        cluster, outcome = drawn(wanted.clusters)
+        treated = rng.permutation(wanted.clusters) < wanted.clusters // 2
+        found += cluster_effect(outcome + effect * treated[cluster], cluster, treated).p < 0.05
+    assert abs(found / 300 - 0.8) < 0.1
+
+
+def test_simulated_history_is_called_simulated(tmp_path):
+    file = tmp_path / "past.csv"
+    pd.DataFrame({"orders": [0, 1, 2, 1], "simulated": True}).to_csv(file, index=False)
+    assert past_of_file(file, "orders")[1]
+    asked = ("experiment", "plan", "--file", file, "--metric", "orders", "--lift", 0.2)
+    assert run(*asked)["simulated"] is True
+
+
 def test_what_a_covariate_leaves_is_planned_with(tmp_path):
     rng = np.random.default_rng(5)
     before = rng.normal(10, 2, 3_000)
     table = pd.DataFrame({"revenue": before + rng.normal(0, 1, 3_000), "pre_revenue": before})
     file = tmp_path / "past.parquet"
     table.to_parquet(file)
-    assert past_of_file(file, "revenue").deviation == pytest.approx(1, abs=0.06)
+    assert past_of_file(file, "revenue")[0].deviation == pytest.approx(1, abs=0.06)
     assert past(table["revenue"].to_numpy()).deviation == pytest.approx(5**0.5, abs=0.1)
 
 

@@ -193,16 +193,17 @@ def plan_command(
     from tandem.governance.audit import os_actor
     from tandem.storage.layout import Layout
 
-    seen, simulated = None, False
+    seen, simulated, each = None, False, None
     if (file is not None or workspace is not None) and metric is None:
         raise InvalidInput("which metric?", field="metric", remedy="name a column with --metric")
     if file is not None and metric is not None:
-        seen = past_of_file(file, metric, cluster)
+        seen, simulated = past_of_file(file, metric, cluster)
     elif workspace is not None and metric is not None:
         seen, people, simulated = past_of_people(Layout.open(workspace), metric, actor=os_actor())
         daily = daily or people
     if seen is not None:
         deviation = deviation or seen.deviation
+        each = seen.mean_cluster_size if cluster_size is None else None
         cluster_size = cluster_size or seen.cluster_size
         correlation = seen.correlation if correlation is None else correlation
         effect = effect if effect is not None or lift is None else lift * seen.mean
@@ -223,6 +224,7 @@ def plan_command(
         share=share,
         cluster_size=cluster_size,
         correlation=correlation or 0.0,
+        mean_cluster_size=each,
     )
     if json_:
         past = None if seen is None else asdict(seen)

@@ -268,11 +268,13 @@ def novelty_of_table(
     )
 
 
-def past_of_file(path: Path, metric: str, cluster: str | None = None) -> Past:
-    """What a metric was like, from a file with one row per unit; `pre_METRIC` is its covariate."""
+def past_of_file(path: Path, metric: str, cluster: str | None = None) -> tuple[Past, bool]:
+    """What a metric was like, from a file with one row per unit, and whether the data is simulated;
+    `pre_METRIC` is its covariate."""
     table = read_table(path, texts=(cluster,) if cluster else ())
     _columns(table, path, metric, *([cluster] if cluster else []))
-    return past_of_table(table, str(path), metric, cluster)
+    simulated = "simulated" in table and bool(table["simulated"].astype(bool).any())
+    return past_of_table(table, str(path), metric, cluster), simulated
 
 
 def past_of_table(table: pd.DataFrame, file: str, metric: str, cluster: str | None) -> Past:

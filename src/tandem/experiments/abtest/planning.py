@@ -37,13 +37,16 @@ def plan(
     share: float = 0.5,
     cluster_size: float | None = None,
     correlation: float = 0.0,
+    mean_cluster_size: float | None = None,
 ) -> Plan:
     """Units to find a difference `effect` in means with `power`, two-sided at level `alpha`.
 
     deviation: of the metric between units (after CUPED, if it is used). share: of units in the
     treatment. cluster_size, correlation: where whole clusters are assigned, their mean size and
     how alike their units are (intra-cluster correlation): it takes 1 + (size - 1) correlation times
-    as many units (Kish 1965). Raises InvalidInput for values that no experiment can have.
+    as many units (Kish 1965). mean_cluster_size: where sizes differ, `cluster_size` is the mean
+    over units, and this one the mean over clusters. Raises InvalidInput for values that no
+    experiment can have.
     """
     from scipy.stats import norm
 
@@ -76,8 +79,9 @@ def plan(
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
-    clusters = None if cluster_size is None else int(np.ceil(units / cluster_size))
-    more = None if cluster_size is None else int(np.ceil(high / cluster_size))
+    each = mean_cluster_size or cluster_size
+    clusters = None if each is None else int(np.ceil(units / each))
+    more = None if each is None else int(np.ceil(high / each))
     days, most = _days(units, daily), _days(high, daily)
     return Plan(units, high, days, most, inflated, clusters, more)
 
@@ -85,14 +89,15 @@ def plan(
 @dataclass(frozen=True, slots=True)
 class Past:
     """What a metric was like before the experiment, for planning: over `units`, the standard
-    deviation between them (of what a covariate leaves). cluster_size, correlation: None without
-    clusters."""
+    deviation between them (of what a covariate leaves). cluster_size: of the cluster that a unit is
+    in, which is more than the mean_cluster_size where sizes differ. None without clusters."""
 
     units: int
     mean: float
     deviation: float
     cluster_size: float | None = None
     correlation: float | None = None
+    mean_cluster_size: float | None = None
 
 
 def past(
@@ -133,7 +138,7 @@ def past(
     correlation = max(0.0, (between - within) / total) if total > 0 else 0.0
     # What counts for the variance of a mean is the size of the cluster that a unit is in.
     weighed = float(sizes @ sizes) / y.size
-    return Past(y.size, float(y.mean()), deviation, weighed, correlation)
+    return Past(y.size, float(y.mean()), deviation, weighed, correlation, y.size / k)
 
 
 def _days(units: int, daily: int | None) -> int | None:
