@@ -180,3 +180,24 @@ advertentie publicidade parceriapaga"""
 def test_disclosures_in_seven_languages_are_understood(tag):
     report = check_text(f"#{tag} Acme bottle, stainless steel.", BOTTLE, [])
     assert next(c for c in report.checks if c.name == "disclosure").passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Not only waterproof", "Not just waterproof", "Without a doubt waterproof"),
+        *("Nicht nur wasserdicht", "Ohne jeden Zweifel wasserdicht", "Ohne Zweifel wasserdicht"),
+        *("Pas seulement étanche", "Sans aucun doute étanche", "Sans doute étanche"),
+        *("No solo impermeable", "Sin duda impermeable", "Sin ninguna duda impermeable"),
+        *("Non solo impermeabile", "Senza dubbio impermeabile"),
+        *("Niet alleen waterdicht", "Zonder twijfel waterdicht"),
+        *("Não só impermeável", "Não apenas impermeável", "Sem dúvida impermeável"),
+    ],
+)
+def test_not_only_and_no_doubt_deny_nothing(text):
+    assert [c.verdict for c in check_claims(text, BOTTLE)] == ["unsupported"]
+
+
+def test_what_is_denied_stays_denied():
+    for text in ("Not so waterproof", "It is not waterproof, only pretty", "Nicht wasserdicht"):
+        assert check_claims(text, BOTTLE) == ()

@@ -256,7 +256,13 @@ _NOT = (
     r"not|isn['’]?t|aren['’]?t|no|never|without|nicht|kein\w*|nie|ohne|pas|jamais|sans|aucune?|sin|"
     r"nunca|ni|non|senza|mai|niet|geen|nooit|zonder|nao|sem"
 )
-NEGATED_BEFORE = re.compile(rf"\b(?:{_NOT})\s+(?:[\w'’]+\s+){{0,2}}$|\bnon[\s-]?$")
+# "Not only vegan" and "without a doubt vegan" say that it is.
+_YET = (
+    r"\s+(?:(?:only|just|merely|nur|bloss|bloß|allein|seulement|uniquement|solo|solamente|soltanto|"
+    r"alleen|enkel|apenas|somente)|(?<=nao )so|(?:\w+\s+)?(?:doubt|zweifel|doute|duda|dubbio|"
+    r"twijfel|duvida))\b"
+)
+NEGATED_BEFORE = re.compile(rf"\b(?:{_NOT})(?!{_YET})\s+(?:[\w'’]+\s+){{0,2}}$|\bnon[\s-]?$")
 # "Wasserdicht ist er nicht", "waterdicht is hij niet".
 NEGATED_AFTER = re.compile(r"^\s+(?:ist|sind|is|zijn)\s+(?:\w+\s+){0,2}(?:nicht|niet)\b")
 

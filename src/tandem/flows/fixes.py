@@ -98,7 +98,7 @@ def with_fix(view: View, layout: Layout, fix: Fix) -> View:
 def propose(layout: Layout, fix: Fix, *, who: str, why: str, finding: str | None = None) -> str:
     """Keep a fix as a candidate generation of the rules; its name. Nothing goes live.
 
-    finding: id of what it mends. InvalidInput for a rule's id that the shop has already.
+    finding: id of what it mends. Conflict for a rule's id that the shop has already.
     """
     register_rules(layout, who=who, why="as they were before a fix", also_none=True)
     policy = BusinessPolicy.load(layout.rules_file)
