@@ -282,6 +282,30 @@ def test_what_was_noted_is_shown_even_if_old_showings_cannot_be_removed(layout, 
     slots.close()
 
 
+def test_a_decision_that_could_not_be_kept_stands_in_nobodys_way(layout):
+    slot = start_slot(layout, "banner", "page", BANNERS, guardrails=FREE, **WHO)
+    slots = Slots(layout, 1)
+    slots.show(slot, "u", "q0")
+    kept = slots._store._connection()
+
+    class Full:
+        """Once, no room is left on the disk."""
+
+        def execute(self, sql, *more):
+            if sql == "COMMIT":
+                slots._store._local.connection = kept
+                raise sqlite3.OperationalError("database or disk is full")
+            return kept.execute(sql, *more)
+
+        in_transaction = property(lambda self: kept.in_transaction)
+
+    slots._store._local.connection = Full()
+    assert slots.show(slot, "v", "q1") is None
+    assert slots.show(slot, "v", "q2") is not None
+    assert [s.query_id for s in SlotStore(layout.slots).showings("banner")] == ["q0", "q2"]
+    slots.close()
+
+
 def test_health_is_nobodys_experiment_and_a_moment_tells_nothing_of_a_person(layout):
     slot = start_slot(layout, "banner", "page", BANNERS, guardrails=FREE, **WHO)
     slots = Slots(layout, 1)
