@@ -144,14 +144,14 @@ def _evaluated(
     for s in whole:
         places = own if order is None else order(s, texts.get(s.query_id, ""))
         if places is None:
-            left_out["served from another index, personal, or without its words"] += 1
+            left_out["from another index, personal, filtered, or without its words"] += 1
             continue
         rows.append(s)
         orders.append(places)
     if not rows:
         raise InvalidInput(
             f"none of {len(whole):,} explored lists can be asked about: they were served from "
-            "another index, were personal, or their words are not kept",
+            "another index, were personal or filtered, or their words are not kept",
             field="model",
             remedy="explore with the index that is live now, then ask again",
         )
@@ -206,10 +206,10 @@ class _Asked:
 
 
 def _followed(layout: Layout, actor: str) -> tuple[dict[str, set[str]], dict[str, str]]:
-    """Products clicked by query, and the query's words, of searches of whom analytics may read;
-    bots left out."""
+    """Products clicked by query, and the words of queries without filters (what these were is not
+    kept), of searches of whom analytics may read; bots left out."""
     reader = EventReader(layout, Purpose.ANALYTICS, actor=actor)
-    columns = ("query_id", "object_id", "action_name", "traffic", "user_query")
+    columns = ("query_id", "object_id", "action_name", "traffic", "user_query", "filters")
     with reader.reading() as events:
         table = events.table(columns).table
     found: dict[str, set[str]] = {}
@@ -219,7 +219,7 @@ def _followed(layout: Layout, actor: str) -> tuple[dict[str, set[str]], dict[str
             continue
         if row["action_name"] == "search":
             found.setdefault(row["query_id"], set())
-            texts[row["query_id"]] = row["user_query"] or ""
+            texts[row["query_id"]] = "" if row["filters"] else row["user_query"] or ""
         elif row["action_name"] == "click" and row["object_id"]:
             found.setdefault(row["query_id"], set()).add(row["object_id"])
     return found, texts
