@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from tandem.flows.experimenting import book_of
 from tandem.flows.generations import made
 from tandem.flows.online import Online
 from tandem.flows.promotion import (
+    _feeds,
     artefact_card,
     canary_artefact,
     promotable,
@@ -36,6 +38,7 @@ from tandem.flows.train_recommender import train_recommender
 from tandem.governance.consent import ConsentLedger
 from tandem.recommend.tables import load_tables
 from tandem.storage.configurations import publish_configuration
+from tandem.storage.layout import Layout, Settings
 
 WHO = {"who": "tester", "why": "a drill"}
 WORSE = SearchConfiguration(field_boosts={"description": 1.0}, words=1.0, meaning=0.0)
@@ -314,6 +317,16 @@ def test_a_recommender_that_cannot_be_read_costs_no_answer_and_a_roll_back_ends_
         server.recommend(nothing, "c0")
     roll_back_artefact(layout, "recommenders", live, **WHO)
     assert not book_of(layout).running()
+
+
+def test_a_feed_ranker_that_foretells_no_clicks_is_not_taken_for_one_that_says_none(tmp_path):
+    layout = Layout.create(tmp_path / "shop", Settings())
+    knows, knows_not = (
+        SimpleNamespace(feed_ranker=SimpleNamespace(objectives=o))
+        for o in ({"click": 1}, {"buy": 1})
+    )
+    assert "too few clicks" in _feeds(layout, knows_not, knows).says
+    assert _feeds(layout, knows, knows_not).passed is None
 
 
 def test_gates_of_cases_that_neither_had_seen():

@@ -84,11 +84,14 @@ def latency(candidate_ms: Sequence[float], live_ms: Sequence[float]) -> Gate:
 
 def alone(kind: str) -> Gate:
     """Nothing is live that a candidate could be held against."""
-    return Gate(
-        name="quality",
-        passed=None,
-        says=f"nothing of {kind} is live to compare with: whether answers get worse cannot be told",
+    return untold(
+        f"nothing of {kind} is live to compare with: whether answers get worse cannot be told"
     )
+
+
+def untold(says: str) -> Gate:
+    """Whether a candidate is worse cannot be told, and why."""
+    return Gate(name="quality", passed=None, says=says)
 
 
 def unseen(candidate: Sequence[float], live: Sequence[float], measure: str, cases: str) -> Gate:

@@ -576,6 +576,9 @@ def _personal(layout: Layout, candidate: View, live: View) -> Gate:
 
 def _feeds(layout: Layout, candidate: View, live: View) -> Gate:
     """How well clicks on impressions since both were trained were foretold (1 - Brier score)."""
+    rankers = [side.feed_ranker for side in (candidate, live)]
+    if not all(ranker is not None and "click" in ranker.objectives for ranker in rankers):
+        return gates.untold("one of the two had too few clicks to learn from: it foretells none")
     since = _since(layout, "feeds", candidate.feed_generation, live.feed_generation)
     rows = _rows(layout, FEED_COLUMNS)
     about = {c.id: c.product_ids[0] for c in read_content(layout) if c.product_ids}
@@ -591,10 +594,9 @@ def _feeds(layout: Layout, candidate: View, live: View) -> Gate:
         clip = [videos.get(one.content_id or "")]
         features = feed_features(live, one.recent, dict(one.shown), numbers, clip)
         assert features.shape[1] == len(FEATURES)
-        for at, side in enumerate((candidate, live)):
-            assert side.feed_ranker is not None
-            told = side.feed_ranker.probabilities(features).get("click")
-            chance = 0.0 if told is None else float(told[0])
+        for at, ranker in enumerate(rankers):
+            assert ranker is not None
+            chance = float(ranker.probabilities(features)["click"][0])
             values[at].append(1 - (chance - one.outcome["click"]) ** 2)
     return gates.unseen(
         values[0], values[1], "1 - Brier score", "impressions since both were trained"
