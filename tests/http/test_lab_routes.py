@@ -85,6 +85,7 @@ def test_servers_of_one_workspace_are_summed(
                 time.sleep(0.05)
             assert (found["servers"], found["searches"]) == (2, 5)
             assert found["search"]["requests"] == 5
+            assert {load["every"] for load in lab.loads("nobody")} == {0.05}
         alone = first.get("/v1/lab/monitor", headers=admin).json()
         assert (alone["servers"], alone["searches"]) == (1, 2), "a server that stops says so"
     assert not list(lab.loads("nobody"))
@@ -100,5 +101,11 @@ def test_a_server_that_died_is_left_out(tmp_path: Path) -> None:
         os.utime(layout.servers / f"{name}.json", (then, then))
     (layout.servers / "broken.json").write_text("{")
     assert lab.loads("me") == [load]
+    seldom = {**load, "every": 30.0}
+    lab.tell_load("silent", seldom)
+    then = time.time() - 60
+    os.utime(layout.servers / "silent.json", (then, then))
+    assert lab.loads("me") == [load, seldom], "it tells every thirty seconds"
+    (layout.servers / "silent.json").unlink()
     assert lab.loads("here") == []
     assert not (layout.servers / "gone.json").exists()

@@ -16,7 +16,7 @@ from tandem.flows.reporting import kept_file, kept_reports
 from tandem.storage.judgments import judgment_names, load_judgments
 from tandem.storage.layout import Layout
 
-SILENT_SECONDS = 15.0  # servers tell every few seconds
+SILENT_SECONDS = 15.0  # or three times the seconds after which a server said that it tells again
 FORGOTTEN_SECONDS = 24 * 3600.0
 
 
@@ -28,7 +28,8 @@ class LabDesk:
         self._layout = layout
 
     def tell_load(self, server: str, load: Mapping[str, Any] | None) -> None:
-        """Note what a server has done so far, in counts; None: it stops, and is forgotten."""
+        """Note what a server has done so far, in counts, and `every` how many seconds it tells;
+        None: it stops, and is forgotten."""
         file = self._layout.servers / f"{server}.json"
         if load is None:
             file.unlink(missing_ok=True)
@@ -46,8 +47,10 @@ class LabDesk:
                 age = time.time() - file.stat().st_mtime
                 if age > FORGOTTEN_SECONDS:
                     file.unlink(missing_ok=True)
-                elif file.stem != but and age < SILENT_SECONDS:
-                    found.append(json.loads(file.read_bytes()))
+                elif file.stem != but:
+                    load = json.loads(file.read_bytes())
+                    if age < max(SILENT_SECONDS, 3 * load.get("every", 0.0)):
+                        found.append(load)
             except (FileNotFoundError, ValueError):
                 continue
         return found

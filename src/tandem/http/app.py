@@ -146,7 +146,7 @@ async def _tell_load(serving: Serving) -> None:
     """Tell the other servers of the workspace what this one has done."""
     if serving.services.lab is None:
         return
-    load = serving.metrics.load()
+    load = {**serving.metrics.load(), "every": serving.settings.refresh_seconds}
     try:
         await asyncio.to_thread(serving.services.lab.tell_load, serving.name, load)
     except OSError as error:
