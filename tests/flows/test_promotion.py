@@ -19,7 +19,7 @@ from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.experiments import gates
 from tandem.flows import online, workspace
-from tandem.flows.artefacts import roll_back_artefact
+from tandem.flows.artefacts import artefact_of, roll_back_artefact
 from tandem.flows.experimenting import book_of
 from tandem.flows.generations import made
 from tandem.flows.online import Online
@@ -33,6 +33,7 @@ from tandem.flows.promotion import (
     shadow_artefact,
     withdraw_artefact,
 )
+from tandem.flows.registry import registered_models
 from tandem.flows.tracing import trace
 from tandem.flows.train_recommender import train_recommender
 from tandem.governance.consent import ConsentLedger
@@ -74,6 +75,17 @@ def tuned(layout, configuration):
 
 def gate(decision, name):
     return next(g for g in decision.gates if g.name == name)
+
+
+def test_lineage_has_no_words_of_the_queries_learned_from(simulated_shop, tmp_path):
+    (model,) = registered_models(Layout.open(simulated_shop))
+    assert model.lineage["queries"] > 0
+    assert "trained_on" not in model.lineage
+    layout = Layout.create(tmp_path / "shop", Settings())
+    path = layout.cross_encoders.root / layout.cross_encoders.next_name()
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text(json.dumps({"queries": 1, "trained_on": ["my name"]}))
+    assert artefact_of(layout, "cross-encoders", path.name).lineage == {"queries": 1}
 
 
 # Tuned configurations

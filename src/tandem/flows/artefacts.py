@@ -90,7 +90,8 @@ def _manifest(generations: Generations, name: str) -> dict[str, Any]:
         value: Any = json.loads((generations.path(name) / "manifest.json").read_bytes())
     except (OSError, ValueError):
         return {}
-    return value if isinstance(value, dict) else {}
+    # Anybody may read it: not the words of the queries that it learned from.
+    return {k: v for k, v in value.items() if k != "trained_on"} if isinstance(value, dict) else {}
 
 
 def register_rules(layout: Layout, *, who: str, why: str, also_none: bool = False) -> str | None:

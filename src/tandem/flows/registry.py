@@ -89,7 +89,8 @@ def _registered(
         model=lineage["model"],
         trained_at=lineage["trained_at"],
         metrics=lineage["metrics"],
-        lineage={k: v for k, v in lineage.items() if k != "metrics"},
+        # Anybody may read it: not the words of the queries that it learned from.
+        lineage={k: v for k, v in lineage.items() if k not in ("metrics", "trained_on")},
         decisions=decisions,
         share=share,
         shadowed=shadow_standing(layout, generation)
