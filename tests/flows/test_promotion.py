@@ -25,6 +25,7 @@ from tandem.flows.generations import made
 from tandem.flows.online import Online
 from tandem.flows.promotion import (
     _feeds,
+    _same,
     artefact_card,
     canary_artefact,
     promotable,
@@ -352,3 +353,15 @@ def test_gates_of_cases_that_neither_had_seen():
     assert gates.unseen(noisy, base[:25], "RR", "sessions").passed is False, "a loss of a tenth"
     assert gates.alone("feeds").passed is None
     assert gates.apart({}, {}, same_data=False).passed is None
+
+
+def test_two_matchers_that_learned_from_events_are_not_called_the_same():
+    names = ("catalog_generation", "creator_generation", "content_generation", "code_version")
+    made = dict.fromkeys((*names, "encoder"), "a") | {"showings": 9, "measured_showings": 9}
+    mine = SimpleNamespace(**made, learned_from_events=False)
+    assert _same(mine, mine)
+    assert not _same(
+        mine, SimpleNamespace(**{**made, "code_version": "b"}, learned_from_events=False)
+    )
+    watched = SimpleNamespace(**made, learned_from_events=True)
+    assert not _same(watched, watched), "events were stored between the two"

@@ -231,7 +231,7 @@ def _tell_slot(result: SlotEvaluation, json_: bool) -> None:
         return
     if result.simulated:
         out.print("[bold]SIMULATED DATA[/]")
-    still = f", {result.open:,} of which may still be rewarded" if result.open else ""
+    still = f", without {result.open:,} that may still be rewarded" if result.open else ""
     out.print(f"{result.showings:,} showings of '{result.slot}'{still}. {result.reward} a showing:")
     for arm, e in result.policies.items():
         if e.refusal is not None:

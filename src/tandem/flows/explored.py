@@ -255,7 +255,7 @@ def _feedback(
 @dataclass(frozen=True)
 class SlotEvaluation:
     """What a slot would have earned a showing, had it always shown one arm. Each is answered or
-    refused. open: showings for which a reward may still come."""
+    refused. open: further showings, left out since a reward may still come for them."""
 
     slot: str
     reward: str
@@ -285,7 +285,7 @@ def evaluate_slot(
 ) -> SlotEvaluation:
     """From a slot's own showings: what always showing each arm would have earned. The reward model
     of DM and DR reads the moment of each showing. NotFound without the slot, InvalidInput before it
-    has shown anything."""
+    has shown anything of which it is known what followed."""
     slot = slot_of(layout, name)
     store = SlotStore(layout.slots)
     try:
@@ -296,11 +296,18 @@ def evaluate_slot(
         raise InvalidInput(
             f"'{name}' has shown nothing yet", field="slot", remedy="let it run, then ask again"
         )
+    everything, since = len(showings), time.time() - 60 * slot.window
+    showings = [s for s in showings if s.at.timestamp() <= since]
+    if not showings:
+        raise InvalidInput(
+            f"each of {everything:,} showings of '{name}' may still be rewarded",
+            field="slot",
+            remedy=f"ask again when {slot.window} minutes are over",
+        )
     reward = np.array([s.reward for s in showings])
     action = np.array([s.arm for s in showings], np.int64)
     pscore = np.array([s.pscore for s in showings])
     context = np.array([s.context for s in showings])[:, 1:]  # the model has a constant
-    since = time.time() - 60 * slot.window
     policies = {}
     for i, arm in enumerate(slot.arms):
         always: NDArray[np.float64] = np.zeros((1, len(slot.arms)))
@@ -321,7 +328,7 @@ def evaluate_slot(
         slot=name,
         reward=slot.reward,
         showings=len(showings),
-        open=sum(s.at.timestamp() > since and not s.reward for s in showings),
+        open=everything - len(showings),
         policies=policies,
         simulated=layout.settings().simulated,
     )
