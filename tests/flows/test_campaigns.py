@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -336,6 +337,56 @@ def test_a_campaign_is_cancelled_once_and_removed_when_it_does_not_run(desk, ask
         office.cancel(over.id, today=date(2026, 5, 1))
     actions = [e.action for e in AuditLog(layout).entries()]
     assert actions.count("campaign.cancel") == actions.count("campaign.remove") == 1
+
+
+def test_a_campaign_on_the_command_line(desk, asked):
+    """Planned, listed, followed, called off and removed; bad input names the field."""
+    from typer.testing import CliRunner
+
+    from tandem.cli.main import app
+
+    _, layout = desk
+
+    def run(*arguments: object) -> tuple[int, str]:
+        told = [str(a) for a in ("seller", "campaign", *arguments, "-w", layout.root)]
+        found = CliRunner().invoke(app, told, env={"COLUMNS": "200"})
+        return found.exit_code, found.output or str(found.exception)
+
+    wish = [asked.merchant_id, "--name", "Typed", "--budget", "900", "--starts", "2025-12-01"]
+    wish += [part for p in asked.product_ids for part in ("--product", p)]
+    code, out = run("plan", *wish, "--ends", "2199-03-31")
+    assert code != 0
+    assert "within a year" in out
+    code, out = run("plan", *wish, "--ends", "2026-03-31", "--goal", "fame")
+    assert code != 0
+    assert "goal" in out
+    code, out = run("plan", *wish, "--ends", "2026-11-30", "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert made["asked"]["budget"]["currency"] == layout.settings().currency
+    assert made["simulated"] is True
+    code, out = run("plan", *wish, "--ends", "2026-11-30")
+    assert code == 0
+    assert "SIMULATED" in out
+    assert "eight times of ten" in out
+    code, out = run("list", asked.merchant_id)
+    assert made["id"] in out
+    code, out = run("show", made["id"])
+    assert code == 0
+    assert "pieces live" in out
+    code, out = run("show", made["id"], "--json")
+    assert json.loads(out)["results"]["planned"] == len(made["pieces"])
+    code, out = run("show", "f" * 16)
+    assert code != 0
+    # Far in the future, so that it can be called off whenever this runs.
+    year = ["2100-01-01", "2100-01-31"]
+    late = [year[0] if part == "2025-12-01" else part for part in wish]
+    code, out = run("plan", *late, "--ends", year[1], "--json")
+    later = json.loads(out)["id"]
+    assert run("cancel", later)[0] == 0
+    assert json.loads(run("list", "--json")[1])["campaigns"][0]["results"]["status"] == "cancelled"
+    assert run("remove", later) == (0, f"{later} is removed\n")
+    assert later not in run("list")[1]
 
 
 def test_a_creator_who_is_erased_is_in_no_plan(desk, asked):

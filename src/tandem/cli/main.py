@@ -13,6 +13,7 @@ import typer
 from typer.exceptions import Abort, Exit, TyperException
 
 from tandem.cli import (
+    campaigns,  # noqa: F401 - adds commands to `tandem seller`
     data,
     demo,
     doctor,
