@@ -213,12 +213,16 @@ def _show_plan(c: Campaign) -> None:
 
 def _show_results(view: CampaignView) -> None:
     r, trial = view.results, view.campaign.trial
+    clicks, orders = ("not told" if n is None else f"{n:,}" for n in (r.clicks, r.orders))
+    money = f"{r.gmv.amount:,}"
+    if not r.gmv_exact:
+        money += " or more" if r.gmv_high is None else f" to {r.gmv_high.amount:,}"
     out.print(
         f"[bold]{r.status}[/], {r.progress:.0%} of the days over: {r.live} of {r.planned} pieces "
-        f"live, {r.clicks:,} clicks, {r.orders:,} orders, {r.gmv.amount:,} {r.gmv.currency}"
+        f"live, clicks: {clicks}, orders: {orders}, sales: {money} {r.gmv.currency}"
     )
-    if r.left_out:
-        out.print(f"Not in these: {r.left_out} creators who keep their figures private.")
+    if not r.gmv_exact:
+        out.print("Some creators keep their exact figures back.")
     if trial is None:
         return
     if trial.added is None or trial.low is None or trial.high is None:
