@@ -24,8 +24,8 @@ from tandem.recommend.following import (
     CODES,
     FOLDER,
     Following,
-    ServedNetwork,
-    load_network,
+    ServedModel,
+    load_served,
     most_clicked,
     over,
 )
@@ -126,7 +126,7 @@ def test_both_are_fused_and_say_which_item_led_there():
     codes = most_clicked(sessions)
     model = SelfAttention(dimensions=8)
     untrained(model, over(sessions, codes))
-    network = ServedNetwork(model, codes)
+    network = ServedModel(model, codes)
     recent = np.array([8, 9])
     by_tables, _, causes = tables.after(recent)
     by_network = network.after(recent)
@@ -156,7 +156,7 @@ def test_a_network_knows_what_is_clicked_most():
 def test_what_cannot_be_served_or_judged_is_refused(
     shop_root, sessions_file, tmp_path, monkeypatch
 ):
-    with pytest.raises(InvalidInput, match="no network 'gru'"):
+    with pytest.raises(InvalidInput, match="no 'gru'"):
         train_recommender(shop_root, sessions_file, "gru")
     few = tmp_path / "few.parquet"
     pq.write_table(pq.read_table(sessions_file)[:40], few)
@@ -171,15 +171,15 @@ def test_broken_weights_are_refused(tmp_path):
     sessions = Sessions.of([[0, 1, 2], [1, 2, 3]], 4)
     model = SelfAttention(dimensions=4)
     untrained(model, sessions)
-    ServedNetwork(model, np.arange(4)).save(tmp_path)
-    assert load_network(tmp_path).after(np.array([1])).size
+    ServedModel(model, np.arange(4)).save(tmp_path)
+    assert load_served(tmp_path).after(np.array([1])).size
     (tmp_path / CODES).write_bytes(b"nothing of the kind")
     with pytest.raises(InvalidInput, match="not the weights"):
-        load_network(tmp_path)
+        load_served(tmp_path)
     text = (tmp_path / MANIFEST).read_text().replace('"sasrec"', '"semantic-ids"')
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(InvalidInput, match="not served"):
-        load_network(tmp_path)
+        load_served(tmp_path)
 
 
 def test_a_network_is_one_more_source_of_the_stack(without_torch):

@@ -221,8 +221,9 @@ def train_recommender_command(
     network: Annotated[
         str | None,
         typer.Option(
-            help="sasrec or gsasrec: a network that learns too (minutes, with the neural extra) "
-            "and is asked for what comes next where it foretells it better."
+            help="What learns too and is asked for what comes next where it foretells it better: "
+            "sasrec or gsasrec, a network (minutes, with the neural extra), or stacked, trees over "
+            "simpler recommenders (minutes, without any extra)."
         ),
     ] = None,
     candidate: CandidateOption = False,
@@ -231,7 +232,7 @@ def train_recommender_command(
     """Train a recommender on what people looked at and bought, and make it live.
 
     Examples: `tandem train recommender -w shop --events sessions.parquet` ·
-    `tandem train recommender -w shop --network sasrec`
+    `tandem train recommender -w shop --network stacked`
     """
     from dataclasses import asdict
 

@@ -24,7 +24,7 @@ from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
 from tandem.recommend.baskets import Baskets
 from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
-from tandem.recommend.following import FOLDER, Following, ServedNetwork
+from tandem.recommend.following import FOLDER, Following, ServedModel
 from tandem.recommend.sessions import Ints, Pairs, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables, Way
 from tandem.registry import tracking
@@ -58,9 +58,9 @@ def train_recommender(
     publish, and switch unless it is to wait as a candidate.
 
     What is published learns from all sessions; the figures in its manifest come from one that had
-    not seen the last tenth. network: `sasrec` or `gsasrec`, which learns too; it is asked for what
-    comes next, alone or beside the tables, where that foretold the last tenth better. Raises
-    InvalidInput or NotFound, and MissingExtra for a network without torch.
+    not seen the last tenth. network: `sasrec`, `gsasrec` or `stacked`, which learns too; it is
+    asked for what comes next, alone or beside the tables, where that foretold the last tenth
+    better. Raises InvalidInput or NotFound, and MissingExtra for sasrec and gsasrec without torch.
     """
     started = time.perf_counter()
     with Workspace(layout, ranked=False) as shop:
@@ -86,7 +86,7 @@ def train_recommender(
     metrics, by = measured(found, network)
     served = None
     if network is not None and by != "tables":
-        served = ServedNetwork.fit(network, found.sessions)
+        served = ServedModel.fit(network, found.sessions)
     manifest = RecommenderManifest(
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
         data=source,
@@ -149,10 +149,10 @@ def measured(found: Behaviour, network: str | None = None) -> tuple[dict[str, An
     if len(pairs) < FEWEST_PAIRS:
         if network is not None:
             raise InvalidInput(
-                f"too few sessions to tell what a network is worth: {len(pairs)} next products in "
-                f"the last tenth, {FEWEST_PAIRS} are needed",
+                f"too few sessions to tell what '{network}' is worth: {len(pairs)} next products "
+                f"in the last tenth, {FEWEST_PAIRS} are needed",
                 field="network",
-                remedy="train without a network until there are more",
+                remedy="train without it until there are more",
             )
         return {"pairs": len(pairs), "next": None, "popularity": None}, "tables"
     rng = np.random.default_rng(1)
@@ -161,7 +161,7 @@ def measured(found: Behaviour, network: str | None = None) -> tuple[dict[str, An
     tables = Tables.fit(found.ids, earlier, found.baskets)
     ways: dict[Way, Following] = {"tables": Following(tables)}
     if network is not None:
-        learned = ServedNetwork.fit(network, earlier)
+        learned = ServedModel.fit(network, earlier)
         ways["network"] = Following(tables, learned, "network")
         ways["both"] = Following(tables, learned, "both")
     favourites, _ = tables.favourites(CUTOFF + MAX_RECENT)

@@ -429,6 +429,10 @@ class Workspace:
 
     def _forget_people(self) -> None:
         forget_people()
+        # A stacked recommender holds sessions: one that was retired must not stay in memory.
+        self._recommender = None
+        with self._loading:
+            self._tried.clear()
         for encoder in self._encoders.values():
             if encoder is not None:
                 encoder.forget()

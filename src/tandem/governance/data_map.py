@@ -25,6 +25,7 @@ from tandem.contracts.parties import WATCH_CURVE, Content, Creator, Merchant
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.contracts.registry import Decision, Served
+from tandem.contracts.remembered import RememberedSession
 from tandem.contracts.seller import Target
 from tandem.contracts.slot import BanditSlot, SlotShowing
 from tandem.governance.audit import Entry
@@ -234,6 +235,17 @@ COLLECTIONS: tuple[Collection, ...] = (
                 *("state", "started", "ended"),
             ),
         },
+    ),
+    Collection(
+        "remembered_sessions",
+        RememberedSession,
+        "recommenders/",
+        "What was looked at together in the newest sessions that may be learned from, where a "
+        "stacked recommender was trained; nobody's id, no times; gone with its generation, which "
+        "an erasure retires",
+        ("customer", "anonymous_user"),
+        (),
+        _all(BROWSING, "products", "places"),
     ),
     Collection(
         "slot_showings",

@@ -1,5 +1,5 @@
-"""What a session leads to where it is served: by the tables of what followed what, by a trained
-network, or by both, whichever foretold the last sessions best."""
+"""What a session leads to where it is served: by the tables of what followed what, by a network or
+a stack that was trained, or by both, whichever foretold the last sessions best."""
 
 from __future__ import annotations
 
@@ -13,38 +13,45 @@ from tandem.contracts.errors import InvalidInput
 from tandem.recommend.models import Floats
 from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Ints, Sessions
+from tandem.recommend.stacking import Stacked
 from tandem.recommend.tables import RecommenderManifest, Tables, Way
-from tandem.recommend.weights import load_manifest, load_weights
+from tandem.recommend.weights import NetworkManifest, broken, load_manifest, load_weights
 
 FOLDER, CODES = "network", "codes.safetensors"
-SERVED: dict[str, Callable[[], SelfAttention]] = {
+SERVED: dict[str, Callable[[], SelfAttention | Stacked]] = {
     "sasrec": SelfAttention,
     "gsasrec": lambda: SelfAttention(name="gsasrec", loss="gbce"),
+    "stacked": Stacked,
 }
-LISTED = 200  # items that a network names for a session
-MOST_ITEMS = 100_000  # that a network knows, those clicked most: bounds its memory and its answer
+LISTED = 200  # items that it names for a session
+MOST_ITEMS = 100_000  # that it knows, those clicked most: bounds its memory and its answer
+# A stack keeps sessions to compare others with: the newest, and the last clicks of each.
+MOST_SESSIONS, MOST_CLICKS = 200_000, 20
 RANK_CONSTANT = 20  # of reciprocal rank fusion: smaller than for documents, lists are short
 
 
 @dataclass(frozen=True)
-class ServedNetwork:
-    """A network over the items that are clicked most. codes: (m,) the tables' codes of its items,
-    ascending."""
+class ServedModel:
+    """A network or a stack over the items that are clicked most. codes: (m,) the tables' codes of
+    its items, ascending."""
 
-    model: SelfAttention
+    model: SelfAttention | Stacked
     codes: Ints
 
     @classmethod
-    def fit(cls, kind: str, sessions: Sessions) -> ServedNetwork:
-        """Learn. MissingExtra without torch, InvalidInput for one that is not served."""
+    def fit(cls, kind: str, sessions: Sessions) -> ServedModel:
+        """Learn. MissingExtra for a network without torch, InvalidInput for what is not served and
+        for too few sessions."""
         if kind not in SERVED:
             raise InvalidInput(
-                f"no network '{kind}' to serve",
+                f"no '{kind}' that could be served",
                 field="network",
                 remedy=f"use one of: {', '.join(SERVED)}",
             )
-        codes = most_clicked(sessions)
         model = SERVED[kind]()
+        if isinstance(model, Stacked):
+            sessions = newest(sessions)
+        codes = most_clicked(sessions)
         model.fit(over(sessions, codes))
         return cls(model, codes)
 
@@ -65,8 +72,9 @@ class ServedNetwork:
         save_file({"codes": np.ascontiguousarray(self.codes)}, directory / CODES)
 
 
-def load_network(directory: Path) -> ServedNetwork:
-    """Read what `ServedNetwork.save` wrote, without torch. InvalidInput where it does not fit."""
+def load_served(directory: Path) -> ServedModel:
+    """Read what `ServedModel.save` wrote, without torch and without learning. InvalidInput where it
+    does not fit."""
     manifest = load_manifest(directory)
     if manifest.kind not in SERVED:
         raise InvalidInput(
@@ -74,17 +82,32 @@ def load_network(directory: Path) -> ServedNetwork:
             file=str(directory),
             remedy="train the recommender again",
         )
+    model = _like(directory, manifest)
+    model.load(directory)
+    codes = load_weights(directory, {"codes": (manifest.items,)}, CODES)["codes"]
+    return ServedModel(model, codes)
+
+
+def _like(directory: Path, manifest: NetworkManifest) -> SelfAttention | Stacked:
+    """One that has not been learned, as the one that was written."""
+    if manifest.kind == "stacked":
+        return Stacked()
     try:
-        model = SelfAttention(name=manifest.kind, **manifest.parameters)
+        return SelfAttention(name=manifest.kind, **manifest.parameters)
     except TypeError as error:
         raise InvalidInput(
             f"not the weights of a recommender: {error}",
             file=str(directory),
             remedy="train the recommender again",
         ) from None
-    model.load(directory)
-    codes = load_weights(directory, {"codes": (manifest.items,)}, CODES)["codes"]
-    return ServedNetwork(model, codes)
+
+
+def newest(sessions: Sessions) -> Sessions:
+    """The last `MOST_CLICKS` of each of the last `MOST_SESSIONS` sessions."""
+    last = sessions[max(0, len(sessions) - MOST_SESSIONS) :]
+    lengths = np.minimum(last.lengths, MOST_CLICKS)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return Sessions(starts, last.items[last.from_end < MOST_CLICKS], last.size)
 
 
 def most_clicked(sessions: Sessions) -> Ints:
@@ -112,12 +135,12 @@ class Following:
     """What is asked for what comes next; `by` says who."""
 
     tables: Tables
-    network: ServedNetwork | None = None
+    network: ServedModel | None = None
     by: Way = "tables"
 
     def after(self, recent: Ints) -> tuple[Ints, Floats, Ints]:
         """What a session leads to: (m,) items, best first, their scores, and the recent item that
-        said most for each; -1 for those that the network names alone."""
+        said most for each; -1 for those that the network or stack names alone."""
         by_tables = self.tables.after(recent)
         if self.network is None or self.by == "tables" or not recent.size:
             return by_tables
@@ -137,7 +160,14 @@ class Following:
 
 
 def load_following(directory: Path, tables: Tables, manifest: RecommenderManifest) -> Following:
-    """How a published recommender follows a session. InvalidInput where its network is broken."""
+    """How a published recommender follows a session. InvalidInput where its network or stack is
+    broken, or of another shop."""
     if manifest.network is None:
         return Following(tables)
-    return Following(tables, load_network(directory / FOLDER), manifest.next_by)
+    served = load_served(directory / FOLDER)
+    codes = served.codes
+    if (np.diff(codes) <= 0).any() or not 0 <= codes.min(initial=0) <= codes.max(initial=0) < len(
+        tables.ids
+    ):
+        raise broken(directory / FOLDER, "its items are not those of the tables")
+    return Following(tables, served, manifest.next_by)

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,44 @@ class Transitions(Recommender):
         return (first @ self.matrix).tocsr()
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """Sessions to compare others with; each is a `RememberedSession` of the data map.
+
+    places: (sessions, items) the mean place of an item within the session, from 1. counts:
+    (items,) clicks of each.
+    """
+
+    places: Sparse
+    counts: Ints
+
+    @classmethod
+    def of(cls, sessions: Sessions) -> Remembered:
+        places = weighted(sessions, sessions.place + 1.0)
+        places.data /= weighted(sessions, np.ones(sessions.items.size)).data
+        return cls(places, sessions.counts())
+
+    def __len__(self) -> int:
+        return int(self.places.shape[0])
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """(sessions,) different items of each."""
+        sizes: Ints = np.diff(self.places.indptr)
+        return sizes
+
+    @cached_property
+    def places_by_item(self) -> Sparse:
+        return self.places.T.tocsr()
+
+    @cached_property
+    def by_item(self) -> Sparse:
+        """(items, sessions) 1 where it was clicked."""
+        clicked = self.places_by_item.copy()
+        clicked.data = np.ones_like(clicked.data)
+        return clicked
+
+
 @dataclass
 class SessionKNN(Recommender):
     """Sessions like this one, and what was clicked in them near what they share: STAN (Garg et
@@ -239,19 +278,16 @@ class SessionKNN(Recommender):
     name: str = "session-knn"
 
     def fit(self, sessions: Sessions) -> None:
-        clicked = weighted(sessions, np.ones(sessions.items.size))
-        places = weighted(sessions, sessions.place + 1.0)
-        places.data /= clicked.data  # the mean place of an item within the session
-        clicked.data[:] = 1
-        counts = sessions.counts()
-        self._idf = np.log(len(sessions) / (counts + 1.0))
-        self._places, self._sizes = places, np.diff(clicked.indptr)
-        self._by_item = clicked.T.tocsr()
-        self._places_by_item = places.T.tocsr()
-        age = (len(sessions) - 1 - np.arange(len(sessions))) / PERIOD
-        sizes = np.maximum(self._sizes, 1).astype(float)
+        self.use(Remembered.of(sessions))
+
+    def use(self, known: Remembered) -> None:
+        """Compare with these sessions from now on; several can share them."""
+        self._known = known
+        self._idf = np.log(len(known) / (known.counts + 1.0))
+        age = (len(known) - 1 - np.arange(len(known))) / PERIOD
+        sizes = np.maximum(known.sizes, 1).astype(float)
         self._worth = (sizes**-self.length * np.exp(-self.recency * age)).astype(np.float32)
-        self._damping = ((counts + 1.0) ** -self.popularity).astype(np.float32)
+        self._damping = ((known.counts + 1.0) ** -self.popularity).astype(np.float32)
 
     def scores(self, prefixes: Sessions) -> Sparse:
         return self.search(prefixes)[0]
@@ -265,7 +301,9 @@ class SessionKNN(Recommender):
         asked = weighted(prefixes, weights)
         total = np.maximum(np.asarray(asked.sum(1)).ravel(), 1e-9)
         asked.data /= np.repeat(total, np.diff(asked.indptr)).astype(np.float32)
-        shared, where = (asked @ self._by_item).tocsr(), (asked @ self._places_by_item).tocsr()
+        known = self._known
+        shared = (asked @ known.by_item).tocsr()
+        where = (asked @ known.places_by_item).tocsr()
         shared.sort_indices()
         where.sort_indices()
         where.data /= shared.data  # the mean place of what is shared, in the other session
@@ -274,13 +312,13 @@ class SessionKNN(Recommender):
         kept, similar = _nearest(shared, self.neighbours)
         rows = np.repeat(np.arange(len(prefixes)), similar)
         others, similarity, place = shared.indices[kept], shared.data[kept], where.data[kept]
-        sizes = self._sizes[others]
-        begins = self._places.indptr[others].astype(np.int64)
+        sizes = known.sizes[others]
+        begins = known.places.indptr[others].astype(np.int64)
         at = np.repeat(begins - np.cumsum(sizes) + sizes, sizes) + np.arange(int(sizes.sum()))
-        distance = self._places.data[at] - np.repeat(place, sizes)
+        distance = known.places.data[at] - np.repeat(place, sizes)
         value = np.repeat(similarity, sizes) * np.exp(-self.nearness * np.abs(distance))
         value = value * np.where(distance > 0, 1, self.before)
-        items = self._places.indices[at]
+        items = known.places.indices[at]
         found = csr_matrix(
             ((value * self._damping[items]).astype(np.float32), (np.repeat(rows, sizes), items)),
             (len(prefixes), prefixes.size),

@@ -7,19 +7,25 @@ fitted again on everything (stacking by time; Wolpert 1992 for the idea).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.contracts.errors import InvalidInput
 from tandem.recommend.factors import item_factors
 from tandem.recommend.models import (
     Floats,
     ItemKNN,
     Recommender,
+    Remembered,
     SessionKNN,
     Sparse,
     Transitions,
@@ -30,12 +36,25 @@ from tandem.recommend.models import (
 )
 from tandem.recommend.sequence import SelfAttention
 from tandem.recommend.sessions import Ints, Pairs, Sessions, pairs_of
+from tandem.recommend.weights import (
+    Arrays,
+    NetworkManifest,
+    broken,
+    load_manifest,
+    load_weights,
+    save_weights,
+    table_arrays,
+    table_of,
+    table_shapes,
+)
 
 HELD = 16_000  # sessions that the ranker learns from, at most a fifth of all
 LEARNED = 25_000  # beginnings it learns from
 FACTORS = 64  # dimensions of the items' vectors
 FADING = 0.5  # how fast clicks further back lose weight in the vector of a session
 NEVER = 99.0  # "how long ago was it clicked", of an item that was not
+TABLES = ("around", "next", "before", "alike")  # by item
+TREES_FILE = "trees.txt"
 RECENT, BEFORE = 16_000, 64_000  # sessions whose clicks count as recent, and as a while ago
 
 
@@ -68,14 +87,13 @@ class Sources:
     network: SelfAttention | None = None
 
     def fit(self, sessions: Sessions) -> None:
-        for source in (self.near, self.last, self.whole, self.around, self.next, self.before):
+        self._remember(Remembered.of(sessions))
+        for source in (self.around, self.next, self.before, self.alike):
             source.fit(sessions)
-        self.alike.fit(sessions)
         if self.network is not None:
             self.network.fit(sessions)
         self._vectors = item_factors(sessions, FACTORS)
-        self._alike_last = ItemKNN()
-        self._alike_last.similarity = self.alike.similarity
+        self._look_at_last()
         counts = sessions.counts()
         n = len(sessions)
         recent = sessions[max(0, n - RECENT) :].counts()
@@ -102,6 +120,54 @@ class Sources:
                 closing / (counts + 1),
             ]
         ).astype(np.float32)
+
+    def _remember(self, known: Remembered) -> None:
+        self._known = known
+        for source in (self.near, self.last, self.whole):
+            source.use(known)
+
+    def _look_at_last(self) -> None:
+        self._alike_last = ItemKNN()
+        self._alike_last.similarity = self.alike.similarity
+
+    def parameters(self) -> dict[str, Any]:
+        """What each was made with: what a ranker learned holds for these alone."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+    def arrays(self) -> Arrays:
+        """What was learned; without a network, which keeps its own."""
+        return {
+            **table_arrays("sessions", self._known.places),
+            **table_arrays("around", self.around.matrix),
+            **table_arrays("next", self.next.matrix),
+            **table_arrays("before", self.before.matrix),
+            **table_arrays("alike", self.alike.similarity),
+            "counts": self.counts,
+            "repeated": self.repeated,
+            "facts": self._facts,
+            "vectors": self._vectors,
+        }
+
+    def load(self, directory: Path, sessions: int, items: int) -> None:
+        """Read `arrays` again, of so many sessions and items. InvalidInput where they do not
+        fit."""
+        rows = {"sessions": sessions, **dict.fromkeys(TABLES, items)}
+        shapes: dict[str, tuple[int, ...]] = {
+            "counts": (items,),
+            "repeated": (items,),
+            "facts": (items, -1),
+            "vectors": (items, FACTORS),
+        }
+        for name, n in rows.items():
+            shapes |= table_shapes(name, n)
+        arrays = load_weights(directory, shapes)
+        tables = {name: table_of(directory, arrays, name, items) for name in rows}
+        self.counts, self.repeated = arrays["counts"], arrays["repeated"]
+        self._facts, self._vectors = arrays["facts"], arrays["vectors"]
+        self._remember(Remembered(tables["sessions"], self.counts))
+        self.around.matrix, self.next.matrix = tables["around"], tables["next"]
+        self.before.matrix, self.alike.similarity = tables["before"], tables["alike"]
+        self._look_at_last()
 
     def candidates(self, prefixes: Sessions) -> Candidates:
         """The union of every source's best, and the session's own items, with features."""
@@ -245,16 +311,88 @@ class Stacked(Recommender):
         sources.fit(earlier)
         pairs = pairs_of(later, earlier.counts() > 0)
         rng = np.random.default_rng(self.seed)
-        chosen = rng.choice(len(pairs), min(LEARNED, len(pairs)), replace=False)
+        chosen = rng.choice(max(1, len(pairs)), min(LEARNED, len(pairs)), replace=False)
         features, clicked = examples(sources, pairs.take(np.sort(chosen)))
+        if not clicked.any():
+            raise InvalidInput(
+                "too few sessions to learn from: nothing that came next in the last fifth of them "
+                "is near what came before",
+                field="sessions",
+                remedy="collect more",
+            )
         data = lightgbm.Dataset(features, label=clicked)
         settings = {**self.parameters, "seed": self.seed, "num_threads": os.cpu_count() or 1}
         self._trees: Any = lightgbm.train(settings, data, self.rounds)
         self.sources = self._sources()
         self.sources.fit(sessions)
+        self.manifest = self._manifest(sessions, len(clicked))
 
     def _sources(self) -> Sources:
         return Sources(network=SelfAttention() if self.network else None)
+
+    def _manifest(self, sessions: Sessions, examples: int) -> NetworkManifest:
+        digest = hashlib.sha256()
+        for array in (sessions.starts, sessions.items):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return NetworkManifest(
+            kind=self.name,
+            parameters=self._made_with(len(sessions), self._trees.model_to_string()),
+            data_fingerprint=digest.hexdigest()[:32],
+            examples=examples,
+            items=sessions.size,
+            seed=self.seed,
+            trained_with=f"lightgbm {metadata.version('lightgbm')}",
+            trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _made_with(self, sessions: int, trees: str) -> dict[str, Any]:
+        return {
+            "sessions": sessions,
+            "sources": self.sources.parameters(),
+            "trees": hashlib.sha256(trees.encode()).hexdigest(),
+        }
+
+    def save(self, directory: Path) -> None:
+        """Write what was learned into a folder that is there: the trees as LightGBM's text, the
+        rest as arrays. It holds sessions, without whose they were and when; see `Remembered`.
+        InvalidInput for one with a network."""
+        if self.network:
+            raise InvalidInput(
+                "a stack with a network is compared and not kept",
+                field="network",
+                remedy="use: stacked",
+            )
+        save_weights(directory, self.sources.arrays(), self.manifest)
+        (directory / TREES_FILE).write_text(self._trees.model_to_string(), encoding="utf-8")
+
+    def load(self, directory: Path) -> None:
+        """Read what `save` wrote; nothing is learned. InvalidInput where it does not fit, or was
+        learned over other sources than this version has."""
+        import lightgbm
+
+        manifest = load_manifest(directory)
+        self.sources = self._sources()
+        made_with = manifest.parameters if isinstance(manifest.parameters, dict) else {}
+        sessions = made_with.get("sessions")
+        try:
+            trees = (directory / TREES_FILE).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise broken(directory, error) from None
+        if not isinstance(sessions, int) or manifest.kind != self.name:
+            raise broken(directory, "it is no stack")
+        expected = self._made_with(sessions, trees)
+        # LightGBM ends the process over a text that is cut short: it never gets to see one.
+        if made_with.get("trees") != expected["trees"]:
+            raise broken(directory, "its trees are not those that were written")
+        if made_with != expected:
+            raise broken(directory, "it was learned over other sources than this version has")
+        self.sources.load(directory, sessions, manifest.items)
+        self._trees = lightgbm.Booster(model_str=trees)
+        self.manifest = manifest
+        some = Sessions.of([np.flatnonzero(self.sources.counts)[:1]], manifest.items)
+        features = self.sources.candidates(some).features.shape[1]
+        if self._trees.num_feature() != features:
+            raise broken(directory, f"its trees do not read {features} features")
 
     def scores(self, prefixes: Sessions) -> Sparse:
         from scipy.sparse import csr_matrix
@@ -284,4 +422,6 @@ def examples(sources: Sources, pairs: Pairs) -> tuple[Floats, NDArray[np.int8]]:
         useful = hit[found.row]
         features.append(found.features[useful])
         clicked.append(right[useful].astype(np.int8))
+    if not features:
+        return np.empty((0, 0), np.float32), np.empty(0, np.int8)
     return np.concatenate(features), np.concatenate(clicked)

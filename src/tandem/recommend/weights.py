@@ -125,27 +125,67 @@ def load_manifest(directory: Path) -> NetworkManifest:
         values = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         return NetworkManifest(**values)
     except (OSError, ValueError, TypeError) as error:
-        raise _broken(directory, error) from None
+        raise broken(directory, error) from None
 
 
 def load_weights(
     directory: Path, shapes: dict[str, tuple[int, ...]], file: str = WEIGHTS
 ) -> Arrays:
-    """Read what `save_weights` wrote. InvalidInput where it is not arrays of these shapes."""
+    """Read what `save_weights` wrote. InvalidInput where it is not arrays of these shapes; -1
+    stands for any length."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         arrays = load_file(directory / file)
     except (OSError, ValueError, SafetensorError) as error:
-        raise _broken(directory, error) from None
+        raise broken(directory, error) from None
     for name, shape in shapes.items():
-        if name not in arrays or arrays[name].shape != shape:
+        if name not in arrays or not _fits(arrays[name].shape, shape):
             found = arrays[name].shape if name in arrays else "nothing"
-            raise _broken(directory, f"'{name}' is {found}, not {shape}")
+            raise broken(directory, f"'{name}' is {found}, not {shape}")
         if not np.isfinite(arrays[name]).all():
-            raise _broken(directory, f"'{name}' has values that are no numbers")
+            raise broken(directory, f"'{name}' has values that are no numbers")
     return {name: arrays[name] for name in shapes}
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(found) == len(wanted) and all(
+        w in (-1, f) for f, w in zip(found, wanted, strict=True)
+    )
+
+
+def table_shapes(name: str, rows: int) -> dict[str, tuple[int, ...]]:
+    """What `table_arrays` names its arrays, and their shapes."""
+    return {f"{name}.starts": (rows + 1,), f"{name}.columns": (-1,), f"{name}.values": (-1,)}
+
+
+def table_arrays(name: str, table: Any) -> Arrays:
+    """A scipy.sparse CSR matrix as arrays."""
+    return {
+        f"{name}.starts": table.indptr,
+        f"{name}.columns": table.indices,
+        f"{name}.values": table.data,
+    }
+
+
+def table_of(directory: Path, arrays: Arrays, name: str, columns: int) -> Any:
+    """The CSR matrix that `table_arrays` took apart. InvalidInput where the arrays do not fit each
+    other."""
+    from scipy.sparse import csr_matrix
+
+    starts, found, values = (arrays[f"{name}.{part}"] for part in ("starts", "columns", "values"))
+    if not (
+        starts.dtype.kind == found.dtype.kind == "i"
+        and values.dtype.kind == "f"
+        and starts[0] == 0
+        and starts[-1] == found.size == values.size
+        and (np.diff(starts) >= 0).all()
+        and found.min(initial=0) >= 0
+        and found.max(initial=-1) < columns
+    ):
+        raise broken(directory, f"the table '{name}' does not hold together")
+    return csr_matrix((values, found, starts), (starts.size - 1, columns))
 
 
 def require_torch() -> Any:
@@ -159,7 +199,8 @@ def require_torch() -> Any:
     return torch
 
 
-def _broken(directory: Path, what: object) -> InvalidInput:
+def broken(directory: Path, what: object) -> InvalidInput:
+    """What is said of a folder whose weights cannot be used."""
     return InvalidInput(
         f"not the weights of a recommender: {str(what).splitlines()[0]}",
         file=str(directory),
