@@ -146,6 +146,22 @@ def test_there_is_no_writer_unless_somebody_names_one():
         writer_from_environment({"TANDEM_WRITER_URL": "file:///etc/passwd"})
 
 
+def test_the_key_is_not_taken_along_to_another_address(server):
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{server.server_port}/v1/chat")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server.asked = None
+    with serving(Elsewhere) as url, pytest.raises(WriterError, match="answered 302"):
+        ChatWriter(url, "small", "secret").write("", "")
+    assert server.asked is None
+
+
 def test_a_server_that_answers_drop_by_drop_is_given_up_in_time():
     class Dripping(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

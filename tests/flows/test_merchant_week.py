@@ -96,7 +96,7 @@ def test_too_few_people_are_not_told(shop, merchant):
     assert sum(found.withheld.values()) > 0
 
 
-@pytest.mark.parametrize("period", ["2026-W99", "last week", "2999-W01"])
+@pytest.mark.parametrize("period", ["2026-W99", "last week", "2999-W01", "0001-W01"])
 def test_what_is_no_week_that_is_over_is_refused(shop, merchant, period):
     with pytest.raises(InvalidInput, match=r"week|over"):
         merchant_week(shop.layout, shop.view, merchant, period, actor="tester")

@@ -22,6 +22,7 @@ from tandem.reports.campaign import campaign_report
 class SmallCampaigns:
     def __init__(self) -> None:
         self.kept: dict[str, Campaign] = {}
+        self.followed = 0
 
     def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
         for product in asked.product_ids:
@@ -65,9 +66,13 @@ class SmallCampaigns:
             raise Conflict(f"campaign '{id_}' is running", remedy="cancel it first")
         del self.kept[id_]
 
-    def follow(self, id_: str, *, actor: str | None = None) -> CampaignView:
+    def merchant_of(self, id_: str) -> str:
         if id_ not in self.kept:
             raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
+        return self.kept[id_].asked.merchant_id
+
+    def follow(self, id_: str, *, actor: str | None = None) -> CampaignView:
+        self.followed += 1
         campaign = self.kept[id_]
         results = CampaignResults(
             id=id_,

@@ -38,7 +38,9 @@ def served(tmp_path):
     settings = ServerSettings(
         admin_key=AdminKey.of("k"), keys=store, refresh_seconds=0, rate_per_second=0
     )
-    app = create_app(SmallShop(), settings, Services(campaigns=SmallCampaigns()))
+    office = SmallCampaigns()
+    app = create_app(SmallShop(), settings, Services(campaigns=office))
+    app.state.office = office
     with TestClient(app) as client:
         yield client, keys
 
@@ -66,6 +68,8 @@ def test_anothers_campaign_answers_as_one_that_never_was(served, who):
             nowhere = client.get(f"{PATH}/nope{path}", headers=keys[who])
             assert nowhere.status_code == 404
             assert nowhere.json()["detail"].replace("nope", made) == there.json()["detail"]
+            # A trial is told once, and on record: not because a stranger asked.
+            assert client.app.state.office.followed == 0
 
 
 def test_a_list_is_ones_own(served):

@@ -110,7 +110,7 @@ class ChatWriter:
         """The body, within the time for all of it. TimeoutError after that."""
         until = time.monotonic() + self.seconds
         body = b""
-        with urllib.request.urlopen(request, timeout=self.seconds) as response:
+        with _DIRECT.open(request, timeout=self.seconds) as response:
             while part := response.read1(_AT_ONCE):
                 body += part
                 if time.monotonic() > until:
@@ -118,6 +118,16 @@ class ChatWriter:
                 if len(body) > MOST_BYTES:
                     raise ValueError("an answer of more than a megabyte")
         return body
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer like any other error: the key and the text are for one address."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_DIRECT = urllib.request.build_opener(_NoRedirect)
 
 
 def writer_from_environment(environment: Mapping[str, str] = os.environ) -> Writer | None:

@@ -117,6 +117,10 @@ class CampaignDesk:
         """Newest first; None: of all merchants."""
         return self._store.all(merchant)
 
+    def merchant_of(self, id_: str) -> str:
+        """Whose campaign it is. Raises NotFound."""
+        return self._store.get(id_).asked.merchant_id
+
     def follow(
         self, id_: str, *, today: date | None = None, actor: str | None = None
     ) -> CampaignView:
@@ -126,8 +130,10 @@ class CampaignDesk:
         now = today or datetime.now(UTC).date()
         if campaign.held_out and campaign.trial is None and now > campaign.last_day:
             trial = trial_result(self._layout, campaign, actor=actor or os_actor())
-            campaign = campaign.model_copy(update={"trial": trial})
-            self._store.put(campaign)
+            # Who told it first is not told otherwise.
+            campaign = self._store.change(
+                id_, lambda c: c.model_copy(update={"trial": c.trial or trial})
+            )
         return CampaignView(campaign=campaign, results=_results(self._layout, campaign, now))
 
     def cancel(self, id_: str, *, today: date | None = None, actor: str | None = None) -> Campaign:
@@ -140,9 +146,9 @@ class CampaignDesk:
         if now > campaign.asked.ends:
             raise Conflict(f"campaign '{id_}' is over", remedy="remove it, if it should go")
         AuditLog(self._layout).append(actor or os_actor(), "campaign.cancel", campaign=id_)
-        changed = campaign.model_copy(update={"cancelled": now})
-        self._store.put(changed)
-        return changed
+        return self._store.change(
+            id_, lambda c: c.model_copy(update={"cancelled": c.cancelled or now})
+        )
 
     def remove(self, id_: str, *, today: date | None = None, actor: str | None = None) -> None:
         """Take it off the list for good. Raises NotFound; Conflict while it runs."""

@@ -82,8 +82,8 @@ def exposed_days(
 
 
 def past_of_people(layout: Layout, metric: str, *, actor: str) -> tuple[Past, int, bool]:
-    """What a column was like over the last four weeks of events, by person who searched; new people
-    a day; and whether the data is simulated. NotFound without events."""
+    """What a column was like over the last four weeks of events, by person; new people a
+    day, of the days that there are; and whether the data is simulated. NotFound without events."""
     if metric not in COLUMNS:
         raise InvalidInput(
             f"'{metric}' is no column of an experiment",
@@ -99,15 +99,20 @@ def past_of_people(layout: Layout, metric: str, *, actor: str) -> tuple[Past, in
         table = db.execute(
             "WITH ends AS (SELECT max(timestamp) AS at FROM allowed WHERE traffic = 'shopper')"
             f" SELECT client AS unit, {sums},"
-            " bool_or(coalesce(starts_with(query_id, 'simulated-'), FALSE)) AS simulated"
+            " bool_or(coalesce(starts_with(query_id, 'simulated-'), FALSE)) AS simulated,"
+            " min(timestamp) AS first, max(ends.at) AS last"
             " FROM allowed e, ends WHERE traffic = 'shopper' AND timestamp > ends.at - ?"
             " GROUP BY client",
             [int(timedelta(days=PLAN_DAYS).total_seconds()) * SECOND],
         ).df()
     simulated = layout.settings().simulated or bool(table["simulated"].any())
+    span = (table["last"].max() - table["first"].min()) / (
+        timedelta(days=1).total_seconds() * SECOND
+    )
+    days = min(PLAN_DAYS, int(span) + 1) if len(table) else 1
     return (
         past_of_table(table, str(layout.root), metric, None),
-        max(1, len(table) // PLAN_DAYS),
+        max(1, len(table) // days),
         simulated,
     )
 

@@ -145,6 +145,8 @@ def _monday(period: str) -> date:
     try:
         year, _, week = period.partition("-W")
         first = date.fromisocalendar(int(year), int(week), 1)
+        if first.year < 1970:  # before any event, and the week before the first one has no date
+            raise ValueError(period)
     except ValueError:
         raise InvalidInput(
             f"'{period}' is no week", field="period", remedy="write it as 2026-W13"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from tandem.contracts.campaign import Campaign
 from tandem.contracts.errors import NotFound
@@ -22,6 +24,16 @@ class CampaignStore:
             self._folder / f"{campaign.id}.json", campaign.model_dump_json(indent=2).encode()
         )
 
+    def change(self, id_: str, edit: Callable[[Campaign], Campaign]) -> Campaign:
+        """Read, edit and write while nobody else does: who was erased in between does not come
+        back. Raises NotFound."""
+        with self._alone():
+            before = self.get(id_)
+            after = edit(before)
+            if after != before:
+                self.put(after)
+        return after
+
     def get(self, id_: str) -> Campaign:
         """Raises NotFound."""
         path = self._folder / f"{id_}.json"
@@ -31,8 +43,9 @@ class CampaignStore:
 
     def remove(self, id_: str) -> None:
         """Raises NotFound."""
-        self.get(id_)
-        (self._folder / f"{id_}.json").unlink(missing_ok=True)
+        with self._alone():
+            self.get(id_)
+            (self._folder / f"{id_}.json").unlink(missing_ok=True)
 
     def all(self, merchant: str | None = None) -> list[Campaign]:
         """Newest first; of one merchant or of all."""
@@ -43,16 +56,25 @@ class CampaignStore:
         """Take creators out of every plan; how many pieces went. What they were expected to bring
         stays in the totals."""
         gone = 0
-        for campaign in self._each():
-            kept = tuple(p for p in campaign.pieces if p.creator_id not in creators)
-            held = tuple(p for p in campaign.held_out if p.creator_id not in creators)
-            less = len(campaign.pieces) + len(campaign.held_out) - len(kept) - len(held)
-            if less:
-                gone += less
-                self.put(campaign.model_copy(update={"pieces": kept, "held_out": held}))
+        with self._alone():
+            for campaign in self._each():
+                kept = tuple(p for p in campaign.pieces if p.creator_id not in creators)
+                held = tuple(p for p in campaign.held_out if p.creator_id not in creators)
+                less = len(campaign.pieces) + len(campaign.held_out) - len(kept) - len(held)
+                if less:
+                    gone += less
+                    self.put(campaign.model_copy(update={"pieces": kept, "held_out": held}))
         return gone
 
     def _each(self) -> Iterator[Campaign]:
         if self._folder.is_dir():
             for path in sorted(self._folder.glob("*.json")):
                 yield Campaign.model_validate_json(path.read_bytes())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While it lasts no other thread or process changes a campaign."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -114,9 +114,10 @@ async def _view(request: Request, who: Principal, id_: str) -> CampaignView:
     _may_read(who)
     serving = of(request)
     office = _office(serving)
-    found, timings = await serving.run(serving.search, lambda: office.follow(id_, actor=who.actor))
-    if not who.owns(Role.MERCHANT, found.campaign.asked.merchant_id):
+    merchant, _ = await serving.run(serving.search, lambda: office.merchant_of(id_))
+    if not who.owns(Role.MERCHANT, merchant):
         raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
+    found, timings = await serving.run(serving.search, lambda: office.follow(id_, actor=who.actor))
     request.scope["timings_ms"] = timings
     return found
 
