@@ -101,16 +101,34 @@ def test_a_plan_keeps_its_limits_and_says_what_to_expect(desk, asked):
     assert office.campaigns("nobody") == []
 
 
-def test_results_are_of_planned_pairs_on_the_campaigns_days(desk, asked):
+def test_results_are_of_planned_pairs_on_the_campaigns_days(desk, asked, monkeypatch):
     office, layout = desk
     plan = office.plan(asked)
-    planned = {(p.creator_id, p.product_id) for p in plan.pieces}
-    live = [
-        c for c in read_content(layout) if any((c.creator_id, p) in planned for p in c.product_ids)
+    pair = plan.pieces[0]
+    strange = next(p for p in asked.product_ids if p != pair.product_id)
+    inside = datetime(asked.ends.year, asked.ends.month, asked.ends.day, 23, tzinfo=UTC)
+    sold = next(c for c in read_content(layout) if c.orders and c.clicks)
+
+    def shown(creator: str, product: str, when: datetime):
+        changes = {"creator_id": creator, "product_ids": (product,), "published": when}
+        return sold.model_copy(update=changes)
+
+    counts = [
+        shown(pair.creator_id, pair.product_id, inside),
+        shown(pair.creator_id, pair.product_id, inside - timedelta(days=9)),
     ]
+    others = [
+        shown(pair.creator_id, pair.product_id, inside + timedelta(hours=1)),
+        shown("somebody else", pair.product_id, inside),
+    ]
+    if (pair.creator_id, strange) not in {(p.creator_id, p.product_id) for p in plan.pieces}:
+        others.append(shown(pair.creator_id, strange, inside))
+    monkeypatch.setattr("tandem.flows.campaigns.read_content", lambda _: counts + others)
+    monkeypatch.setattr(CreatorConsent, "exact", lambda *_: True)
     view = office.follow(plan.id, today=date(2026, 4, 10))
-    assert (view.results.live, view.results.status) == (len(live), "ended")
-    assert view.results.orders == sum(c.orders for c in live)
+    assert (view.results.live, view.results.creators, view.results.status) == (2, 1, "ended")
+    assert view.results.orders == 2 * sold.orders
+    assert view.results.clicks == 2 * sold.clicks
     assert view.results.progress == 1
     early = asked.model_copy(update={"starts": date(2020, 1, 1), "ends": date(2020, 1, 9)})
     nothing = office.follow(office.plan(early).id, today=date(2020, 1, 3)).results
