@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tandem.contracts.candidates import Candidates
-from tandem.contracts.errors import InvalidInput
+from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.recommend import Known, Visit
 from tandem.contracts.search import SearchRequest
 from tandem.features.declarations import LTR_FEATURES, TASTE, compute_features
@@ -393,12 +393,15 @@ def test_a_receipt_that_comes_later_changes_no_episode(retail_lines):
 def retail_lines():
     from tandem.flows.recommend import dataset_file
 
-    return read_lines(dataset_file("retail", "transactions.parquet", None))
+    try:
+        return read_lines(dataset_file("retail", "transactions.parquet", None))
+    except NotFound:
+        pytest.skip("needs the shared data sets: set TANDEM_DATA")
 
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_real_purchases_are_found_sooner():
+def test_real_purchases_are_found_sooner(retail_lines):
     found = evaluate_receipts(people=150)
     gain = found["segments"]["all"]["nDCG@10"]
     assert not found["simulated"]
