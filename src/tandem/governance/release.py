@@ -383,12 +383,16 @@ def _differs_enough(cell: _Cell, told: _Told, fine: Fine) -> bool:
             around = ~np.isin(other.units[:, 0], cell.units[:, 0])
             if not fine(other, around):
                 return False
-            # With its released siblings it must not leave over too little of the other either.
+            # With its released siblings it must not leave over too little of the other either:
+            # with all of them, and with those that have nothing in common with it.
+            apart = around.copy()
             for sibling in told.near(other):
                 within = np.isin(other.units[:, 0], sibling.units[:, 0])
                 if sibling is not other and within.sum() == len(sibling.units):
                     around &= ~within
-            if not fine(other, around):
+                    if not np.isin(sibling.units[:, 0], cell.units[:, 0]).any():
+                        apart &= ~within
+            if not fine(other, around) or not fine(other, apart):
                 return False
     return fine(cell, left)
 
