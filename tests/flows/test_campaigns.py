@@ -27,13 +27,14 @@ from tandem.contracts.product import Money
 from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.campaign_results import _audiences
-from tandem.flows.campaigns import CampaignDesk
+from tandem.flows.campaigns import CampaignDesk, _check_apart
 from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.matching import MatchOffice
 from tandem.flows.train_matcher import train_matcher
 from tandem.governance.audit import AuditLog
 from tandem.governance.creators import CreatorConsent
+from tandem.governance.release import K
 from tandem.reports.campaign import campaign_report
 from tandem.storage.campaigns import CampaignStore
 from tandem.storage.catalog import read_products
@@ -197,44 +198,131 @@ def test_a_trial_is_told_once_and_of_many_people_only(desk, tried):
     late = office.plan(tried)
     assert "after its first day" in office.follow(late.id, today=TOLD).campaign.trial.reason
 
-    def planned():
-        made = office.plan(tried)
-        made = made.model_copy(update={"created": datetime(2025, 12, 1, tzinfo=UTC)})
-        CampaignStore(layout).put(made)
-        return made
-
-    plan = planned()
+    none, plan = (in_time(desk, tried) for _ in range(2))
     running = office.follow(plan.id, today=date(2026, 1, 10)).campaign
     assert running.trial is None
-    assert "too few people" in office.follow(planned().id, today=TOLD).campaign.trial.reason
-    rows = []
+    assert "too few people" in office.follow(none.id, today=TOLD).campaign.trial.reason
     went = sorted({p.creator_id for p in plan.pieces})
     stayed = sorted({p.creator_id for p in plan.held_out})
-    moment = int(datetime(2025, 11, 20, tzinfo=UTC).timestamp() * 1e6)
-    bought = {True: 0, False: 0}
-    for side, names in ((True, went), (False, stayed)):
-        for n, creator in enumerate(names):
-            for person in range(40):
-                base = {"client": pseudonym(f"{creator}/{person}"), "query_id": "simulated-t-1"}
-                key = f"{len(rows):032x}"
-                watch = {"action_name": "watch", "creator_id": creator, "object_id": "v1"}
-                rows.append({**base, **watch, "event_key": key, "timestamp": moment})
-                # Three of forty buy anyway, and five more where somebody was asked; one before.
-                if person < (8 if side else 3) - (n % 2):
-                    bought[side] += 1
-                    at = moment + 40 * 86_400_000_000
-                    sale = {"action_name": "purchase", "object_id": tried.product_ids[0]}
-                    rows.append({**base, **sale, "event_key": f"{len(rows):032x}", "timestamp": at})
-    store = EventStore(layout)
-    store.append([{**r, "received": r["timestamp"]} for r in stored(rows)])
-    store.close()
-    trial = office.follow(plan.id, today=date(2026, 4, 10)).campaign.trial
+    bought = watched_and_bought(layout, tried, went, stayed, 40)
+    trial = office.follow(plan.id, today=TOLD).campaign.trial
     assert (trial.asked_people, trial.held_people) == (40 * len(went), 40 * len(stayed))
     assert trial.asked_rate == pytest.approx(1000 * bought[True] / trial.asked_people, abs=0.01)
     assert trial.low > 0
     assert trial.low < trial.added < trial.high
     kept = next(c for c in office.campaigns(tried.merchant_id) if c.id == plan.id)
     assert kept.trial == trial
+
+
+def in_time(desk, asked: NewCampaign):
+    """A plan made before its first day. The merchant's others are called off before they begin."""
+    office, layout = desk
+    store = CampaignStore(layout)
+    for other in office.campaigns(asked.merchant_id):
+        store.put(other.model_copy(update={"cancelled": date(2025, 11, 1)}))
+    made = office.plan(asked).model_copy(update={"created": datetime(2025, 12, 1, tzinfo=UTC)})
+    store.put(made)
+    for other in office.campaigns(asked.merchant_id):
+        store.put(other.model_copy(update={"cancelled": None}))
+    return made
+
+
+def watched_and_bought(layout, asked, went, stayed, people, when=None) -> dict[bool, int]:
+    """So many people watched each creator before; how many of either side bought. Three of them buy
+    anyway, and five more where somebody was asked; one fewer of every other creator."""
+    rows = []
+    when = when or datetime(2025, 11, 20, tzinfo=UTC)
+    moment = int(when.timestamp() * 1e6)
+    bought = {True: 0, False: 0}
+    for side, names in ((True, went), (False, stayed)):
+        for n, creator in enumerate(names):
+            for person in range(people):
+                base = {"client": pseudonym(f"{creator}/{person}"), "query_id": "simulated-t-1"}
+                watch = {"action_name": "watch", "creator_id": creator, "object_id": "v1"}
+                rows.append({**base, **watch, "timestamp": moment})
+                if person < (8 if side else 3) - (n % 2):
+                    bought[side] += 1
+                    at = moment + 40 * 86_400_000_000
+                    sale = {"action_name": "purchase", "object_id": asked.product_ids[0]}
+                    rows.append({**base, **sale, "timestamp": at})
+    store = EventStore(layout)
+    keyed = [
+        {**r, "event_key": f"{moment:016x}{n:016x}", "received": r["timestamp"]}
+        for n, r in enumerate(rows)
+    ]
+    store.append(stored(keyed))
+    store.close()
+    return bought
+
+
+def test_two_trials_at_once_share_no_creator_and_no_plan_asks_who_is_left_out(desk, tried):
+    office, layout = desk
+    for other in office.campaigns(tried.merchant_id):
+        CampaignStore(layout).remove(other.id)
+    first = in_time(desk, tried.model_copy(update={"creators_per_product": 2}))
+    took = {p.creator_id for p in (*first.pieces, *first.held_out)}
+    held = {p.creator_id for p in first.held_out}
+    second = office.plan(tried.model_copy(update={"creators_per_product": 2}))
+    assert not took & {p.creator_id for p in (*second.pieces, *second.held_out)}
+    CampaignStore(layout).remove(second.id)
+    plain = office.plan(tried.model_copy(update={"holdout": 0.0}))
+    asked = {p.creator_id for p in plain.pieces}
+    assert asked & took
+    assert not asked & held
+    third = office.plan(tried.model_copy(update={"creators_per_product": 2}))
+    assert not asked & {p.creator_id for p in (*third.pieces, *third.held_out)}
+    later = {"starts": date(2026, 4, 1), "ends": date(2026, 4, 30)}
+    after = office.plan(tried.model_copy(update=later))
+    assert took & {p.creator_id for p in (*after.pieces, *after.held_out)}
+    # Made at the same time as another one, which was kept first.
+    with pytest.raises(Conflict, match="two trials at once"):
+        CampaignStore(layout).add(first.model_copy(update={"id": "f" * 16}), _check_apart)
+    with pytest.raises(NotFound):
+        CampaignStore(layout).get("f" * 16)
+
+
+def test_trials_of_the_same_people_cannot_be_subtracted(desk, tried):
+    """The attack: the same days and creators in two trials, but for one creator who is asked in the
+    first and not in the second. The differences would be the audience and orders of one creator."""
+    office, layout = desk
+    store = CampaignStore(layout)
+    for other in office.campaigns(tried.merchant_id):
+        store.remove(other.id)
+    first = in_time(desk, tried)
+    went = sorted({p.creator_id for p in first.pieces})
+    stayed = sorted({p.creator_id for p in first.held_out})
+    people = 40
+    assert people < K
+    # What the same people did in the months of this test only.
+    days = {"starts": date(2027, 12, 1), "ends": date(2028, 3, 31)}
+    first = first.model_copy(update={"asked": tried.model_copy(update=days)})
+    mover = [p for p in first.pieces if p.creator_id == went[0]]
+    crossed = first.model_copy(
+        update={
+            "id": "b" * 16,
+            "asked": first.asked.model_copy(update={"merchant_id": "another one"}),
+            "pieces": tuple(p for p in first.pieces if p.creator_id != went[0]),
+            "held_out": (*first.held_out, *mover),
+        }
+    )
+    same = crossed.model_copy(
+        update={"id": "c" * 16, "pieces": first.pieces, "held_out": first.held_out}
+    )
+    for one in (first, crossed, same):
+        store.put(one)
+    watched_and_bought(layout, tried, went, stayed, people, datetime(2027, 11, 20, tzinfo=UTC))
+    over = date(2028, 4, 10)
+    told = office.follow(first.id, today=over).campaign.trial
+    assert told.asked_people == people * len(went)
+    second = office.follow(crossed.id, today=over).campaign.trial
+    assert "told before" in second.reason
+    assert (second.asked_people, second.asked_rate, second.added) == (None, None, None)
+    # The same two sides once more tell nothing new.
+    assert office.follow(same.id, today=over).campaign.trial.asked_people == told.asked_people
+    # Not even after the first one is off the list.
+    store.remove(first.id)
+    store.put(crossed.model_copy(update={"id": "d" * 16}))
+    assert "told before" in office.follow("d" * 16, today=over).campaign.trial.reason
 
 
 def stored(rows):
@@ -426,5 +514,5 @@ def test_a_video_that_is_paused_is_watched_once():
 
     rows = [watched(f"a{i}", "a", "v1", "q1") for i in range(3)]
     rows += [watched("b1", "b", "v2", "q1"), watched("b2", "b", "v2", None)]
-    found = _audiences(pa.Table.from_pylist(rows), {"a": True, "b": False}, [], 2)
-    assert found == {"b": (1, 0)}
+    found = _audiences(pa.Table.from_pylist(rows), ["a", "b"], [], 2).to_pylist()
+    assert [(r["creator_id"], r["client"], r["event_key"]) for r in found] == [("b", "p", "b2")]

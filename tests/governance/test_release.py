@@ -363,3 +363,61 @@ def test_what_was_released_is_found_without_events(layout):
     report = releases.release("r", "m", "2026-03", events(("a", range(60))), ["user_query"])
     assert releases.released("r", "m", "2026-03", ["user_query"]) == report
     assert releases.released("r", "m", "2026-04", ["user_query"]) is None
+
+
+def sides(releases, trial: str, *groups: tuple[str, range]):
+    """A trial, told of these people; every person is one event, the same in all trials."""
+    rows = event_table(
+        [
+            {
+                "event_key": f"{person:032x}",
+                "client": pseudonym(str(person)),
+                "user_query": side,
+                "action_name": "watch",
+            }
+            for side, people in groups
+            for person in people
+        ]
+    )
+    return releases.release("trial", "Acme", trial, rows, ["user_query"], crossing=True)
+
+
+def test_sides_of_trials_are_told_whole_and_cut_nobody_out(releases):
+    assert shown(sides(releases, "1", ("on", range(0, 10)), ("off", range(10, 20)))) == {
+        "on": 10,
+        "off": 10,
+    }
+    # Three people changed sides: what both trials tell would leave these three.
+    crossed = sides(releases, "2", ("on", range(0, 13)), ("off", range(13, 20)))
+    assert crossed.figures == ()
+    assert crossed.withheld == {"differencing": 2}
+    # One side too thin is no side told.
+    assert sides(releases, "3", ("on", range(30, 40)), ("off", range(40, 44))).figures == ()
+    # Five, five, five and five: nobody is alone.
+    assert shown(sides(releases, "4", ("on", range(5, 15)), ("off", (*range(5), *range(15, 20)))))
+    # People nobody told of before, and the same sides again.
+    assert shown(sides(releases, "5", ("on", range(50, 60)), ("off", range(60, 70))))
+    assert shown(sides(releases, "6", ("on", range(0, 10)), ("off", range(10, 20))))
+    assert sides(releases, "7").figures == ()
+
+
+BLOCKS = [n for n, size in enumerate((3, 5, 6, 7, 4, 8, 5, 6)) for _ in range(size)]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.sampled_from("abx"), min_size=8, max_size=8), max_size=5))
+def test_no_number_of_trials_tells_of_fewer_than_k(tmp_path_factory, trials):
+    """Whatever is told, people whom it tells apart from all others are k or more: those who were on
+    the same side of every told trial. Some people stay together, so that several trials are told.
+    """
+    releases = Releases(Layout.create(tmp_path_factory.mktemp("t") / "shop", Settings()), k=K)
+    told = []
+    for number, lots in enumerate(trials):
+        groups = [(s, [p for p, b in enumerate(BLOCKS) if lots[b] == s]) for s in "ab"]
+        if sides(releases, str(number), *((s, g) for s, g in groups if g)).figures:
+            told.append(lots)
+    alike: dict[tuple[str, ...], int] = {}
+    for block in BLOCKS:
+        key = tuple(lots[block] for lots in told)
+        alike[key] = alike.get(key, 0) + 1
+    assert all(n >= K for key, n in alike.items() if set(key) != {"x"})

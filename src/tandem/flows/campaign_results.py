@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,7 +19,7 @@ from tandem.contracts.parties import Content
 from tandem.contracts.product import Money
 from tandem.governance.creators import CreatorConsent, withheld_content
 from tandem.governance.reading import EventReader
-from tandem.governance.release import K
+from tandem.governance.release import K, Releases
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
 
@@ -29,6 +30,7 @@ AUDIENCE_DAYS = 90
 """Before a campaign: who watched a creator then is of the creator's audience."""
 FEWEST_ORDERS = 10
 """Of both sides together: with hardly any, creators look more alike than they are."""
+TRIAL = "trial"  # what its release is called
 _COLUMNS = (
     "event_key",
     "action_name",
@@ -39,27 +41,26 @@ _COLUMNS = (
     "query_id",
     "traffic",
 )
-# Everybody with the creator they watched most before the campaign, and what they ordered on it. A
-# player tells of one viewing at every pause.
+# Everybody with the creator they watched most before the campaign, known by the last of what they
+# watched; and what they ordered on it. A player tells of one viewing at every pause.
 _AUDIENCES = """
 WITH watched AS (
-    SELECT client, creator_id, count(DISTINCT (object_id, coalesce(query_id, event_key))) AS times
+    SELECT client, creator_id, max_by(event_key, (timestamp, event_key)) AS event_key,
+        count(DISTINCT (object_id, coalesce(query_id, event_key))) AS times
     FROM events
     WHERE action_name = 'watch' AND traffic = 'shopper' AND timestamp < $starts
         AND creator_id IN (SELECT id FROM creators)
-    GROUP BY ALL
+    GROUP BY client, creator_id
 ), audience AS (
-    SELECT client, creator_id FROM watched
+    SELECT client, creator_id, event_key FROM watched
     QUALIFY row_number() OVER (PARTITION BY client ORDER BY times DESC, creator_id) = 1
-), ordered AS (
-    SELECT client, count(*) AS orders FROM events
-    WHERE action_name = 'purchase' AND traffic = 'shopper' AND timestamp >= $starts
-        AND object_id IN (SELECT id FROM products)
-    GROUP BY client
 )
-SELECT creator_id, count(*) AS people, coalesce(sum(orders), 0) AS orders
-FROM audience LEFT JOIN ordered USING (client)
-GROUP BY creator_id
+SELECT creator_id, client, event_key, 'watch' AS action_name FROM audience
+UNION ALL
+SELECT audience.creator_id, client, events.event_key, 'purchase'
+FROM audience JOIN events USING (client)
+WHERE action_name = 'purchase' AND traffic = 'shopper' AND timestamp >= $starts
+    AND object_id IN (SELECT id FROM products)
 """
 
 
@@ -178,6 +179,12 @@ def all_commission(pieces: Sequence[PieceResult]) -> Money | None:
 # --- The trial ------------------------------------------------------------------------------------
 
 
+def by_lot(campaign: Campaign) -> bool:
+    """Whether the plan was made in time for a lot to decide who is asked. One over past days could
+    be drawn again and again, until the answers tell of each creator's audience."""
+    return campaign.created.astimezone(UTC).date() <= campaign.asked.starts
+
+
 def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) -> TrialResult:
     """What the campaign added, by the creators who were not asked. Of at least k people on either
     side; the caller keeps what was told, so that no second version can be subtracted."""
@@ -188,9 +195,7 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         held_creators=len(sides) - sum(sides.values()),
         assumptions=ASSUMPTIONS,
     )
-    if campaign.created.astimezone(UTC).date() > campaign.asked.starts:
-        # A plan over past days could be drawn again and again, until the answers tell of each
-        # creator's audience.
+    if not by_lot(campaign):
         return counted.model_copy(
             update={"reason": "the campaign was planned after its first day, so no lot decided"}
         )
@@ -201,10 +206,12 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
             since=starts - AUDIENCE_DAYS * 86_400_000_000,
             until=_moment(campaign.last_day + timedelta(days=1)),
         ).table
-    audiences = _audiences(events, sides, campaign.asked.product_ids, starts)
     names = sorted(sides)
-    people = np.array([audiences.get(name, (0, 0))[0] for name in names], np.float64)
-    orders = np.array([audiences.get(name, (0, 0))[1] for name in names], np.float64)
+    acts = _audiences(events, names, campaign.asked.product_ids, starts)
+    people, orders = (
+        np.array([n.get(name, 0) for name in names], np.float64)
+        for n in (_counts(acts, "watch"), _counts(acts, "purchase"))
+    )
     asked = np.array([sides[name] for name in names], np.bool_)
     some = people > 0
     reached = int(people[asked].sum()), int(people[~asked].sum())
@@ -222,6 +229,13 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         )
     found = effect(people, orders, asked, counted.confidence)
     assert found is not None
+    if not _may_be_told(layout, campaign, acts, sides, k):
+        return counted.model_copy(
+            update={
+                "reason": "beside what trials with the same people have told before, it would tell "
+                f"what fewer than {k} of them did"
+            }
+        )
     return counted.model_copy(
         update={
             "asked_people": reached[0],
@@ -236,19 +250,42 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
 
 
 def _audiences(
-    events: pa.Table, creators: Mapping[str, bool], products: Sequence[str], starts: int
-) -> dict[str, tuple[int, int]]:
-    """People of each creator's audience, and their orders."""
+    events: pa.Table, creators: Sequence[str], products: Sequence[str], starts: int
+) -> pa.Table:
+    """Each creator's audience, one `watch` a person, and the `purchase`s of these people."""
     import duckdb
     import pyarrow as pa
 
     connection = duckdb.connect()
     connection.execute("SET threads TO 1")
     connection.register("events", events)
-    connection.register("creators", pa.table({"id": pa.array(sorted(creators), pa.string())}))
+    connection.register("creators", pa.table({"id": pa.array(creators, pa.string())}))
     connection.register("products", pa.table({"id": pa.array(sorted(products), pa.string())}))
-    rows = connection.sql(_AUDIENCES, params={"starts": starts}).fetchall()
-    return {creator: (int(people), int(orders)) for creator, people, orders in rows}
+    return connection.sql(_AUDIENCES, params={"starts": starts}).to_arrow_table()
+
+
+def _counts(acts: pa.Table, action: str) -> Counter[str]:
+    import pyarrow.compute as pc
+
+    return Counter(acts.filter(pc.field("action_name") == action)["creator_id"].to_pylist())
+
+
+def _may_be_told(
+    layout: Layout, campaign: Campaign, acts: pa.Table, sides: Mapping[str, bool], k: int
+) -> bool:
+    """Whether both sides are released, held against what other trials told of the same people."""
+    import pyarrow as pa
+
+    side = ["asked" if sides[c] else "held" for c in acts["creator_id"].to_pylist()]
+    told = Releases(layout, k=k).release(
+        TRIAL,
+        campaign.asked.merchant_id,
+        campaign.id,
+        acts.append_column("side", pa.array(side, pa.string())),
+        ["side"],
+        crossing=True,
+    )
+    return len(told.figures) == 2
 
 
 def _moment(day: date) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -25,6 +26,7 @@ from tandem.contracts.product import Money
 from tandem.flows.campaign_results import (
     all_commission,
     as_allowed,
+    by_lot,
     live_pieces,
     piece_results,
     totals,
@@ -60,8 +62,10 @@ class CampaignDesk:
 
     def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
         """Make a plan and keep it. Raises NotFound for unknown products, Forbidden for products of
-        another merchant, InvalidInput where the budget is in another currency or buys nothing."""
+        another merchant, InvalidInput where the budget is in another currency or buys nothing,
+        Conflict where the merchant's trials on these days leave no creator."""
         currency = self._layout.settings().currency
+        taken = _taken(asked, self._store.all(asked.merchant_id))
         matches: list[CreatorMatch] = []
         for product in asked.product_ids:
             if self._office.merchant_of(product) != asked.merchant_id:
@@ -79,6 +83,9 @@ class CampaignDesk:
             )
         if not matches:
             raise NotFound("no creator can be proposed", remedy="try again when some have slots")
+        matches = [m for m in matches if m.creator.id not in taken]
+        if not matches:
+            raise _crossing()
         pieces, gap, price = _chosen(asked, matches, self._office.prices(asked.product_ids))
         id_ = secrets.token_hex(8)
         pieces, held = _drawn(pieces, asked.holdout, id_)
@@ -106,10 +113,10 @@ class CampaignDesk:
             held_out=tuple(held),
             trial_cost=round(sum(_worth(p, asked.goal) for p in held), 2),
         )
+        self._store.add(campaign, _check_apart)
         AuditLog(self._layout).append(
             actor or os_actor(), "campaign.plan", campaign=campaign.id, pieces=len(pieces)
         )
-        self._store.put(campaign)
         return campaign
 
     def campaigns(self, merchant: str | None = None) -> list[Campaign]:
@@ -167,6 +174,37 @@ def report_of_campaign(layout: Layout, id_: str, *, today: date | None = None) -
     campaign = CampaignStore(layout).get(id_)
     results = _results(layout, campaign, today or datetime.now(UTC).date())
     return campaign_report(CampaignView(campaign=campaign, results=results))
+
+
+def _taken(asked: NewCampaign, others: Sequence[Campaign]) -> set[str]:
+    """Creators whom a campaign must not plan with: nobody is in two trials of a merchant at a time,
+    and who is left out of one is not asked for its products by another plan meanwhile. Else no lot
+    decided who was asked, and the two answers could be subtracted."""
+    taken: set[str] = set()
+    for other in others:
+        if other.last_day < asked.starts or asked.ends < other.asked.starts:
+            continue
+        held = other.held_out if by_lot(other) else ()
+        if asked.holdout and held:
+            taken |= {p.creator_id for p in (*other.pieces, *held)}
+        elif set(asked.product_ids) & set(other.asked.product_ids):
+            taken |= {p.creator_id for p in (other.pieces if asked.holdout else held)}
+    return taken
+
+
+def _check_apart(campaign: Campaign, others: Sequence[Campaign]) -> None:
+    """Again, when nobody else plans: two plans may have been made at once."""
+    planned = {p.creator_id for p in (*campaign.pieces, *campaign.held_out)}
+    if planned & _taken(campaign.asked, others):
+        raise _crossing()
+
+
+def _crossing() -> Conflict:
+    return Conflict(
+        "your other campaigns on these days take the creators: of two trials at once neither would "
+        "tell what it added",
+        remedy="choose days after them, or call one off",
+    )
 
 
 def _chosen(

@@ -1,6 +1,6 @@
 """What leaves the house: figures about enough people, once, and never so that two give away one.
 
-Merchants and creators get aggregates over at least k people. Five rules:
+Merchants and creators get aggregates over at least k people. Six rules:
 
 1. A cell with fewer than k people is withheld.
 2. A released report is frozen: asked for again it is the same, whatever was erased or came late
@@ -14,11 +14,16 @@ Merchants and creators get aggregates over at least k people. Five rules:
    of it, or so much that who gave second most could work the first one's part out to within a
    tenth (dominance and p% rule: Hundepool et al., "Statistical disclosure control", 2012). Rules 3
    and 4 hold for sums as well: what released sums leave over is not mostly of one person either.
+6. Reports whose cells cut across each other by design (the sides of trials, drawn by lot from the
+   same people) are told whole or not at all, and only while every piece into which all told cells
+   of that name cut the events is of nobody or of at least k people. No sum and no difference of
+   any number of such cells is then of fewer.
 
-Rule 3 is judged on events, not on people: who is in both cells may still be the only one in the
-difference. This audits single differences and remainders; auditing every combination of many
-overlapping reports is NP-hard (Kleinberg, Papadimitriou and Raghavan, "Auditing boolean
-attributes", 2000). Against those stands noise: `noisy`, with OpenDP.
+Rules 3 and 6 are judged on events, not on people: who is in both cells may still be the only one
+in the difference. Rule 3 audits single differences and remainders; auditing every combination of
+many overlapping reports is NP-hard (Kleinberg, Papadimitriou and Raghavan, "Auditing boolean
+attributes", 2000), and rule 6 is stricter than that would be. Against those stands noise: `noisy`,
+with OpenDP.
 """
 
 from __future__ import annotations
@@ -140,6 +145,7 @@ class Releases:
         sums: Mapping[str, str] | None = None,
         money: str | None = None,
         epsilon: float | None = None,
+        crossing: bool = False,
     ) -> Report:
         """The report `name` of `period` for `tenant`: counts of each action by the columns `by`.
         Without columns it is one cell, of everything.
@@ -153,6 +159,8 @@ class Releases:
 
         Released before: the report of that time, unchanged. Raises Conflict when the tenant's
         budget does not suffice, MissingExtra when OpenDP is not there.
+
+        crossing: rule 6 holds, beside the others, with all reports of this name.
         """
         if sums and epsilon is not None:
             raise InvalidInput(
@@ -167,6 +175,9 @@ class Releases:
             cells = _cells(events, by, sums or {}, money)
             released = _released(connection, period)
             kept, reasons = self._judged(cells, released)
+            if crossing and not self._uncut(kept, cells, _told_as(connection, name)):
+                reasons = {c.key: reasons.get(c.key, "differencing") for c in cells}
+                kept = []
             if money is not None:
                 untold = _untold(cells, kept, released)
                 kept = [_without(c, money) if c.key in untold else c for c in kept]
@@ -261,6 +272,22 @@ class Releases:
             out[joined.key] = "with_others"
             left.append(joined)
         return sorted(kept, key=lambda c: c.key), out
+
+    def _uncut(self, kept: Sequence[_Cell], cells: Sequence[_Cell], told: Sequence[_Cell]) -> bool:
+        """Rule 6: whether all cells may be told beside those that are told already."""
+        import numpy as np
+
+        if not cells or len(kept) < len(cells):
+            return not cells
+        units = np.unique(np.concatenate([c.units for c in (*cells, *told)]), axis=0)
+        before = _pieces(np.zeros(len(units), np.int64), units, told)
+        new = np.isin(units[:, 0], np.concatenate([c.units[:, 0] for c in cells]))
+        # Pieces that the new cells do not touch were judged when they were told.
+        touched = np.isin(before, before[new])
+        after = _pieces(before, units, cells)
+        people = np.unique(units[:, 1], return_inverse=True)[1]
+        found = np.unique(np.stack([after, people], axis=1)[touched], axis=0)
+        return bool((np.unique(found[:, 0], return_counts=True)[1] >= self.k).all())
 
     def _enough(self, cell: _Cell, which: NDArray[np.bool_]) -> bool:
         """Whether these events of a cell are of nobody, or of at least k people."""
@@ -536,6 +563,28 @@ def _released(connection: sqlite3.Connection, period: str) -> list[_Cell]:
         _Cell(tuple(json.loads(key)), _units(blob), amounts=_amounts(sums))
         for key, blob, sums in rows
     ]
+
+
+def _pieces(
+    piece: NDArray[np.int64], units: NDArray[np.uint64], cells: Sequence[_Cell]
+) -> NDArray[np.int64]:
+    """The number of the piece that each unit is in, after `cells` have cut the pieces `piece`."""
+    import numpy as np
+
+    for cell in cells:
+        inside = np.isin(units[:, 0], cell.units[:, 0])
+        piece = np.unique(2 * piece + inside, return_inverse=True)[1].astype(np.int64)
+    return piece
+
+
+def _told_as(connection: sqlite3.Connection, name: str) -> list[_Cell]:
+    """Cells of all reports of a name, to whomever they were told."""
+    rows = connection.execute(
+        "SELECT cells.key, units FROM cells JOIN reports ON reports.id = cells.report "
+        "WHERE reports.name = ?",
+        (name,),
+    ).fetchall()
+    return [_Cell(tuple(json.loads(key)), _units(blob)) for key, blob in rows]
 
 
 def _units(blob: bytes) -> NDArray[np.uint64]:

@@ -24,6 +24,13 @@ class CampaignStore:
             self._folder / f"{campaign.id}.json", campaign.model_dump_json(indent=2).encode()
         )
 
+    def add(self, campaign: Campaign, check: Callable[[Campaign, list[Campaign]], None]) -> None:
+        """Keep a new one unless `check` raises, which sees the merchant's others while nobody else
+        adds one."""
+        with self._alone():
+            check(campaign, self.all(campaign.asked.merchant_id))
+            self.put(campaign)
+
     def change(self, id_: str, edit: Callable[[Campaign], Campaign]) -> Campaign:
         """Read, edit and write while nobody else does: who was erased in between does not come
         back. Raises NotFound."""
