@@ -36,12 +36,13 @@ def test_from_invitation_to_settlement(run, shop, do, tmp_path, monkeypatch):  #
     assert (code, c["status"]) == (0, "INVITED")
     assert do(*INVITE, "--rate", 1500, "--key", "k1") == (0, c)
     id_ = c["id"]
-    assert do("act", id_, "accept", "--as", "creator:mia")[1]["status"] == "CONTENT_DUE"
+    agreed = do("act", id_, "accept", "--as", "creator:mia")[1]
+    assert agreed["status"] == "CONTENT_DUE"
     live = ("publish", "--as", "creator:mia", "--content", "v1", "--disclosure", "#ad")
     code, refused = do("act", id_, *live)
     assert code == 2
     assert "#ad" in refused["error"]
-    since = datetime.fromisoformat(c["created"])
+    since = datetime.fromisoformat(agreed["updated"])
     _, c = do("act", id_, *live, "--caption", "So good! #ad", "--live", since.isoformat())
     assert c["status"] == "CONTENT_LIVE"
 
@@ -173,6 +174,24 @@ def test_credit_and_lift_on_the_command_line(run, tmp_path):  # noqa: F811
     assert json.loads(out)["last_touch"]["conversions"] == {"a": 0, "b": 1}
     assert json.loads(out)["first_touch"]["conversions"] == {"a": 1, "b": 0}
     assert "nobody" in run("collaborations", "credit", journeys)[1]
+    # What came after the order had no part in it; at the same time names decide, rows never.
+    rows = [
+        "j1,c,2026-03-03T00:00:00Z,1,2026-03-02T00:00:00Z",
+        "j1,b,2026-03-02T01:00:00+01:00,1,2026-03-02T00:00:00Z",
+        "j1,a,2026-03-02T00:00:00Z,1,2026-03-02T00:00:00Z",
+        "j2,,,1,2026-03-02T00:00:00Z",
+    ]
+    for order in (rows, rows[::-1]):
+        head = "journey,collaboration,at,converted,ordered\n"
+        journeys.write_text(head + "\n".join(order) + "\n")
+        credits = json.loads(run("collaborations", "credit", journeys, "--json")[1])
+        assert credits["last_touch"] == {"conversions": {"a": 0, "b": 1}, "baseline": 1}
+        for one in credits.values():
+            assert sum(one["conversions"].values()) + one["baseline"] == pytest.approx(2)
+    journeys.write_text(head + rows[0].replace(",1,", ",0,") + "\n")
+    code, _, err = run("collaborations", "credit", journeys)
+    assert (code, "ordered" in err) == (2, True)
+    journeys.write_text("journey,collaboration,at,converted\nj1,b,2026-03-02T00:00:00Z,1\n")
     code, _, err = run("collaborations", "credit", journeys, "--models", "luck")
     assert (code, "shapley" in err) == (2, True)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from deals import CREATOR, LABEL, MERCHANT, PLATFORM, Clock, invitation, live, make_desk, order
 from pydantic import ValidationError
 
 from tandem.collaboration.desk import Desk, OutreachPolicy
 from tandem.collaboration.lifecycle import applied, possible
+from tandem.collaboration.verify import verify
 from tandem.contracts.collaboration import (
     Accept,
     Apply,
@@ -208,7 +211,75 @@ def test_outreach_is_limited(tmp_path, clock: Clock):
     with pytest.raises(Conflict, match="DECLINED"):
         invite("a")
     clock.pass_days(10.01)
+    again = invite("a")
+    assert again.status == "INVITED"
+    # Taking an invitation back and sending the next one is no way around.
+    for _ in range(2):
+        desk.act(MERCHANT, again.id, Withdraw())
+        clock.pass_days(1)
+        again = invite("a")
+    desk.act(MERCHANT, again.id, Withdraw())
+    with pytest.raises(Conflict, match="3 approaches to the same party in 10 days"):
+        invite("a")
+    clock.pass_days(8.01)
     assert invite("a").status == "INVITED"
+
+
+def test_an_unanswered_approach_is_over_whether_or_not_it_was_swept(desk: Desk, clock: Clock):
+    desk.open(MERCHANT, invitation(Terms(respond_days=2)))
+    clock.pass_days(1)
+    with pytest.raises(Conflict, match="INVITED"):
+        desk.open(MERCHANT, invitation())
+    clock.pass_days(1)
+    assert desk.open(MERCHANT, invitation()).status == "INVITED"
+
+
+def test_agreements_are_no_vain_approaches(desk: Desk):
+    for _ in range(5):
+        live(desk)
+
+
+def test_content_earns_from_the_agreement_on(desk: Desk, clock: Clock):
+    """Who applies with what is live already is paid from when the merchant said yes."""
+    asked = Apply(merchant_id=MERCHANT.id, product_ids=("p1",), commission_rate=1000)
+    c = desk.open(CREATOR, asked)
+    clock.pass_days(2)
+    agreed = desk.act(MERCHANT, c.id, Accept()).updated
+    clock.pass_days(1)
+    with pytest.raises(InvalidInput, match="cannot have been live since"):
+        desk.act(CREATOR, c.id, Publish(content_id="v", disclosure=LABEL, live=c.created))
+    c = desk.act(CREATOR, c.id, Publish(content_id="v", disclosure=LABEL, live=agreed))
+    with pytest.raises(Conflict, match="before content"):
+        desk.attribute(PLATFORM, c.id, [order(1, ordered=c.created)])
+    desk.attribute(PLATFORM, c.id, [order(1, ordered=agreed)])
+
+
+def test_deadlines_of_the_same_instant_and_a_clock_that_goes_back(desk: Desk, clock: Clock):
+    first, second = (desk.open(MERCHANT, i) for i in (invitation(), _invite("zoe")))
+    assert first.respond_by == second.respond_by
+    clock.now = first.respond_by
+    assert {c.id for c in desk.expire_overdue(PLATFORM)} == {first.id, second.id}
+    c = desk.open(MERCHANT, _invite("ann"))
+    ann = Party(role="creator", id="ann")
+    due = desk.act(ann, c.id, Accept()).content_due
+    desk.act(ann, c.id, AskExtension(days=3))
+    clock.pass_days(-5)
+    granted = desk.act(MERCHANT, c.id, GrantExtension())
+    assert due is not None
+    assert granted.content_due == due + timedelta(days=3)
+    assert granted.updated >= c.updated  # time here never runs back
+    clock.now = due + timedelta(days=3)
+    for party, late in ((ann, AskExtension(days=1)), (MERCHANT, GrantExtension())):
+        with pytest.raises(Conflict, match=r"deadline passed|no extension"):
+            desk.act(party, c.id, late)
+    with pytest.raises(Conflict, match="deadline passed"):
+        desk.act(ann, c.id, OpenDispute(reason="too late"))
+    assert [e.status for e in desk.expire_overdue(PLATFORM)] == ["EXPIRED"]
+    assert verify(desk.store).sound
+
+
+def _invite(creator: str) -> Invite:
+    return Invite(creator_id=creator, product_ids=("p1",), commission_rate=1000)
 
 
 def test_a_key_makes_repeating_harmless(desk: Desk):

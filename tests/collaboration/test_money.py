@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -35,17 +35,20 @@ from tandem.contracts.collaboration import (
     ChangeRate,
     End,
     OpenDispute,
+    Party,
     Publish,
     Refund,
     ResolveDispute,
     Settle,
     Terms,
+    Total,
 )
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.product import Money
 
 EUR = Settle(merchant_id=MERCHANT.id, creator_id=CREATOR.id, currency="EUR")
 DIGITS = {"EUR": 2, "JPY": 0, "KWD": 3}
+CURRENCIES = {1: "EUR", 2: "EUR", 3: "EUR", 4: "JPY", 5: "JPY", 6: "KWD"}  # by order line
 
 
 def refund(id_: str, number: int, amount: str, currency: str = "EUR") -> Refund:
@@ -56,8 +59,11 @@ def refund(id_: str, number: int, amount: str, currency: str = "EUR") -> Refund:
     )
 
 
-def balance(desk: Desk, collaboration: str | None = None) -> dict[str, Decimal]:
-    return {b.account: b.amount for b in desk.balances(PLATFORM, collaboration)}
+def balance(
+    desk: Desk, collaboration: str | None = None, currency: str = "EUR"
+) -> dict[str, Decimal]:
+    found = desk.balances(PLATFORM, collaboration)
+    return {b.account: b.amount for b in found if b.currency == currency}
 
 
 def in_fractions(net: Decimal, rate: int, share: int, digits: int) -> Decimal:
@@ -87,7 +93,7 @@ def test_from_order_to_settlement(desk: Desk, clock: Clock):
     clock.pass_days(14)
     settlement = desk.settle(PLATFORM, EUR)
     assert settlement is not None
-    assert settlement.amount == Money(amount=Decimal("3.75"), currency="EUR")
+    assert settlement.amount == Total(amount=Decimal("3.75"), currency="EUR")
     assert balance(desk) == {"expense": Decimal("3.75"), "pending": 0, "settled": Decimal("-3.75")}
     assert [a.status for a in desk.attributions(CREATOR, c.id)] == ["SETTLED", "SETTLED"]
     assert desk.settle(PLATFORM, EUR) is None
@@ -140,6 +146,67 @@ def test_shares_of_a_line_never_exceed_the_whole(desk: Desk):
         desk.attribute(PLATFORM, third.id, [order(1, "21.00", share=1)])
     with pytest.raises(Conflict, match="already"):
         desk.attribute(PLATFORM, first.id, [order(1, share=3_000)])
+    with pytest.raises(Conflict, match="another product"):
+        desk.attribute(PLATFORM, third.id, [order(1, share=1, product="p2")])
+
+
+def test_a_line_is_of_one_merchant(desk: Desk):
+    """Else two merchants would owe for the same money."""
+    desk.attribute(PLATFORM, live(desk).id, [order(1, share=5_000)])
+    rival = Party(role="merchant", id="rival")
+    c = desk.open(rival, invitation())
+    desk.act(CREATOR, c.id, Accept())
+    desk.act(CREATOR, c.id, Publish(content_id="v", disclosure=LABEL))
+    with pytest.raises(Conflict, match="or merchant"):
+        desk.attribute(PLATFORM, c.id, [order(1, share=5_000)])
+
+
+def test_what_is_reported_after_a_lost_dispute_is_not_owed(desk: Desk, clock: Clock):
+    """Placed before, known later: what is owed does not depend on who reported when."""
+    c = live(desk)
+    desk.attribute(PLATFORM, c.id, [order(1)])
+    clock.pass_days(1)
+    desk.act(MERCHANT, c.id, OpenDispute(reason="fake orders"))
+    desk.attribute(PLATFORM, c.id, [order(2)])
+    desk.act(PLATFORM, c.id, ResolveDispute(outcome="refund"))
+    with pytest.raises(Conflict, match="nothing more is owed"):
+        desk.attribute(PLATFORM, c.id, [order(3)])
+    assert len(desk.attribute(PLATFORM, c.id, [order(2)])) == 1  # a repeated report
+    assert balance(desk)["expense"] == 0
+    assert verify(desk.store).sound
+
+
+def test_an_order_that_is_still_to_come_is_refused(desk: Desk, clock: Clock):
+    c = live(desk)
+    with pytest.raises(InvalidInput, match="still to come"):
+        desk.attribute(PLATFORM, c.id, [order(1, ordered=clock.now + timedelta(hours=1))])
+    # By any offset, and not because two clocks differ by a minute.
+    east = timezone(timedelta(hours=9))
+    soon = (clock.now + timedelta(minutes=1)).astimezone(east)
+    assert desk.attribute(PLATFORM, c.id, [order(1, ordered=soon)])[0].ordered == clock.now + (
+        timedelta(minutes=1)
+    )
+
+
+def test_a_refund_id_is_of_one_amount(desk: Desk):
+    c = live(desk)
+    desk.attribute(PLATFORM, c.id, [order(1, "20.00")])
+    desk.refund(PLATFORM, refund("r", 1, "5.00"))
+    with pytest.raises(Conflict, match="amount"):
+        desk.refund(PLATFORM, refund("r", 1, "8.00"))
+    assert desk.refund(PLATFORM, refund("r", 1, "5"))[0].refunded.amount == Decimal("5.00")
+
+
+def test_very_large_amounts_add_up(desk: Desk, clock: Clock):
+    """Beyond what 64 bits hold in ten-thousandths, together."""
+    c = live(desk, rate=10_000)
+    most = "99999999999999"
+    desk.attribute(PLATFORM, c.id, [order(n, most) for n in range(1, 13)])
+    assert balance(desk) == {"expense": 12 * Decimal(most), "pending": -12 * Decimal(most)}
+    clock.pass_days(14)
+    desk.settle_due(PLATFORM)
+    assert balance(desk)["settled"] == -12 * Decimal(most)
+    assert verify(desk.store).sound
 
 
 def test_a_batch_is_taken_whole_or_not_at_all(desk: Desk):
@@ -209,7 +276,8 @@ def test_tampering_is_refused_or_found(tmp_path: Path, clock: Clock):
 
 
 class Books(RuleBasedStateMachine):
-    """Anything in any order, with a plain model beside it that knows no ledger."""
+    """Anything in any order, with a plain model beside it that knows no ledger. Lines 1 to 3 are in
+    euro, 4 and 5 in yen (no decimals), 6 in dinar (three). The clock may go backwards."""
 
     @initialize()
     def begin(self) -> None:
@@ -218,19 +286,21 @@ class Books(RuleBasedStateMachine):
         policy = OutreachPolicy(invitations_per_day=10_000, pause_days=0)
         self.desk = make_desk(Path(self.folder.name) / "c.sqlite", self.clock, policy)
         self.live: list[str] = []
+        self.lost: set[str] = set()
         self.amounts: dict[int, Decimal] = {}
         self.ordered: dict[int, datetime] = {}
         self.refunds: dict[int, Decimal] = defaultdict(Decimal)
         # (line, collaboration) → rate, share, and the most it can be worth.
         self.credited: dict[tuple[int, str], list[int]] = {}
         self.ceiling: dict[tuple[int, str], Decimal] = {}
-        self.statements: list[Decimal] = []
+        self.statements: dict[str, list[Decimal]] = defaultdict(list)
         self.settled: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
         self.tried = 0
 
     def expected(self, key: tuple[int, str]) -> Decimal:
         rate, share = self.credited[key]
-        worth = in_fractions(self.amounts[key[0]] - self.refunds[key[0]], rate, share, 2)
+        digits = DIGITS[CURRENCIES[key[0]]]
+        worth = in_fractions(self.amounts[key[0]] - self.refunds[key[0]], rate, share, digits)
         return min(worth, self.ceiling.get(key, worth))
 
     @rule(rate=st.sampled_from([0, 333, 1500, 10_000]), sample=st.booleans())
@@ -243,24 +313,31 @@ class Books(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 3),
         number=st.integers(1, 6),
-        cents=st.integers(1, 99_999),
+        units=st.integers(1, 99_999) | st.integers(10**13, 10**13 + 9),
         share=st.sampled_from([1, 3_333, 5_000, 10_000]),
+        ago=st.sampled_from([0, 0, 1, 3, -1]),
         again=st.booleans(),
     )
-    def attribute(self, which: int, number: int, cents: int, share: int, again: bool) -> None:
+    def attribute(
+        self, which: int, number: int, units: int, share: int, ago: int, again: bool
+    ) -> None:
         if not self.live:
             return
         id_ = self.live[which % len(self.live)]
-        amount = self.amounts.get(number, Decimal(cents).scaleb(-2))
-        ordered = self.ordered.get(number, self.clock.now)
-        item = order(number, str(amount), ordered=ordered, share=share)
+        currency = CURRENCIES[number]
+        new = Decimal(units).scaleb(-DIGITS[currency])
+        amount = self.amounts.get(number, new)
+        ordered = self.ordered.get(number, self.clock.now - timedelta(days=ago))
+        item = order(number, str(amount), ordered=ordered, share=share, currency=currency)
         c = self.desk.get(PLATFORM, id_)
         self.tried += 1
         try:
             for _ in range(1 + again):
                 self.desk.attribute(PLATFORM, id_, [item], f"a{self.tried}")
-        except Conflict:
+        except (Conflict, InvalidInput):
             return
+        assert ordered <= max(self.clock.now, c.updated)  # nothing that is still to come
+        assert (number, id_) in self.credited or id_ not in self.lost
         self.amounts[number], self.ordered[number] = amount, ordered
         self.credited.setdefault((number, id_), [c.rate_at(ordered), share])
 
@@ -268,13 +345,17 @@ class Books(RuleBasedStateMachine):
     def refund(self, number: int, part: int, again: bool) -> None:
         if number not in self.amounts:
             return
+        currency = CURRENCIES[number]
         left = self.amounts[number] - self.refunds[number]
-        amount = (left * part / 100).quantize(Decimal("0.01"))
+        amount = (left * part / 100).quantize(Decimal(1).scaleb(-DIGITS[currency]))
         self.tried += 1
-        item = refund(f"r{self.tried}", number, str(amount))
+        item = refund(f"r{self.tried}", number, str(amount), currency)
         for _ in range(1 + again):
             self.desk.refund(PLATFORM, item)
         self.refunds[number] += amount
+        other = refund(f"r{self.tried}", number, str(amount + 1), currency)
+        with pytest.raises(Conflict, match="another order line or amount"):
+            self.desk.refund(PLATFORM, other)
 
     @rule(which=st.integers(0, 3), action=st.sampled_from(["dispute", "release", "refund", "end"]))
     def interfere(self, which: int, action: str) -> None:
@@ -291,8 +372,9 @@ class Books(RuleBasedStateMachine):
         except Conflict:
             return
         if action == "refund":
+            self.lost.add(id_)
             for key in [k for k in self.credited if k[1] == id_]:
-                self.ceiling[key] = self.settled[key]
+                self.ceiling[key] = min(self.settled[key], self.ceiling.get(key, Decimal(10**20)))
 
     @rule(which=st.integers(0, 3), rate=st.integers(0, 10_000))
     def change_rate(self, which: int, rate: int) -> None:
@@ -303,18 +385,19 @@ class Books(RuleBasedStateMachine):
             except (Conflict, InvalidInput):
                 return
 
-    @rule(days=st.integers(1, 6))
+    @rule(days=st.integers(-2, 6))
     def wait(self, days: int) -> None:
         self.clock.pass_days(days)
 
-    @rule(again=st.booleans())
-    def settle(self, again: bool) -> None:
+    @rule(again=st.booleans(), currency=st.sampled_from(sorted(DIGITS)))
+    def settle(self, again: bool, currency: str) -> None:
         self.tried += 1
+        request = EUR.model_copy(update={"currency": currency})
         for turn in range(1 + again):
-            settlement = self.desk.settle(PLATFORM, EUR, f"s{self.tried}")
+            settlement = self.desk.settle(PLATFORM, request, f"s{self.tried}")
             if settlement is not None and turn == 0:
                 assert settlement.amount.amount >= 0
-                self.statements.append(settlement.amount.amount)
+                self.statements[currency].append(settlement.amount.amount)
                 for entry in settlement.lines:
                     key = (int(entry.order_line, 16), entry.collaboration_id)
                     self.settled[key] += entry.amount
@@ -322,11 +405,14 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def money_is_all_there_and_counted_once(self) -> None:
-        owed = sum((self.expected(key) for key in self.credited), Decimal(0))
-        found = balance(self.desk)
-        assert found.get("expense", 0) == owed
-        assert -found.get("settled", Decimal(0)) == sum(self.statements, Decimal(0))
-        assert sum(found.values(), Decimal(0)) == 0
+        for currency in DIGITS:
+            keys = [key for key in self.credited if CURRENCIES[key[0]] == currency]
+            owed = sum((self.expected(key) for key in keys), Decimal(0))
+            found = balance(self.desk, currency=currency)
+            assert found.get("expense", 0) == owed
+            paid = sum(self.statements[currency], Decimal(0))
+            assert -found.get("settled", Decimal(0)) == paid
+            assert sum(found.values(), Decimal(0)) == 0
 
     def teardown(self) -> None:
         if hasattr(self, "desk"):

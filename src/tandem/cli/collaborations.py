@@ -358,7 +358,10 @@ def verify_command(
 def credit_command(
     file: Annotated[
         Path,
-        typer.Argument(help="CSV: journey, collaboration (empty: none), at, converted (0, 1)."),
+        typer.Argument(
+            help="CSV: journey, collaboration (empty: none), at, converted (0, 1); if wanted "
+            "ordered, after which touches do not count."
+        ),
     ],
     models: Annotated[
         str | None, typer.Option(help="Models by comma; default: all, to see how they differ.")

@@ -107,16 +107,10 @@ def markov(journeys: Sequence[Journey]) -> Credit:
     total = steps.sum(axis=1) + ends + leaves
     steps, ends = steps / total[:, None], ends / total
 
-    def converts(without: int | None) -> float:
-        moves, done = steps.copy(), ends.copy()
-        if without is not None:  # whoever would come here leaves instead
-            moves[:, without] = 0
-            moves[without] = 0
-            done[without] = 0
-        return float(np.linalg.solve(np.eye(size) - moves, done)[0])
-
-    whole = converts(None)
-    lost = {name: whole - converts(index[name]) for name in names}
+    # Lost without a state: the chance to come to it, times the chance to convert from there.
+    visits = np.linalg.inv(np.eye(size) - steps)
+    converts, comes = visits @ ends, visits[0] / np.diag(visits)
+    lost = {name: float(comes[i] * converts[i]) for name, i in index.items()}
     touched = sum(j.converted for j in journeys if j.touches)
     scale = touched / sum(lost.values()) if sum(lost.values()) > 0 else 0.0
     return Credit("markov", {n: v * scale for n, v in lost.items()}, _converted(journeys) - touched)

@@ -36,15 +36,17 @@ from tandem.contracts.collaboration import (
     Settle,
     Settlement,
     SettlementLine,
+    Total,
 )
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound, TandemError
-from tandem.contracts.product import Money
 from tandem.storage.collaborations import Balance, Books, CollaborationStore
 
 T = TypeVar("T")
 GENESIS = "0" * 64
 SWEEP = 1_000
 MAX_KEY = 128
+AHEAD = timedelta(minutes=5)
+"""How far clocks of shops may be ahead, as for events."""
 
 _ONE = TypeAdapter(Collaboration)
 _MANY = TypeAdapter(tuple[Attribution, ...])
@@ -57,12 +59,15 @@ class OutreachPolicy:
 
     invitations_per_day, applications_per_day: of one party, in any 24 hours.
     pause_days: after a declined approach, before the same party may ask the other one again; an
-        unanswered approach always stands in the way of a second one.
+        approach that waits for its answer always stands in the way of a second one.
+    approaches_in_pause: of one party to the same other one in any `pause_days` that did not come
+        to an agreement: who takes an invitation back may send a better one, and not many.
     """
 
     invitations_per_day: int = 100
     applications_per_day: int = 50
     pause_days: int = 14
+    approaches_in_pause: int = 3
 
 
 class Desk:
@@ -148,12 +153,22 @@ class Desk:
                 f"{limit} {'invitations' if target else 'applications'} in 24 hours are the most",
                 remedy="wait until the oldest of them is a day old, and choose with care",
             )
-        pause = now - timedelta(days=self.policy.pause_days)
-        status = books.unwelcome(c.kind, c.merchant_id, c.creator_id, pause)
-        if status is not None:
+        pause = timedelta(days=self.policy.pause_days)
+        known = books.approaches(c.kind, c.merchant_id, c.creator_id, now - pause)
+        # What was never answered in time is over, whether or not anybody has swept it away.
+        waits = [k for k in known if k.status == c.status and now < k.respond_by]
+        declined = [k for k in known if k.status == "DECLINED" and k.updated > now - pause]
+        if stands := [*waits, *declined]:
             raise Conflict(
-                f"an earlier approach to the same party is {status}",
+                f"an earlier approach to the same party is {stands[0].status}",
                 remedy=f"wait for the answer, or {self.policy.pause_days} days after a no",
+            )
+        vain = sum(k.created > now - pause and k.rate_locked_until is None for k in known)
+        if vain >= self.policy.approaches_in_pause:
+            raise Conflict(
+                f"{self.policy.approaches_in_pause} approaches to the same party in "
+                f"{self.policy.pause_days} days that came to nothing are the most",
+                remedy="wait until the oldest of them is so many days old",
             )
 
     # --- Money --------------------------------------------------------------------------------
@@ -362,8 +377,13 @@ def _attribute(
                 f"order line {order.order_line} was attributed with another amount or time",
                 remedy="send every share of a line with the line's own amount and time",
             )
+        if (known.product_id, known.merchant_id) != (order.product_id, c.merchant_id):
+            raise Conflict(
+                f"order line {order.order_line} was attributed for another product or merchant",
+                remedy="give every line an id of its own",
+            )
         if known.collaboration_id == c.id:
-            if known.share != order.share or known.product_id != order.product_id:
+            if known.share != order.share:
                 raise Conflict(
                     f"order line {order.order_line} is attributed to {c.id} already",
                     remedy="attributions cannot be changed; refund and correct by hand",
@@ -374,8 +394,19 @@ def _attribute(
             f"shares of order line {order.order_line} would sum to more than the whole",
             remedy="attribute the line once, or in shares that sum to 10000 at most",
         )
+    if order.ordered > max(now, c.updated) + AHEAD:
+        raise InvalidInput(
+            f"ordered at {order.ordered}, which is still to come",
+            field="ordered",
+            remedy="report an order once it was placed, with its offset from UTC",
+        )
     gone = siblings[0].refunded.amount if siblings else Decimal(0)
     new = commission.attributed(c, order, gone)
+    if c.attributable_until is not None and books.lost_dispute(c.id):
+        raise Conflict(
+            f"a dispute about collaboration {c.id} ended in a refund: nothing more is owed",
+            remedy="leave the order out",
+        )
     sequence = _audit(books, now, party, c.id, order)
     _move(books, sequence, None, new)
     return new
@@ -385,9 +416,9 @@ def _refund(books: Books, party: Party, refund: Refund, now: datetime) -> tuple[
     lines = books.attributions(order_line=refund.order_line)
     counted = books.refunded(refund.refund_id)
     if counted is not None:
-        if counted != refund.order_line:
+        if counted != refund:
             raise Conflict(
-                f"refund '{refund.refund_id}' was counted for another order line",
+                f"refund '{refund.refund_id}' was counted for another order line or amount",
                 remedy="use one id for one refund",
             )
         return tuple(lines)
@@ -423,7 +454,7 @@ def _settle(
         id=id_,
         merchant_id=request.merchant_id,
         creator_id=request.creator_id,
-        amount=Money(amount=total, currency=request.currency),
+        amount=Total(amount=total, currency=request.currency),
         lines=lines,
         settled=now,
     )

@@ -264,11 +264,15 @@ def _published(c: Collaboration, action: Publish, now: datetime) -> dict[str, An
             f"content '{action.content_id}' is live already", remedy="name other content"
         )
     since = now if action.live is None else action.live
-    if not c.created <= since <= now:
+    # Before both agreed nothing was owed for.
+    agreed = c.created
+    if c.rate_locked_until is not None:
+        agreed = c.rate_locked_until - timedelta(days=c.terms.rate_lock_days)
+    if not agreed <= since <= now:
         raise InvalidInput(
             f"content cannot have been live since {since}",
             field="live",
-            remedy=f"name a time from {c.created} until now",
+            remedy=f"name a time from {agreed} until now",
         )
     return {
         "status": "CONTENT_LIVE",

@@ -51,12 +51,20 @@ ProductIds = Annotated[
     tuple[ProductId, ...], Field(min_length=1, max_length=MAX_PRODUCTS_IN_CONTENT)
 ]
 SignedAmount = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18, decimal_places=4)]
+SignedTotal = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=28, decimal_places=4)]
+"""The sum of many amounts, which may have more digits than one of them."""
 WHOLE = 10_000
 """All of something, in basis points."""
 
 
 class _Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Total(Money):
+    """The sum of many amounts: beyond what one may be."""
+
+    amount: Decimal = Field(ge=0, allow_inf_nan=False, max_digits=28, decimal_places=4)
 
 
 class Party(_Contract):
@@ -373,7 +381,7 @@ class Settlement(_Contract):
     id: PlainId
     merchant_id: PartyId
     creator_id: PartyId
-    amount: Money
+    amount: Total
     lines: tuple[SettlementLine, ...]
     settled: AwareDatetime
 

@@ -23,26 +23,37 @@ def credit_file(file: Path, models: tuple[str, ...]) -> list[Credit]:
 
 
 def read_journeys(file: Path) -> list[Journey]:
-    """Journeys with their touches in order of time; equal times stay in the file's order."""
+    """Journeys with their touches in order of time, at equal times in that of the names, so that
+    the order of rows says nothing. A column `ordered`, where there is one, has the time of the
+    order, in every row of a journey that ended in one: later touches had no part in it."""
     touches: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
-    converted: dict[str, str] = {}
+    answers: dict[str, tuple[str, str]] = {}
     for line, row in csv_rows(file, JOURNEY_COLUMNS):
-        name, answer = row["journey"], row["converted"]
-        if answer not in ("0", "1") or converted.setdefault(name, answer) != answer:
+        name, answer = row["journey"], (row["converted"], row.get("ordered") or "")
+        if answer[0] not in ("0", "1") or answers.setdefault(name, answer)[0] != answer[0]:
             raise InvalidInput(
-                f"'{answer}' is not 0 or 1, or differs within the journey",
+                f"'{answer[0]}' is not 0 or 1, or differs within the journey",
                 file=str(file),
                 line=line,
                 field="converted",
                 remedy="write 1 in every row of a journey that ended in an order, else 0",
             )
+        if answers[name] != answer or (answer[1] and answer[0] == "0"):
+            raise InvalidInput(
+                f"'{answer[1]}' differs within the journey, or is of a journey without an order",
+                file=str(file),
+                line=line,
+                field="ordered",
+                remedy="write the time of the order in every row of a journey that ended in one",
+            )
+        until = _moment(file, line, answer[1], "ordered") if answer[1] else None
         if row["collaboration"]:
-            touches[name].append((_moment(file, line, row["at"]), row["collaboration"]))
+            at = _moment(file, line, row["at"])
+            if until is None or at <= until:
+                touches[name].append((at, row["collaboration"]))
     return [
-        Journey(
-            tuple(c for _, c in sorted(touches.get(name, ()), key=lambda t: t[0])), answer == "1"
-        )
-        for name, answer in converted.items()
+        Journey(tuple(c for _, c in sorted(touches.get(name, ()))), converted == "1")
+        for name, (converted, _) in answers.items()
     ]
 
 
@@ -96,7 +107,7 @@ def lift_file(
     return lift(table[:, 0], table[:, 1:], days.index(first), confidence)
 
 
-def _moment(file: Path, line: int, text: str) -> datetime:
+def _moment(file: Path, line: int, text: str, field: str = "at") -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -106,7 +117,7 @@ def _moment(file: Path, line: int, text: str) -> datetime:
             f"'{text}' is no time with an offset",
             file=str(file),
             line=line,
-            field="at",
+            field=field,
             remedy="write it as 2026-03-01T12:00:00Z",
         )
     return moment

@@ -23,6 +23,7 @@ from tandem.contracts.collaboration import (
     AuditEntry,
     Collaboration,
     Posting,
+    Refund,
     Settlement,
 )
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
@@ -31,6 +32,8 @@ from tandem.storage.wal import use_wal
 WAIT_SECONDS = 30.0
 VERSION = 1
 _SCALE = Decimal(10_000)
+# SQLite's integers have 64 bits, which few very large amounts fill: halves are added up apart.
+_SUM = "sum(p.amount >> 32), sum(p.amount & 4294967295)"
 _APPEND_ONLY = ("audit", "postings", "settlements", "used_keys", "refunds")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS collaborations (
@@ -260,14 +263,26 @@ class Books:
         ).fetchone()
         return int(count)
 
-    def unwelcome(self, kind: str, merchant: str, creator: str, since: datetime) -> str | None:
-        """Status of a pair's approach of this kind that waits, or was declined after `since`."""
-        row = self._sql(
-            "SELECT status FROM collaborations WHERE merchant = ? AND creator = ? AND kind = ? "
-            f"AND (status IN {_PENDING} OR (status = 'DECLINED' AND updated > ?)) LIMIT 1",
-            (merchant, creator, kind, _micros(since)),
-        ).fetchone()
-        return None if row is None else str(row[0])
+    def approaches(
+        self, kind: str, merchant: str, creator: str, since: datetime
+    ) -> list[Collaboration]:
+        """A pair's collaborations of this kind that began after `since`, or may still wait for an
+        answer, or were declined after it; newest first."""
+        rows = self._sql(
+            "SELECT state FROM collaborations WHERE merchant = ? AND creator = ? AND kind = ? "
+            f"AND (created > ? OR status IN {_PENDING} OR (status = 'DECLINED' AND updated > ?)) "
+            "ORDER BY created DESC, id",
+            (merchant, creator, kind, _micros(since), _micros(since)),
+        )
+        return [Collaboration.model_validate_json(state) for (state,) in rows]
+
+    def lost_dispute(self, collaboration: str) -> bool:
+        """Whether a dispute about it ended in a refund."""
+        return any(
+            entry.action.get("action") == "resolve_dispute"
+            and entry.action.get("outcome") == "refund"
+            for entry in self.audit(collaboration)
+        )
 
     # --- Attributions -------------------------------------------------------------------------
 
@@ -327,12 +342,15 @@ class Books:
         )
         return [(m, c, currency) for m, c, currency in rows]
 
-    def refunded(self, refund_id: str) -> str | None:
-        """The order line that a refund id was counted for."""
+    def refunded(self, refund_id: str) -> Refund | None:
+        """What was counted under a refund's id."""
         row = self._sql(
-            "SELECT order_line FROM refunds WHERE refund_id = ?", (refund_id,)
+            "SELECT entry FROM refunds JOIN audit USING (sequence) WHERE refund_id = ?",
+            (refund_id,),
         ).fetchone()
-        return None if row is None else str(row[0])
+        if row is None:
+            return None
+        return Refund.model_validate(AuditEntry.model_validate_json(row[0]).action)
 
     def put_refund(self, refund_id: str, order_line: str, sequence: int) -> None:
         self._sql("INSERT INTO refunds VALUES (?, ?, ?)", (refund_id, order_line, sequence))
@@ -370,25 +388,28 @@ class Books:
             where += (" AND " if where else " WHERE ") + "p.collaboration = ?"
             values = (*values, collaboration)
         rows = self._sql(
-            "SELECT p.account, p.currency, sum(p.amount) FROM postings p "
+            f"SELECT p.account, p.currency, {_SUM} FROM postings p "
             f"JOIN collaborations c ON c.id = p.collaboration{where} GROUP BY 1, 2 ORDER BY 2, 1",
             values,
         )
-        return [Balance(account, amount / _SCALE, currency) for account, currency, amount in rows]
+        return [
+            Balance(account, ((high << 32) + low) / _SCALE, currency)
+            for account, currency, high, low in rows
+        ]
 
     def line_balances(self) -> Iterator[tuple[str, str, str, Decimal]]:
         """(collaboration, order line, account, balance) of every line that was ever posted."""
-        for collaboration, line, account, amount in self._sql(
-            "SELECT collaboration, order_line, account, sum(amount) FROM postings GROUP BY 1, 2, 3"
+        for collaboration, line, account, high, low in self._sql(
+            f"SELECT collaboration, order_line, account, {_SUM} FROM postings p GROUP BY 1, 2, 3"
         ):
-            yield collaboration, line, account, amount / _SCALE
+            yield collaboration, line, account, ((high << 32) + low) / _SCALE
 
     def unbalanced(self) -> list[int]:
         """Sequences of entries whose legs do not sum to zero: always empty, unless tampered."""
         rows = self._sql(
-            "SELECT sequence FROM postings GROUP BY sequence, currency HAVING sum(amount) <> 0"
+            f"SELECT sequence, {_SUM} FROM postings p GROUP BY sequence, currency ORDER BY sequence"
         )
-        return [sequence for (sequence,) in rows]
+        return [sequence for sequence, high, low in rows if (high << 32) + low]
 
     def put_settlement(self, s: Settlement, sequence: int) -> None:
         self._sql(

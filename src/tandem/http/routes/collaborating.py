@@ -27,7 +27,7 @@ from tandem.contracts.collaboration import (
     Party,
     Refund,
     Settlement,
-    SignedAmount,
+    SignedTotal,
     Status,
 )
 from tandem.contracts.errors import Forbidden
@@ -105,7 +105,7 @@ class BalanceOut(BaseModel):
     """Debit above zero, credit below."""
 
     account: str
-    amount: SignedAmount
+    amount: SignedTotal
     currency: CurrencyCode
 
 
