@@ -23,7 +23,7 @@ from tandem.flows.evaluate import evaluate_systems
 from tandem.flows.finetune import train_cross_encoder, train_encoder
 from tandem.flows.generations import made, roll_back
 from tandem.flows.index import build_index
-from tandem.flows.promotion import artefact_card, promote_artefact
+from tandem.flows.registry import card, promote
 from tandem.flows.train import train_ranker
 from tandem.retrieval.encoders import load_encoder, loading
 from tandem.retrieval.encoders.cross import export_cross_encoder
@@ -96,16 +96,16 @@ def test_a_cross_encoder_is_a_candidate_that_the_gates_are_asked_of(shop_copy):
         folder = layout.cross_encoders.path(name)
         (folder / "evaluation.json").write_text(json.dumps(record))
     said = {"who": "tester", "why": "a drill", "override": ["latency", "exposure"]}
-    refused = promote_artefact(layout, "cross-encoders", candidate, **said)
+    refused = promote(layout, "cross-encoders", candidate, **said)
     assert refused.stage == "candidate"
     assert "refused by quality" in refused.why
     assert [g.name for g in refused.gates] == ["quality", "latency", "exposure", "privacy"]
     layout.cross_encoders.pointer.unlink()
-    alone = promote_artefact(layout, "cross-encoders", candidate, **said)
+    alone = promote(layout, "cross-encoders", candidate, **said)
     assert alone.stage == "live", "better than what there is without one"
     assert [g.name for g in alone.gates] == ["quality", "privacy"]
-    card = artefact_card(layout, "cross-encoders", candidate).markdown()
-    assert "Card of the cross-encoder" in card
+    page = card(layout, "cross-encoders", candidate).markdown()
+    assert "Card of the cross-encoder" in page
 
 
 @pytest.mark.parametrize("kind", ["encoder", "cross-encoder"])
@@ -164,7 +164,8 @@ def test_an_open_workspace_takes_up_and_rolls_back_a_cross_encoder(shop_copy):
         second = add_cross_encoder(layout, seed=4)
         assert shop.refresh()
         assert shop.view.cross_generation == second
-        assert roll_back(layout, "cross-encoders") == (second, first)
+        back = roll_back(layout, "cross-encoders")
+        assert (back.instead_of, back.generation) == (second, first)
         assert shop.refresh()
         assert shop.view.cross_generation == first
         assert not shop.refresh()

@@ -129,7 +129,8 @@ def test_a_matcher_rolls_back_and_goes_with_a_creator_who_is_erased(trained):
     first = trained.matchers.live()
     second = train_matcher(trained).generation
     assert MatchOffice(trained).products_for_creator("sim-c000001").matcher_generation == second
-    assert roll_back(trained, "matchers") == (second, first)
+    back = roll_back(trained, "matchers")
+    assert (back.instead_of, back.generation) == (second, first)
     assert MatchOffice(trained).products_for_creator("sim-c000001").matcher_generation == first
     request = rights.erase(trained, subjects_of(trained, "sim-c000001", "creator"))
     assert set(request.counts["models"]) >= {f"matchers/{first}", f"matchers/{second}"}

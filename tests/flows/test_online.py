@@ -17,6 +17,7 @@ from tandem.contracts.search import SearchRequest, Sort
 from tandem.experiments.exploration import conditional, draw, marginals
 from tandem.experiments.offpolicy.diagnostics import Limits, Refusal
 from tandem.flows import online
+from tandem.flows.artefacts import artefact_of, roll_back_artefact
 from tandem.flows.consent import decide, subjects_of
 from tandem.flows.experimenting import (
     book_of,
@@ -32,14 +33,7 @@ from tandem.flows.experimenting import (
 )
 from tandem.flows.explored import evaluate_explored
 from tandem.flows.online import Online
-from tandem.flows.registry import (
-    canary,
-    promote,
-    registered_model,
-    roll_back_model,
-    shadow,
-    withdraw,
-)
+from tandem.flows.registry import canary, promote, shadow, withdraw
 from tandem.flows.search import answer
 from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
@@ -209,16 +203,16 @@ def test_the_analysis_reads_events_and_exposures(shop, server):
 def test_a_canary_is_served_to_few_and_goes_back_when_people_click_less(shop, server, candidate):
     layout = shop.layout
     gates = ("latency", "quality", "exposure")
-    decision = canary(layout, candidate, share=0.4, override=gates, **WHO)
+    decision = canary(layout, "models", candidate, share=0.4, override=gates, **WHO)
     assert decision.stage == "canary"
-    assert registered_model(layout, candidate).stage == "canary"
+    assert artefact_of(layout, "models", candidate).stage == "canary"
     with pytest.raises(Conflict, match="already"):
-        canary(layout, candidate, share=0.1, override=gates, **WHO)
+        canary(layout, "models", candidate, share=0.1, override=gates, **WHO)
     shoppers(shop, server, 120, {("ltr", True): 0.9, ("ltr", False): 0.05})
     experiment = book_of(layout).running()[0]
     assert "click_rate got worse" in harm_of(layout, experiment, actor="tester")
     server.refreshed()
-    model = registered_model(layout, candidate)
+    model = artefact_of(layout, "models", candidate)
     assert model.stage == "candidate"
     assert model.decisions[-1].who == "guardrail"
     assert "went back by itself" in model.decisions[-1].why
@@ -228,50 +222,51 @@ def test_a_canary_is_served_to_few_and_goes_back_when_people_click_less(shop, se
 def test_a_slow_or_failing_canary_goes_back(shop, server, candidate, monkeypatch):
     layout = shop.layout
     gates = ("latency", "quality", "exposure")
-    canary(layout, candidate, share=0.5, override=gates, **WHO)
+    canary(layout, "models", candidate, share=0.5, override=gates, **WHO)
     monkeypatch.setattr(shop, "with_model", lambda *_: 1 / 0)
     answers = [server.answer(Q, f"c{i}") for i in range(20)]
     assert {a.model_generation for a in answers} == {layout.models.live()}
     server.refreshed()
-    assert "failed in" in registered_model(layout, candidate).decisions[-1].why
+    assert "failed in" in artefact_of(layout, "models", candidate).decisions[-1].why
     monkeypatch.undo()
 
-    name = f"canary-{canary(layout, candidate, share=0.5, override=gates, **WHO).number}"
+    decision = canary(layout, "models", candidate, share=0.5, override=gates, **WHO)
+    name = f"canary-{decision.number}"
     for took, arm in ((9.0, "canary"), (3.0, "control")):
         for _ in range(60):
             server._note(name, arm, took)
     server.refreshed()
-    assert "too slow" in registered_model(layout, candidate).decisions[-1].why
+    assert "too slow" in artefact_of(layout, "models", candidate).decisions[-1].why
 
 
 def test_a_shadow_answers_unseen_and_its_agreement_is_on_record(shop, server, candidate):
     layout = shop.layout
-    shadow(layout, candidate, share=1.0, **WHO)
+    shadow(layout, "models", candidate, share=1.0, **WHO)
     answers = [server.answer(SearchRequest(q=q)) for q in ("shoes", "lamp", "red")]
     assert {a.model_generation for a in answers} == {layout.models.live()}
     server.close()
-    model = registered_model(layout, candidate)
+    model = artefact_of(layout, "models", candidate)
     assert model.stage == "shadow"
     seen = model.shadowed
     assert (seen.requests, seen.failed) == (3, 0)
     assert 0 <= seen.overlap <= 1
     assert seen.shadow_ms > 0
-    withdraw(layout, candidate, **WHO)
-    assert registered_model(layout, candidate).stage == "candidate"
+    withdraw(layout, "models", candidate, **WHO)
+    assert artefact_of(layout, "models", candidate).stage == "candidate"
     with pytest.raises(NotFound, match="neither"):
-        withdraw(layout, candidate, **WHO)
+        withdraw(layout, "models", candidate, **WHO)
 
 
 def test_going_live_ends_trials(shop, candidate):
     layout = shop.layout
     live = layout.models.live()
     gates = ("latency", "quality", "exposure")
-    canary(layout, candidate, share=0.1, override=gates, **WHO)
-    promote(layout, candidate, override=gates, **WHO)
-    assert registered_model(layout, candidate).stage == "live"
+    canary(layout, "models", candidate, share=0.1, override=gates, **WHO)
+    promote(layout, "models", candidate, override=gates, **WHO)
+    assert artefact_of(layout, "models", candidate).stage == "live"
     assert not book_of(layout).running()
-    roll_back_model(layout, live, **WHO)
-    assert registered_model(layout, candidate).stage == "retired"
+    roll_back_artefact(layout, "models", live, **WHO)
+    assert artefact_of(layout, "models", candidate).stage == "retired"
 
 
 # Exploration

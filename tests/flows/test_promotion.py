@@ -1,11 +1,14 @@
-"""Candidates of other kinds than rankers: gates, stages, shadows, canaries, cards."""
+"""Candidates of every kind but rankers: gates, stages, shadows, canaries, cards."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,23 +21,13 @@ from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.experiments import gates
-from tandem.flows import online, workspace
-from tandem.flows.artefacts import artefact_of, roll_back_artefact
+from tandem.flows import online, registry, workspace
+from tandem.flows.artefacts import artefact_of, artefacts, roll_back_artefact
+from tandem.flows.comparing import _feeds, _same
 from tandem.flows.experimenting import book_of
-from tandem.flows.generations import made
+from tandem.flows.generations import go_live, made, retire_generation
 from tandem.flows.online import Online
-from tandem.flows.promotion import (
-    _feeds,
-    _same,
-    artefact_card,
-    canary_artefact,
-    promotable,
-    promotable_of,
-    promote_artefact,
-    shadow_artefact,
-    withdraw_artefact,
-)
-from tandem.flows.registry import registered_models
+from tandem.flows.registry import canary, card, promote, shadow, withdraw
 from tandem.flows.tracing import trace
 from tandem.flows.train_recommender import train_recommender
 from tandem.governance.consent import ConsentLedger
@@ -79,7 +72,7 @@ def gate(decision, name):
 
 
 def test_lineage_has_no_words_of_the_queries_learned_from(simulated_shop, tmp_path):
-    (model,) = registered_models(Layout.open(simulated_shop))
+    (model,) = artefacts(Layout.open(simulated_shop), ("models",))
     assert model.lineage["queries"] > 0
     assert "trained_on" not in model.lineage
     layout = Layout.create(tmp_path / "shop", Settings())
@@ -95,29 +88,29 @@ def test_lineage_has_no_words_of_the_queries_learned_from(simulated_shop, tmp_pa
 def test_tuned_weights_are_candidates_asked_on_judged_queries_and_rolled_back(shop):
     layout = shop.layout
     same, worse = tuned(layout, SAME), tuned(layout, WORSE)
-    assert promotable_of(layout, "configurations", worse).stage == "candidate"
-    refused = promote_artefact(layout, "configurations", worse, override=["latency"], **WHO)
+    assert artefact_of(layout, "configurations", worse).stage == "candidate"
+    refused = promote(layout, "configurations", worse, override=["latency"], **WHO)
     assert refused.stage == "candidate"
     assert gate(refused, "quality").passed is False
     assert gate(refused, "privacy").passed
     assert "refused by quality" in refused.why
     with pytest.raises(InvalidInput, match="no gate"):
-        promote_artefact(layout, "configurations", same, override=["luck"], **WHO)
-    decision = promote_artefact(layout, "configurations", same, override=["latency"], **WHO)
+        promote(layout, "configurations", same, override=["luck"], **WHO)
+    decision = promote(layout, "configurations", same, override=["latency"], **WHO)
     assert decision.stage == "live"
     assert gate(decision, "exposure").passed
     assert layout.configurations.live() == same
     with pytest.raises(Conflict, match="live already"):
-        promote_artefact(layout, "configurations", same, **WHO)
+        promote(layout, "configurations", same, **WHO)
     with pytest.raises(NotFound):
-        promote_artefact(layout, "configurations", "g000099-20260101T000000", **WHO)
-    card = artefact_card(layout, "configurations", same).markdown()
-    assert "is live" in card
-    assert "Simulated data" in card
-    assert "a drill" in card
+        promote(layout, "configurations", "g000099-20260101T000000", **WHO)
+    told = card(layout, "configurations", same).markdown()
+    assert "is live" in told
+    assert "Simulated data" in told
+    assert "a drill" in told
     back = roll_back_artefact(layout, "configurations", None, **WHO)
     assert back.generation not in (same, worse), "what was refused is no way back"
-    stages = {a.generation: a.stage for a in promotable(layout, "configurations")}
+    stages = {a.generation: a.stage for a in artefacts(layout, ("configurations",))}
     assert (stages[same], stages[worse]) == ("retired", "candidate")
 
 
@@ -125,7 +118,7 @@ def test_queries_that_weights_were_tuned_on_are_not_asked(shop):
     layout = shop.layout
     queries = shop.judgment_list().queries
     name = tuned(layout, SAME.model_copy(update={"tuned_on": tuple(queries[:-5])}))
-    decision = promote_artefact(layout, "configurations", name, **WHO)
+    decision = promote(layout, "configurations", name, **WHO)
     assert gate(decision, "quality").passed is None
     assert "only 5 judged queries" in gate(decision, "quality").says
 
@@ -134,18 +127,18 @@ def test_a_configuration_is_a_shadow_then_a_canary_that_goes_back(shop, server):
     layout = shop.layout
     name = tuned(layout, WORSE)
     shop.refresh()
-    shadow_artefact(layout, "configurations", name, share=1.0, **WHO)
+    shadow(layout, "configurations", name, share=1.0, **WHO)
     answers = [server.answer(SearchRequest(q=q)) for q in ("shoes", "lamp", "red")]
     assert {a.parts["configurations"] for a in answers} == {layout.configurations.live()}
     with pytest.raises(Conflict, match="a shadow already"):
-        shadow_artefact(layout, "configurations", tuned(layout, SAME), share=0.5, **WHO)
+        shadow(layout, "configurations", tuned(layout, SAME), share=0.5, **WHO)
     server._background.close()
     server._background = online._Background()
-    assert promotable_of(layout, "configurations", name).stage == "shadow"
+    assert artefact_of(layout, "configurations", name).stage == "shadow"
     gates_ = ("latency", "quality", "exposure")
-    decision = canary_artefact(layout, "configurations", name, share=0.5, override=gates_, **WHO)
+    decision = canary(layout, "configurations", name, share=0.5, override=gates_, **WHO)
     assert decision.stage == "canary"
-    assert promotable_of(layout, "configurations", name).stage == "canary"
+    assert artefact_of(layout, "configurations", name).stage == "canary"
     assert not book_of(layout).shadows
     answers = [server.answer(Q, f"c{i}") for i in range(20)]
     assert {a.parts["configurations"] for a in answers} == {name, layout.configurations.live()}
@@ -154,12 +147,12 @@ def test_a_configuration_is_a_shadow_then_a_canary_that_goes_back(shop, server):
         for _ in range(60):
             server._note(experiment, arm, took)
     server.refreshed()
-    found = promotable_of(layout, "configurations", name)
+    found = artefact_of(layout, "configurations", name)
     assert found.stage == "candidate"
     assert "too slow" in found.decisions[-1].why
     server.close()
     shop.close()
-    assert "3 real requests unseen" in artefact_card(layout, "configurations", name).markdown()
+    assert "3 real requests unseen" in card(layout, "configurations", name).markdown()
     traced = trace(layout, answers[0].query_id)
     assert {p.kind for p in traced.parts} == {"catalog", "configurations"}
 
@@ -168,9 +161,67 @@ def test_what_has_no_say_is_no_canary(simulated_shop, tmp_path):
     with tandem.open(shutil.copytree(simulated_shop, tmp_path / "shop")) as shop:
         name = tuned(shop.layout, SAME)
         with pytest.raises(Conflict, match="no say"):
-            canary_artefact(shop.layout, "configurations", name, share=0.1, **WHO)
+            canary(shop.layout, "configurations", name, share=0.1, **WHO)
         with pytest.raises(InvalidInput, match="neither shadow nor canary"):
-            shadow_artefact(shop.layout, "feeds", name, share=0.1, **WHO)
+            shadow(shop.layout, "feeds", name, share=0.1, **WHO)
+
+
+def test_of_two_who_start_a_canary_at_once_one_is_told_that_the_other_was_first(shop, monkeypatch):
+    layout = shop.layout
+    names = tuned(layout, SAME), tuned(layout, WORSE)
+    both = threading.Barrier(2)
+    # Both have asked the gates before either starts.
+    monkeypatch.setattr(registry, "_asked", lambda *_: (both.wait(20), ())[1])
+
+    def start(name):
+        try:
+            return canary(layout, "configurations", name, share=0.1, **WHO).stage
+        except Conflict as error:
+            return error.message
+
+    with ThreadPoolExecutor(2) as people:
+        said = list(people.map(start, names))
+    assert sorted(s == "canary" for s in said) == [False, True]
+    first = names[said.index("canary")]
+    assert f"{first} is a canary already" in said
+    assert [e.tried for e in book_of(layout).running()] == [first]
+    stages = {a.generation: a.stage for a in artefacts(layout, ("configurations",))}
+    assert stages[first] == "canary"
+
+
+def test_what_was_held_against_another_live_one_is_asked_again(shop, monkeypatch):
+    layout = shop.layout
+    one, other = tuned(layout, SAME), tuned(layout, WORSE)
+
+    def asked(*_):
+        with layout.writing():
+            go_live(layout, "configurations", other, **WHO)
+        return ()
+
+    monkeypatch.setattr(registry, "_asked", asked)
+    for ask in (promote, partial(canary, share=0.1)):
+        with pytest.raises(Conflict, match="went live while the gates were asked"):
+            ask(layout, "configurations", one, **WHO)
+        roll_back_artefact(layout, "configurations", None, **WHO)
+    assert not book_of(layout).running()
+
+
+def test_what_is_trained_and_live_at_once_ends_the_trials_of_its_kind(shop):
+    layout = shop.layout
+    gates_ = ("latency", "quality", "exposure")
+    tried, seen = tuned(layout, SAME), tuned(layout, WORSE)
+    canary(layout, "configurations", tried, share=0.1, override=gates_, **WHO)
+    shadow(layout, "configurations", seen, share=0.1, **WHO)
+    with layout.writing():
+        retire_generation(layout, "configurations", seen)
+    assert not book_of(layout).shadows, "what is gone answers nothing"
+    fresh = tuned(layout, SAME)
+    with layout.writing():
+        made(layout, "configurations", fresh, who="tester")
+    (ended,) = book_of(layout).experiments
+    assert ended.state == "stopped"
+    assert ended.changes[-1].why == f"{fresh} went live"
+    assert artefact_of(layout, "configurations", tried).stage == "candidate"
 
 
 # Recommenders
@@ -232,18 +283,18 @@ def visited(shop, products, step, n=40):
 def test_a_recommender_is_asked_on_what_people_did_since(shop, recommenders):
     layout = shop.layout
     products, live, candidate = recommenders
-    fresh = promote_artefact(layout, "recommenders", candidate, **WHO)
+    fresh = promote(layout, "recommenders", candidate, **WHO)
     assert fresh.stage == "candidate"
     assert gate(fresh, "quality").passed is None
     assert "only 0 sessions since both were trained" in gate(fresh, "quality").says
     assert gate(fresh, "privacy").passed is False
     visited(shop, products, step=1)
-    worse = promote_artefact(layout, "recommenders", candidate, approved_by="dpo", **WHO)
+    worse = promote(layout, "recommenders", candidate, approved_by="dpo", **WHO)
     assert gate(worse, "quality").passed is False
     assert gate(worse, "privacy").passed
     assert layout.recommenders.live() == live
     visited(shop, products, step=7, n=160)
-    better = promote_artefact(
+    better = promote(
         layout,
         "recommenders",
         candidate,
@@ -260,29 +311,29 @@ def test_a_recommender_is_a_shadow_and_a_canary(shop, server, recommenders):
     layout = shop.layout
     products, live, candidate = recommenders
     asked = RecommendRequest(kind=Kind.NEXT, recent=(products[0],), size=5)
-    shadow_artefact(layout, "recommenders", candidate, share=1.0, **WHO)
+    shadow(layout, "recommenders", candidate, share=1.0, **WHO)
     plain = server.recommend(asked)
     assert plain.items[0].product.id == products[1]
     similar = RecommendRequest(kind=Kind.SIMILAR, product_id=products[0])
     server.recommend(similar)  # no recommender has a say in it
     server._background.close()
     server._background = online._Background()
-    withdraw_artefact(layout, "recommenders", candidate, **WHO)
-    assert promotable_of(layout, "recommenders", candidate).stage == "candidate"
+    withdraw(layout, "recommenders", candidate, **WHO)
+    assert artefact_of(layout, "recommenders", candidate).stage == "candidate"
     gates_ = ("latency", "quality", "exposure", "privacy")
-    canary_artefact(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
+    canary(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
     answers = [server.recommend(asked, f"c{i}") for i in range(20)]
     assert {a.model_generation for a in answers} == {live, candidate}
     assert server.recommend(asked).model_generation == live, "nobody in particular"
     name = book_of(layout).running()[0].name
     assert book_of(layout).running()[0].of == "recommenders"
-    withdraw_artefact(layout, "recommenders", name, **WHO)
+    withdraw(layout, "recommenders", name, **WHO)
     assert {server.recommend(asked, f"c{i}").model_generation for i in range(20)} == {live}
     with pytest.raises(NotFound, match="neither"):
-        withdraw_artefact(layout, "recommenders", candidate, **WHO)
+        withdraw(layout, "recommenders", candidate, **WHO)
     server.close()
     shop.close()
-    assert "1 real requests unseen" in artefact_card(layout, "recommenders", candidate).markdown()
+    assert "1 real requests unseen" in card(layout, "recommenders", candidate).markdown()
     traced = trace(layout, next(a for a in answers if a.model_generation == candidate).query_id)
     part = next(p for p in traced.parts if p.kind == "recommenders")
     assert part.generation == candidate
@@ -317,7 +368,7 @@ def test_a_recommender_that_cannot_be_read_costs_no_answer_and_a_roll_back_ends_
     layout = shop.layout
     products, live, candidate = recommenders
     gates_ = ("latency", "quality", "exposure", "privacy")
-    canary_artefact(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
+    canary(layout, "recommenders", candidate, share=0.5, override=gates_, **WHO)
     name = book_of(layout).running()[0].name
     for file in layout.recommenders.path(candidate).glob("*.safetensors"):
         file.write_bytes(b"broken")

@@ -6,13 +6,8 @@ import pytest
 
 import tandem
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
-from tandem.flows.registry import (
-    model_card,
-    promote,
-    registered_model,
-    registered_models,
-    roll_back_model,
-)
+from tandem.flows.artefacts import artefact_of, artefacts, roll_back_artefact
+from tandem.flows.registry import card, promote
 from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
 from tandem.storage.layout import Layout
@@ -30,13 +25,13 @@ def layout(simulated_shop, tmp_path_factory) -> Layout:
 
 
 def test_a_candidate_waits_is_promoted_traced_and_rolled_back(layout):
-    candidate, live = registered_models(layout)
+    candidate, live = artefacts(layout, ("models",))
     assert (candidate.stage, live.stage) == ("candidate", "live")
     assert candidate.lineage["data_fingerprint"] == live.lineage["data_fingerprint"]
 
     # Trained on the same data by the same code: quality and exposure are equal, times may not be.
     decision = promote(
-        layout, candidate.generation, who="tester", why="a drill", override=("latency",)
+        layout, "models", candidate.generation, who="tester", why="a drill", override=("latency",)
     )
     assert decision.stage == "live"
     assert decision.instead_of == live.generation
@@ -47,7 +42,7 @@ def test_a_candidate_waits_is_promoted_traced_and_rolled_back(layout):
     }
     assert layout.models.live() == candidate.generation
     with pytest.raises(Conflict):
-        promote(layout, candidate.generation, who="tester", why="again")
+        promote(layout, "models", candidate.generation, who="tester", why="again")
 
     with tandem.open(layout.root) as shop:
         response = shop.search("shoes", k=3)
@@ -62,12 +57,12 @@ def test_a_candidate_waits_is_promoted_traced_and_rolled_back(layout):
     assert found.model.generation == candidate.generation
     assert found.model.decisions[-1] == decision
 
-    back = roll_back_model(layout, None, who="tester", why="clicks fell")
+    back = roll_back_artefact(layout, "models", None, who="tester", why="clicks fell")
     assert layout.models.live() == live.generation == back.generation
-    assert registered_model(layout, candidate.generation).stage == "retired"
-    card = model_card(layout, candidate.generation)
-    assert "Simulated data" in card.markdown()
-    assert "a drill" in card.html()
+    assert artefact_of(layout, "models", candidate.generation).stage == "retired"
+    page = card(layout, "models", candidate.generation)
+    assert "Simulated data" in page.markdown()
+    assert "a drill" in page.html()
 
 
 def test_a_worse_candidate_stays_one_and_the_refusal_is_on_record(layout):
@@ -80,18 +75,18 @@ def test_a_worse_candidate_stays_one_and_the_refusal_is_on_record(layout):
     for by_system in values["per_query"]["nDCG@10"].values():
         by_system["ltr"] = max(0.0, (by_system["ltr"] or 0.0) - 0.2)
     record.write_text(json.dumps(values))
-    decision = promote(layout, worse, who="tester", why="simpler", override=("latency",))
+    decision = promote(layout, "models", worse, who="tester", why="simpler", override=("latency",))
     assert decision.stage == "candidate"
     assert "refused by" in decision.why
     assert "quality" in decision.why
     assert layout.models.live() == live
-    assert registered_model(layout, worse).stage == "candidate"
+    assert artefact_of(layout, "models", worse).stage == "candidate"
     with pytest.raises(InvalidInput, match="no gate"):
-        promote(layout, worse, who="tester", why="x", override=("speed",))
+        promote(layout, "models", worse, who="tester", why="x", override=("speed",))
 
 
 def test_what_was_not_served_is_not_traced(layout):
     with pytest.raises(NotFound):
         trace(layout, "0" * 32)
     with pytest.raises(NotFound):
-        registered_model(layout, "g000099-20260101T000000")
+        artefact_of(layout, "models", "g000099-20260101T000000")

@@ -202,7 +202,7 @@ def test_a_stack_that_learned_from_people_goes_with_one_of_them(trained, tmp_pat
     shutil.copytree(published.root, tmp_path / "ws")
     layout = Layout.open(tmp_path / "ws")
     for name in set(layout.recommenders.names()) - {report.generation}:
-        retire_generation(layout.recommenders, name)
+        retire_generation(layout, "recommenders", name)
     folder = layout.recommenders.path(report.generation)
     changed(folder, MANIFEST, other(data=STORED_EVENTS))  # as if it had been from the stored ones
     with open_workspace(layout.root) as shop:

@@ -12,7 +12,7 @@ from event_rows import NOON, event
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.flows.judging import judge_by_clicks
-from tandem.flows.registry import model_card, promote
+from tandem.flows.registry import card, promote
 from tandem.flows.train_clicks import train_from_clicks
 from tandem.flows.unbiased import FULL, study_unbiased, write_study
 from tandem.flows.workspace import Workspace, open_workspace
@@ -102,13 +102,14 @@ def test_a_ranker_out_of_stored_clicks_waits_for_approval(clicked_shop):
     last = list(AuditLog(clicked_shop).entries())[-1]
     assert (last.action, last.details["purpose"]) == ("events.read", "model_training")
 
-    refused = promote(clicked_shop, report.generation, who="test", why="clicks")
+    refused = promote(clicked_shop, "models", report.generation, who="test", why="clicks")
     gates = {g.name: g.passed for g in refused.gates}
     assert gates["privacy"] is False
     assert refused.stage == "candidate"
     others = [g for g in gates if g != "privacy"]
     decision = promote(
         clicked_shop,
+        "models",
         report.generation,
         who="test",
         why="clicks",
@@ -116,7 +117,7 @@ def test_a_ranker_out_of_stored_clicks_waits_for_approval(clicked_shop):
         approved_by="the privacy office",
     )
     assert decision.stage == "live"
-    page = model_card(clicked_shop, report.generation).markdown()
+    page = card(clicked_shop, "models", report.generation).markdown()
     assert "clicks in 1,350 searches" in page
     with open_workspace(clicked_shop.root) as shop:
         query = shop.judgment_list().queries[0]

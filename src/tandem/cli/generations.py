@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
-from tandem.contracts.registry import ArtefactKind
+from tandem.contracts.artefact import ArtefactKind
 from tandem.flows.generations import Kind
 
 

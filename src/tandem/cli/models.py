@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from tandem.cli.console import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, out, print_json
-from tandem.contracts.registry import Artefact, Decision, PromotedKind
-
-RegistryKind = Literal[
-    "models",
-    "configurations",
-    "cross-encoders",
-    "recommenders",
-    "personal",
-    "feeds",
-    "matchers",
-]
+from tandem.contracts.artefact import PromotedKind
+from tandem.contracts.registry import Artefact, Decision, RegisteredModel
 
 models_app = typer.Typer(
     no_args_is_help=True, help="The model registry: what there is, what is live, and why."
@@ -31,8 +22,10 @@ GenerationArgument = Annotated[str, typer.Argument(help="A model generation, fro
 WhoOption = Annotated[str | None, typer.Option(help="Who decides; default: who runs this.")]
 WhyOption = Annotated[str, typer.Option(help="Why, in a sentence; it is kept with the decision.")]
 KindOption = Annotated[
-    RegistryKind,
-    typer.Option(help="Of what: models (rankers), or one of " + ", ".join(get_args(PromotedKind))),
+    PromotedKind,
+    typer.Option(
+        help="Of what: models (rankers), or one of " + ", ".join(get_args(PromotedKind)[1:])
+    ),
 ]
 
 
@@ -53,14 +46,14 @@ def list_(
 
     Example: `tandem models list --kind recommenders -w shop`
     """
-    from tandem.flows.promotion import promotable
-    from tandem.flows.registry import registered_models
+    from tandem.flows.artefacts import artefacts
     from tandem.storage.layout import Layout
 
+    there = artefacts(Layout.open(workspace), (kind,))
     if kind != "models":
-        _list_artefacts(promotable(Layout.open(workspace), kind), json_)
+        _list_artefacts(there, json_)
         return
-    found = registered_models(Layout.open(workspace))
+    found = [RegisteredModel.of(a) for a in there]
     if json_:
         print_json({"models": [m.model_dump(mode="json") for m in found]})
         return
@@ -89,14 +82,14 @@ def show(
 
     Example: `tandem models show g000002-20260301T120000 -w shop`
     """
-    from tandem.flows.promotion import promotable_of
-    from tandem.flows.registry import registered_model
+    from tandem.flows.artefacts import artefact_of
     from tandem.storage.layout import Layout
 
+    artefact = artefact_of(Layout.open(workspace), kind, generation)
     if kind != "models":
-        _show_artefact(promotable_of(Layout.open(workspace), kind, generation), json_)
+        _show_artefact(artefact, json_)
         return
-    model = registered_model(Layout.open(workspace), generation)
+    model = RegisteredModel.of(artefact)
     if json_:
         print_json(model.model_dump(mode="json"))
         return
@@ -114,15 +107,7 @@ def show(
         out.print(f"  {name.replace('_', ' ')}: {model.lineage[name]}", highlight=False)
     for measure, value in model.metrics.items():
         out.print(f"  {measure} {_interval(value)} (queries that it had not seen)")
-    if (seen := model.shadowed) is not None and seen.overlap is not None:
-        out.print(
-            f"  as a shadow: {seen.requests:,} requests, {seen.failed} failed; shares "
-            f"{seen.overlap:.0%} of the first ten, the first one in {seen.same_first:.0%}; "
-            f"median {seen.shadow_ms:.1f} ms beside {seen.live_ms:.1f} ms",
-            highlight=False,
-        )
-    for decision in model.decisions:
-        _show_decision(decision)
+    _show_record(artefact)
 
 
 @models_app.command("promote")
@@ -151,21 +136,17 @@ def promote(
 
     Example: `tandem models promote g000002-20260301T120000 --why "more judgments" -w shop`
     """
-    from tandem.flows.promotion import promote_artefact
     from tandem.flows.registry import promote as promote_
     from tandem.storage.layout import Layout
 
-    layout = Layout.open(workspace)
-    said: dict[str, Any] = {
-        "who": _who(who),
-        "why": why,
-        "override": override or (),
-        "approved_by": approved_by,
-    }
-    decision = (
-        promote_(layout, generation, **said)
-        if kind == "models"
-        else promote_artefact(layout, kind, generation, **said)
+    decision = promote_(
+        Layout.open(workspace),
+        kind,
+        generation,
+        who=_who(who),
+        why=why,
+        override=override or (),
+        approved_by=approved_by,
     )
     if json_:
         print_json(decision.model_dump(mode="json"))
@@ -193,18 +174,11 @@ def shadow(
 
     Example: `tandem models shadow g000002-20260301T120000 --why "is it quick?" -w shop`
     """
-    from tandem.flows.promotion import shadow_artefact
     from tandem.flows.registry import shadow as shadow_
     from tandem.storage.layout import Layout
 
     layout = Layout.open(workspace)
-    said: dict[str, Any] = {"share": share, "who": _who(who), "why": why}
-    _tell(
-        shadow_(layout, generation, **said)
-        if kind == "models"
-        else shadow_artefact(layout, kind, generation, **said),
-        json_,
-    )
+    _tell(shadow_(layout, kind, generation, share=share, who=_who(who), why=why), json_)
 
 
 @models_app.command("canary")
@@ -228,22 +202,18 @@ def canary(
 
     Example: `tandem models canary g000002-20260301T120000 --share 0.05 --why "better offline"`
     """
-    from tandem.flows.promotion import canary_artefact
     from tandem.flows.registry import canary as canary_
     from tandem.storage.layout import Layout
 
-    layout = Layout.open(workspace)
-    said: dict[str, Any] = {
-        "share": share,
-        "who": _who(who),
-        "why": why,
-        "override": override or (),
-        "approved_by": approved_by,
-    }
-    decision = (
-        canary_(layout, generation, **said)
-        if kind == "models"
-        else canary_artefact(layout, kind, generation, **said)
+    decision = canary_(
+        Layout.open(workspace),
+        kind,
+        generation,
+        share=share,
+        who=_who(who),
+        why=why,
+        override=override or (),
+        approved_by=approved_by,
     )
     _tell(decision, json_)
     if decision.stage != "canary":
@@ -263,18 +233,10 @@ def withdraw(
 
     Example: `tandem models withdraw g000002-20260301T120000 --why "enough seen" -w shop`
     """
-    from tandem.flows.promotion import withdraw_artefact
     from tandem.flows.registry import withdraw as withdraw_
     from tandem.storage.layout import Layout
 
-    layout = Layout.open(workspace)
-    said: dict[str, Any] = {"who": _who(who), "why": why}
-    _tell(
-        withdraw_(layout, generation, **said)
-        if kind == "models"
-        else withdraw_artefact(layout, kind, generation, **said),
-        json_,
-    )
+    _tell(withdraw_(Layout.open(workspace), kind, generation, who=_who(who), why=why), json_)
 
 
 def _tell(decision: Decision, json_: bool) -> None:
@@ -320,17 +282,11 @@ def card(
 
     Example: `tandem models card g000002-20260301T120000 -w shop --out card.html`
     """
-    from tandem.flows.promotion import artefact_card
-    from tandem.flows.registry import model_card
+    from tandem.flows.registry import card as card_
     from tandem.storage.atomic import write_atomic
     from tandem.storage.layout import Layout
 
-    layout = Layout.open(workspace)
-    page = (
-        model_card(layout, generation)
-        if kind == "models"
-        else artefact_card(layout, kind, generation)
-    )
+    page = card_(Layout.open(workspace), kind, generation)
     if output is None:
         out.print(page.markdown(), markup=False, highlight=False, soft_wrap=True)
     else:
@@ -365,6 +321,18 @@ def _show_artefact(a: Artefact, json_: bool) -> None:
     for name, value in a.lineage.items():
         if isinstance(value, str | int | float) or value is None:
             out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False, markup=False)
+    _show_record(a)
+
+
+def _show_record(a: Artefact) -> None:
+    """What it showed as a shadow, and what was decided about it."""
+    if (seen := a.shadowed) is not None and seen.overlap is not None:
+        out.print(
+            f"  as a shadow: {seen.requests:,} requests, {seen.failed} failed; shares "
+            f"{seen.overlap:.0%} of the first ten, the first one in {seen.same_first:.0%}; "
+            f"median {seen.shadow_ms:.1f} ms beside {seen.live_ms:.1f} ms",
+            highlight=False,
+        )
     for decision in a.decisions:
         _show_decision(decision)
 

@@ -36,7 +36,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     from tandem.flows.matching import MatchOffice
     from tandem.flows.online import Online
     from tandem.flows.privacy import PrivacyDesk
-    from tandem.flows.registry_desk import ModelRegistry
+    from tandem.flows.registry_desk import RegistryDesk
     from tandem.flows.seller_desk import SellerDesk
     from tandem.flows.slots import SlotDesk
     from tandem.flows.studio_desk import StudioDesk
@@ -57,7 +57,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
             port=port,
             settings=ServerSettings(keys=KeyStore(layout), collect_events=events),
             services=Services(
-                registry=ModelRegistry(layout),
+                registry=RegistryDesk(layout),
                 online=Online(shop),
                 experiments=ExperimentDesk(layout),
                 slots=SlotDesk(layout),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tandem.contracts.artefact import Tried
 from tandem.contracts.running import Change, Name, State
 from tandem.contracts.search import Frozen
 from tandem.contracts.slot import BanditSlot
@@ -18,9 +20,12 @@ CANARY_LAYER = "canary"
 """The layer of canaries. It comes first: who gets a canary is in no experiment on the same."""
 
 Kind = Literal["experiment", "canary"]
-Tried = Literal["models", "configurations", "recommenders"]
-"""Kinds of artefacts that may be a shadow or a canary."""
-
+CONFIGURED: Mapping[Tried, str] = {
+    "models": "model",
+    "configurations": "weights",
+    "recommenders": "recommender",
+}
+"""The field of a search configuration that names a generation of a kind."""
 
 CLICK_RATE = ("click_rate=searches_clicked/searches",)
 
@@ -50,6 +55,12 @@ class SearchConfiguration(Frozen):
             "rules": (self.rules,),
         }
         return frozenset(p for p, values in parts.items() if any(v is not None for v in values))
+
+    @property
+    def generations(self) -> dict[Tried, str]:
+        """The generations that it sets, by kind."""
+        named = {kind: getattr(self, name) for kind, name in CONFIGURED.items()}
+        return {kind: generation for kind, generation in named.items() if generation is not None}
 
 
 class Variant(Frozen):
@@ -99,6 +110,11 @@ class OnlineExperiment(Frozen):
         return self.variants[0].name
 
     @property
+    def tried(self) -> str | None:
+        """The generation that a canary tries."""
+        return self.variants[1].configuration.generations.get(self.of)
+
+    @property
     def touched(self) -> frozenset[str]:
         return frozenset().union(*(v.configuration.touched for v in self.variants))
 
@@ -133,22 +149,38 @@ class Exploration(Frozen):
 class ExperimentBook(Frozen):
     """All that a server is told about experiments. salt: of the assignment, made once.
 
-    holdout: share of units that is in no experiment, ever. shadow: of rankers; shadows: of other
-    kinds, at most one each.
+    holdout: share of units that is in no experiment, ever. shadows: at most one of a kind.
     """
 
     salt: str
     holdout: float = Field(default=0.0, ge=0, lt=1)
     experiments: tuple[OnlineExperiment, ...] = ()
-    shadow: ShadowRun | None = None
     shadows: tuple[ShadowRun, ...] = ()
     exploration: Exploration | None = None
     slots: tuple[BanditSlot, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_rankers_shadow(cls, values: Any) -> Any:
+        """Books were once written with the shadow of rankers apart, as `shadow`."""
+        if not isinstance(values, dict) or "shadow" not in values:
+            return values
+        rest = {name: value for name, value in values.items() if name != "shadow"}
+        ranker = () if values["shadow"] is None else (values["shadow"],)
+        return {**rest, "shadows": (*ranker, *rest.get("shadows", ()))}
 
     def running(self) -> tuple[OnlineExperiment, ...]:
         """Canaries first, then in order of their start."""
         found = [e for e in self.experiments if e.state == "running"]
         return tuple(sorted(found, key=lambda e: (e.kind != "canary", e.started, e.name)))
+
+    def canary_of(self, kind: str) -> OnlineExperiment | None:
+        """The running canary of a kind."""
+        found = (e for e in self.running() if (e.kind, e.of) == ("canary", kind))
+        return next(found, None)
+
+    def shadow_of(self, kind: str) -> ShadowRun | None:
+        return next((s for s in self.shadows if s.kind == kind), None)
 
 
 class ArmHealth(Frozen):

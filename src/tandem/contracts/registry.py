@@ -7,28 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from tandem.contracts.artefact import ArtefactKind, Stage
 from tandem.contracts.experiment import OnlineExperiment, ShadowStanding
 from tandem.contracts.search import Frozen
 from tandem.contracts.slot import BanditSlot
 
-Stage = Literal["candidate", "shadow", "canary", "live", "retired"]
-ArtefactKind = Literal[
-    "models",
-    "index",
-    "recommenders",
-    "personal",
-    "feeds",
-    "catalog",
-    "encoders",
-    "cross-encoders",
-    "matchers",
-    "configurations",
-    "merchants",
-    "creators",
-    "content",
-    "rules",
-]
-"""What is kept in generations. `rules`: the shop's merchandising rules with its synonyms."""
 GateName = Literal["quality", "latency", "exposure", "privacy", "experiment"]
 """`experiment`: asked of fixes of the search only, whose worth is shown by an A/B test."""
 
@@ -63,8 +46,25 @@ class Decision(Frozen):
     kind: ArtefactKind = "models"
 
 
+class Artefact(Frozen):
+    """One generation of any kind with its stage and lineage (its manifest).
+
+    share: of requests that it answers as a shadow, or of people as a canary, now. shadowed: what
+    running as a shadow has shown; None for one that never was.
+    """
+
+    kind: ArtefactKind
+    generation: str
+    stage: Stage
+    lineage: dict[str, Any]
+    decisions: tuple[Decision, ...] = ()
+    share: float | None = None
+    shadowed: ShadowStanding | None = None
+
+
 class RegisteredModel(Frozen):
-    """A model generation with its stage and lineage (its manifest as written by training)."""
+    """A ranker as `/v1/models` and `tandem models` tell of it: an artefact of the kind `models`
+    whose metrics stand apart from the rest of its lineage."""
 
     generation: str
     stage: Stage
@@ -80,21 +80,20 @@ class RegisteredModel(Frozen):
         default=None, description="What running as a shadow has shown"
     )
 
-
-PromotedKind = Literal[
-    "configurations", "cross-encoders", "recommenders", "personal", "feeds", "matchers"
-]
-"""Kinds beside rankers that are promoted through gates."""
-
-
-class Artefact(Frozen):
-    """One generation of any kind with its stage and lineage (its manifest)."""
-
-    kind: ArtefactKind
-    generation: str
-    stage: Stage
-    lineage: dict[str, Any]
-    decisions: tuple[Decision, ...] = ()
+    @classmethod
+    def of(cls, ranker: Artefact) -> RegisteredModel:
+        lineage = dict(ranker.lineage)
+        return cls(
+            generation=ranker.generation,
+            stage=ranker.stage,
+            model=lineage.get("model", "unknown"),
+            trained_at=lineage.get("trained_at", "unknown"),
+            metrics=lineage.pop("metrics", {}),
+            lineage=lineage,
+            decisions=ranker.decisions,
+            share=ranker.share,
+            shadowed=ranker.shadowed,
+        )
 
 
 class Explored(Frozen):

@@ -5,93 +5,108 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 
-from tandem.contracts.registry import Artefact, ArtefactKind, Decision, Stage
-from tandem.flows.experimenting import end_trials
-from tandem.flows.generations import Kind, roll_back
-from tandem.flows.registry import registered_models, roll_back_model
+from tandem.contracts.artefact import ArtefactKind, Stage
+from tandem.contracts.experiment import ExperimentBook
+from tandem.contracts.registry import Artefact, Decision
+from tandem.flows.experimenting import book_of
+from tandem.flows.generations import Kind, go_live, roll_back
+from tandem.flows.trials import shadow_standing
 from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
 from tandem.storage.atomic import new_directory, write_atomic, write_json_atomic
-from tandem.storage.layout import Generations, Layout
+from tandem.storage.layout import Layout
 
+EVALUATION = "evaluation.json"
+"""The cross-validated record of a ranker or a cross-encoder, as its training wrote it."""
 KINDS: tuple[ArtefactKind, ...] = get_args(ArtefactKind)
 RULES, SYNONYMS = "rules.json", "synonyms.txt"
 
 
-def generations_of(layout: Layout, kind: ArtefactKind) -> Generations:
-    found: Generations = getattr(layout, kind.replace("-", "_"))
-    return found
-
-
 def artefacts(layout: Layout, kinds: Sequence[ArtefactKind] = KINDS) -> tuple[Artefact, ...]:
     """Every generation of these kinds, by kind, newest first."""
-    decided = Decisions(layout.decisions).all()
-    found: list[Artefact] = []
-    for kind in kinds:
-        if kind == "models":
-            found += [
-                Artefact(
-                    kind=kind,
-                    generation=m.generation,
-                    stage=m.stage,
-                    lineage=m.lineage,
-                    decisions=m.decisions,
-                )
-                for m in registered_models(layout)
-            ]
-            continue
-        generations = generations_of(layout, kind)
-        live = _live(layout, kind)
-        for name in reversed(generations.names()):
-            mine = tuple(d for d in decided if (d.kind, d.generation) == (kind, name))
-            found.append(
-                Artefact(
-                    kind=kind,
-                    generation=name,
-                    stage=_stage(name == live, mine),
-                    lineage=_manifest(generations, name),
-                    decisions=mine,
-                )
-            )
-    return tuple(found)
+    known = _Known.of(layout)
+    return tuple(
+        known.artefact(kind, name)
+        for kind in kinds
+        for name in reversed(layout.generations(kind).names())
+    )
 
 
 def artefact_of(layout: Layout, kind: ArtefactKind, generation: str) -> Artefact:
     """NotFound when there is none of this name."""
-    generations = generations_of(layout, kind)
-    generations.path(generation)
-    decisions = Decisions(layout.decisions).of(generation, kind)
-    return Artefact(
-        kind=kind,
-        generation=generation,
-        stage=_stage(generation == _live(layout, kind), decisions),
-        lineage=_manifest(generations, generation),
-        decisions=decisions,
-    )
+    layout.generations(kind).path(generation)
+    return _Known.of(layout).artefact(kind, generation)
 
 
-def _stage(live: bool, decisions: Sequence[Decision]) -> Stage:
-    """Of a kind without trials: a candidate was decided about, and never made live."""
-    waiting = decisions and not any(d.stage == "live" for d in decisions)
-    return "live" if live else "candidate" if waiting else "retired"
+@dataclass(frozen=True)
+class _Known:
+    """What was decided, and what is tried now."""
+
+    layout: Layout
+    decisions: tuple[Decision, ...]
+    book: ExperimentBook
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Known:
+        return cls(layout, Decisions(layout.decisions).all(), book_of(layout))
+
+    def artefact(self, kind: ArtefactKind, name: str) -> Artefact:
+        mine = tuple(d for d in self.decisions if (d.kind, d.generation) == (kind, name))
+        stage, share = self._stage(kind, name, mine)
+        was_shadow = any(d.stage == "shadow" for d in mine)
+        return Artefact(
+            kind=kind,
+            generation=name,
+            stage=stage,
+            lineage=lineage_of(self.layout, kind, name),
+            decisions=mine,
+            share=share,
+            shadowed=shadow_standing(self.layout, kind, name) if was_shadow else None,
+        )
+
+    def _stage(
+        self, kind: ArtefactKind, name: str, mine: Sequence[Decision]
+    ) -> tuple[Stage, float | None]:
+        """With the share that it gets on trial. Without one, a candidate was decided about, and
+        never made live."""
+        canary, shadow = self.book.canary_of(kind), self.book.shadow_of(kind)
+        if name == _live(self.layout, kind):
+            return "live", None
+        if canary is not None and canary.tried == name:
+            return "canary", canary.variants[1].weight
+        if shadow is not None and shadow.generation == name:
+            return "shadow", shadow.share
+        waiting = mine and not any(d.stage == "live" for d in mine)
+        return "candidate" if waiting else "retired", None
 
 
 def _live(layout: Layout, kind: ArtefactKind) -> str | None:
     if kind == "encoders":  # tandem.toml names the one that is in use, by its path
         return str(layout.settings().encoder).rpartition("/")[2]
-    return generations_of(layout, kind).live()
+    return layout.generations(kind).live()
 
 
-def _manifest(generations: Generations, name: str) -> dict[str, Any]:
+def lineage_of(layout: Layout, kind: ArtefactKind, name: str) -> dict[str, Any]:
+    """The manifest of a generation; empty where there is none that can be read."""
     try:
-        value: Any = json.loads((generations.path(name) / "manifest.json").read_bytes())
+        value: Any = json.loads(
+            (layout.generations(kind).path(name) / "manifest.json").read_bytes()
+        )
     except (OSError, ValueError):
         return {}
     # Anybody may read it: not the words of the queries that it learned from.
     return {k: v for k, v in value.items() if k != "trained_on"} if isinstance(value, dict) else {}
+
+
+def evaluation_of(layout: Layout, kind: ArtefactKind, generation: str) -> dict[str, Any]:
+    """The `EVALUATION` of a generation."""
+    path = layout.generations(kind).path(generation) / EVALUATION
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return record
 
 
 def register_rules(layout: Layout, *, who: str, why: str, also_none: bool = False) -> str | None:
@@ -108,14 +123,12 @@ def register_rules(layout: Layout, *, who: str, why: str, also_none: bool = Fals
     live = rules.live()
     if live is None and not kept and not also_none:
         return None
-    if live is not None and _manifest(rules, live).get("data_fingerprint") == fingerprint:
+    kept_last = {} if live is None else lineage_of(layout, "rules", live)
+    if kept_last.get("data_fingerprint") == fingerprint:
         return None
     with layout.writing():
         name = write_rules(layout, kept, who=who, why=why)
-        Decisions(layout.decisions).record(
-            name, "live", who=who, why=why, instead_of=live, kind="rules"
-        )
-        rules.switch(name)
+        go_live(layout, "rules", name, who=who, why=why)
     return name
 
 
@@ -157,22 +170,16 @@ def roll_back_artefact(
     layout: Layout, kind: Kind, to: str | None, *, who: str, why: str
 ) -> Decision:
     """Make an older generation of any kind live again at once, on record with its reason; a canary
-    of the kind ends.
+    of the kind ends. No gate is asked.
 
     Rules: the files in the workspace become those of the older generation; what they say now is
     kept as a generation first. Synonyms take effect with the next index.
     """
-    if kind == "models":
-        return roll_back_model(layout, to, who=who, why=why)
     if kind == "rules":
         register_rules(layout, who=who, why=f"kept before a roll back: {why}")
-    was, now = roll_back(layout, kind, to)
+    decision = roll_back(layout, kind, to, who=who, why=why)
     if kind == "rules":
-        restore_rules(layout, now)
-    decision = Decisions(layout.decisions).record(
-        now, "live", who=who, why=why, instead_of=was, kind=kind
-    )
-    end_trials(layout, kind, now, who=who)
+        restore_rules(layout, decision.generation)
     tracking.decided(layout, kind, decision)
     return decision
 

@@ -68,12 +68,8 @@ def start(
     experiment of another layer sets the same.
     """
     for v in variants:
-        if v.configuration.model is not None:
-            layout.models.path(v.configuration.model)
-        if v.configuration.weights is not None:
-            layout.configurations.path(v.configuration.weights)
-        if v.configuration.recommender is not None:
-            layout.recommenders.path(v.configuration.recommender)
+        for kind, generation in v.configuration.generations.items():
+            layout.generations(kind).path(generation)
         if v.configuration.ranker not in (None, *SYSTEMS):
             raise InvalidInput(
                 f"no system '{v.configuration.ranker}'",
@@ -109,33 +105,27 @@ def start(
         )
     for text in (*made.success, *made.guardrails):
         _known_metric(text)
-    return add(layout, made)
+    book = Experiments(layout.experiments_file).change(lambda book: placed(book, made))
+    return book.experiments[-1]
 
 
-def add(layout: Layout, made: OnlineExperiment) -> OnlineExperiment:
-    """Write an experiment into the book, in the first free buckets of its layer."""
-    placed = made
-
-    def edit(book: ExperimentBook) -> ExperimentBook:
-        nonlocal placed
-        if any(e.name == made.name for e in book.experiments):
+def placed(book: ExperimentBook, made: OnlineExperiment) -> ExperimentBook:
+    """The book with an experiment in the first free buckets of its layer."""
+    if any(e.name == made.name for e in book.experiments):
+        raise Conflict(
+            f"there was an experiment '{made.name}' before",
+            remedy="choose another name: under an old one, old exposures would count",
+        )
+    running = book.running()
+    for e in running:
+        same = sorted(e.touched & made.touched)
+        if same and e.layer != made.layer and "canary" not in (e.kind, made.kind):
             raise Conflict(
-                f"there was an experiment '{made.name}' before",
-                remedy="choose another name: under an old one, old exposures would count",
+                f"'{e.name}' in layer '{e.layer}' sets {', '.join(same)} too",
+                remedy=f"put it into the layer '{e.layer}', where they exclude each other",
             )
-        running = book.running()
-        for e in running:
-            same = sorted(e.touched & made.touched)
-            if same and e.layer != made.layer and "canary" not in (e.kind, made.kind):
-                raise Conflict(
-                    f"'{e.name}' in layer '{e.layer}' sets {', '.join(same)} too",
-                    remedy=f"put it into the layer '{e.layer}', where they exclude each other",
-                )
-        placed = made.model_copy(update={"first": _free(running, made)})
-        return book.model_copy(update={"experiments": (*book.experiments, placed)})
-
-    Experiments(layout.experiments_file).change(edit)
-    return placed
+    found = made.model_copy(update={"first": _free(running, made)})
+    return book.model_copy(update={"experiments": (*book.experiments, found)})
 
 
 def _free(running: Sequence[OnlineExperiment], made: OnlineExperiment) -> int:
@@ -155,43 +145,16 @@ def _free(running: Sequence[OnlineExperiment], made: OnlineExperiment) -> int:
 
 def stop(layout: Layout, name: str, *, who: str, why: str) -> OnlineExperiment:
     """The kill switch: from the next second on everybody is served as if it did not exist."""
+    return _edited(layout, name, lambda e: ended(e, who, why))
+
+
+def ended(e: OnlineExperiment, who: str, why: str) -> OnlineExperiment:
+    """Stopped as of now. Conflict where it is already."""
+    if e.state == "stopped":
+        raise Conflict(f"'{e.name}' is stopped already", remedy="start one under another name")
     now = datetime.now(UTC)
     change = Change(at=now, who=who, what="stopped", why=why)
-
-    def ended(e: OnlineExperiment) -> OnlineExperiment:
-        if e.state == "stopped":
-            raise Conflict(f"'{name}' is stopped already", remedy="start one under another name")
-        update = {"state": "stopped", "ended": now, "changes": (*e.changes, change)}
-        return e.model_copy(update=update)
-
-    return _edited(layout, name, ended)
-
-
-def canary_of(book: ExperimentBook, kind: str) -> OnlineExperiment | None:
-    """The running canary of a kind of artefacts."""
-    for e in book.running():
-        if e.kind == "canary" and e.of == kind:
-            return e
-    return None
-
-
-def end_shadow(layout: Layout, kind: str, generation: str) -> None:
-    """Of another kind than rankers."""
-
-    def edit(book: ExperimentBook) -> ExperimentBook:
-        rest = tuple(s for s in book.shadows if (s.kind, s.generation) != (kind, generation))
-        return book.model_copy(update={"shadows": rest})
-
-    if layout.experiments_file.exists():
-        Experiments(layout.experiments_file).change(edit)
-
-
-def end_trials(layout: Layout, kind: str, generation: str, *, who: str) -> None:
-    """A generation of another kind than rankers went live: it is no shadow any more, and a canary
-    was held against another one."""
-    end_shadow(layout, kind, generation)
-    if (running := canary_of(book_of(layout), kind)) is not None:
-        stop(layout, running.name, who=who, why=f"{generation} went live")
+    return e.model_copy(update={"state": "stopped", "ended": now, "changes": (*e.changes, change)})
 
 
 def widen(layout: Layout, name: str, ramp: float, *, who: str, why: str) -> OnlineExperiment:

@@ -10,11 +10,11 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 from tandem.contracts.errors import Conflict, InvalidInput
 from tandem.contracts.judgment import JudgmentList
-from tandem.contracts.registry import Decision, Gate, GateName
+from tandem.contracts.registry import Decision, Gate
 from tandem.contracts.search import Hit, SearchRequest
 from tandem.experiments import gates
 from tandem.experiments.measures import parse_measures, score
@@ -27,6 +27,7 @@ from tandem.flows.artefacts import (
     write_rules,
 )
 from tandem.flows.index import build_index
+from tandem.flows.registry import decide, known_gates, waiting
 from tandem.flows.search import answer
 from tandem.flows.view import View
 from tandem.flows.workspace import Workspace
@@ -174,17 +175,9 @@ def promote_fix(
     judged: whose queries both searches answer. The decision is recorded either way. Conflict for
     one that is live already, or that was proposed beside other rules than the live ones.
     """
-    for name in override:
-        if name not in get_args(GateName):
-            raise InvalidInput(
-                f"no gate '{name}'",
-                field="override",
-                remedy=f"overrule one of: {', '.join(get_args(GateName))}",
-            )
+    known_gates(override)
     fix = proposed(layout, generation)
-    live = layout.rules.live()
-    if live == generation:
-        raise Conflict(f"{generation} is live already", remedy="choose another generation")
+    live = waiting(layout, "rules", generation)
     parent = json.loads((layout.rules.path(generation) / "manifest.json").read_bytes())["parent"]
     changed = register_rules(layout, who=who, why="edited since the fix was proposed")
     if changed is not None or parent != live:
@@ -193,35 +186,20 @@ def promote_fix(
         )
     with job(layout, "promote-fix", DataSet("rules", generation)) as running:
         asked = asked_of(layout, fix, judged, trial, approved_by)
-        blocked = [g.name for g in asked if g.passed is not True and g.name not in override]
-        book = Decisions(layout.decisions)
-        if blocked:
-            decision = book.record(
-                generation,
-                "candidate",
-                who=who,
-                why=f"refused by {', '.join(blocked)}; asked for because: {why}",
-                instead_of=live,
-                gates=asked,
-                kind="rules",
-            )
-        else:
-            with layout.writing():
-                decision = book.record(
-                    generation,
-                    "live",
-                    who=who,
-                    why=why,
-                    instead_of=live,
-                    gates=asked,
-                    overridden=tuple(g.name for g in asked if g.passed is not True),
-                    kind="rules",
-                )
-                layout.rules.switch(generation)
-                restore_rules(layout, generation)
+        decision = decide(
+            layout,
+            "rules",
+            generation,
+            asked,
+            override,
+            live=live,
+            who=who,
+            why=why,
+            switched=lambda: restore_rules(layout, generation),
+        )
+        if decision.stage == "live":
             _index(layout, fix, live, who)
             running.outputs.append(DataSet("rules/live", generation))
-    tracking.decided(layout, "rules", decision)
     return decision
 
 

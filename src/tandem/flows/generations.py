@@ -1,15 +1,17 @@
-"""Roll back any kind of artefact that has generations to an older one."""
+"""Generations come, go live, and go: on record, with the trials that this ends."""
 
 from __future__ import annotations
 
 import shutil
 from typing import Literal
 
+from tandem.contracts.artefact import ArtefactKind
 from tandem.contracts.errors import NotFound
-from tandem.contracts.registry import Decision
+from tandem.contracts.registry import Decision, Gate
+from tandem.flows.trials import end_trials
 from tandem.governance.audit import os_actor
 from tandem.registry.decisions import Decisions
-from tandem.storage.layout import Generations, Layout
+from tandem.storage.layout import Layout
 
 Kind = Literal[
     "index",
@@ -28,46 +30,82 @@ Kind = Literal[
 ]
 
 
-def roll_back(layout: Layout, kind: Kind, to: str | None = None) -> tuple[str | None, str]:
-    """Switch `kind` to generation `to`; returns (was, now). By default to the newest older one that
-    was live once: a candidate that was refused is no way back."""
-    generations: Generations = getattr(layout, kind.replace("-", "_"))
+def go_live(
+    layout: Layout,
+    kind: ArtefactKind,
+    generation: str,
+    *,
+    who: str,
+    why: str,
+    gates: tuple[Gate, ...] = (),
+) -> Decision:
+    """Record that a generation goes live, with the gates that were asked, and switch to it. To be
+    called under `Layout.writing`."""
+    generations = layout.generations(kind)
+    decision = Decisions(layout.decisions).record(
+        generation,
+        "live",
+        who=who,
+        why=why,
+        instead_of=generations.live(),
+        gates=gates,
+        overridden=tuple(g.name for g in gates if g.passed is not True),
+        kind=kind,
+    )
+    generations.switch(generation)
+    end_trials(layout, kind, generation, who=who, why=f"{generation} went live")
+    return decision
+
+
+def made(
+    layout: Layout,
+    kind: Kind,
+    name: str,
+    *,
+    live: bool = True,
+    who: str | None = None,
+    what: str = "made",
+) -> Decision:
+    """A generation was made: on record, and live at once or waiting as a candidate. To be called
+    under `Layout.writing`."""
+    who = who or os_actor()
+    if live:
+        return go_live(layout, kind, name, who=who, why=f"{what}, and live at once")
+    beside = layout.generations(kind).live()
+    return Decisions(layout.decisions).record(
+        name, "candidate", who=who, why=what, instead_of=beside, kind=kind
+    )
+
+
+def roll_back(
+    layout: Layout,
+    kind: Kind,
+    to: str | None = None,
+    *,
+    who: str | None = None,
+    why: str = "rolled back",
+) -> Decision:
+    """Make generation `to` live again, on record. By default the newest older one that was live
+    once: a candidate that was refused is no way back."""
+    generations = layout.generations(kind)
     with layout.writing():
-        was = generations.live()
-        never = Decisions(layout.decisions).never_live(kind)
-        target = to or generations.previous(never)
+        target = to or generations.previous(Decisions(layout.decisions).never_live(kind))
         if target is None:
             raise NotFound(
                 f"no older generation of {kind} to roll back to",
                 remedy=f"there is: {', '.join(generations.names()) or 'none'}",
             )
-        generations.switch(target)
-    return was, target
+        generations.path(target)
+        return go_live(layout, kind, target, who=who or os_actor(), why=why)
 
 
-def made(
-    layout: Layout, kind: Kind, name: str, *, live: bool = True, who: str | None = None
-) -> Decision:
-    """A generation was made: on record, and live at once or waiting as a candidate. To be called
-    under `Layout.writing`."""
-    generations: Generations = getattr(layout, kind.replace("-", "_"))
-    decision = Decisions(layout.decisions).record(
-        name,
-        "live" if live else "candidate",
-        who=who or os_actor(),
-        why="made, and live at once" if live else "made",
-        instead_of=generations.live(),
-        kind=kind,
-    )
+def retire_generation(layout: Layout, kind: ArtefactKind, name: str) -> None:
+    """Remove a generation for good, with its trials; if it is live, the newest other one goes live
+    first, or none is. To be called under `Layout.writing`."""
+    generations = layout.generations(kind)
+    live = generations.live() == name
+    end_trials(layout, kind, name, who=os_actor(), why=f"{name} was retired", every=live)
     if live:
-        generations.switch(name)
-    return decision
-
-
-def retire_generation(generations: Generations, name: str) -> None:
-    """Remove a generation for good; if it is live, the newest other one goes live first, or none
-    is. To be called under `Layout.writing`."""
-    if generations.live() == name:
         others = [n for n in generations.names() if n != name]
         if others:
             generations.switch(others[-1])

@@ -9,9 +9,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from tandem.flows.artefacts import EVALUATION
 from tandem.flows.experiment import kept_analyses
 from tandem.flows.leaderboard import KEPT
-from tandem.flows.registry import EVALUATION
 from tandem.flows.reporting import kept_file, kept_reports
 from tandem.storage.judgments import judgment_names, load_judgments
 from tandem.storage.layout import Layout

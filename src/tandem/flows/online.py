@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tandem.contracts.artefact import Tried
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import Conflict, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION
@@ -32,7 +33,6 @@ from tandem.contracts.experiment import (
     SearchConfiguration,
     ShadowRequest,
     ShadowRun,
-    Tried,
 )
 from tandem.contracts.recommend import (
     Kind,
@@ -51,10 +51,10 @@ from tandem.experiments.exploration import draw
 from tandem.flows.artefacts import register_rules
 from tandem.flows.experimenting import harm_of
 from tandem.flows.feed import unfit_now
-from tandem.flows.promotion import withdraw_artefact
-from tandem.flows.registry import SHADOWED_DAYS, withdraw
+from tandem.flows.registry import withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
 from tandem.flows.slots import Slots
+from tandem.flows.trials import SHADOWED_DAYS
 from tandem.flows.view import View
 from tandem.flows.visitors import DOMAIN
 from tandem.flows.workspace import Workspace
@@ -113,8 +113,7 @@ class _Rules:
         return Assignment(self.book.salt, found, self.book.holdout)
 
     def shadows(self, *kinds: Tried) -> tuple[ShadowRun, ...]:
-        ours = () if self.book.shadow is None else (self.book.shadow,)
-        return tuple(s for s in (*ours, *self.book.shadows) if s.kind in kinds)
+        return tuple(s for s in self.book.shadows if s.kind in kinds)
 
     def slots(self, where: Where) -> tuple[BanditSlot, ...]:
         return tuple(s for s in self.book.slots if s.where == where and s.state == "running")
@@ -658,12 +657,9 @@ class Online:
         return None
 
     def _withdraw(self, experiment: OnlineExperiment, why: str) -> None:
-        words = {"who": GUARD, "why": f"went back by itself: {why}"}
+        why = f"went back by itself: {why}"
         try:
-            if experiment.of == "models":
-                withdraw(self._layout, experiment.name, **words)
-            else:
-                withdraw_artefact(self._layout, experiment.of, experiment.name, **words)
+            withdraw(self._layout, experiment.of, experiment.name, who=GUARD, why=why)
         except TandemError as error:
             log.error("canary %s could not be withdrawn: %s", experiment.name, error.message)
             return

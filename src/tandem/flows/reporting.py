@@ -11,11 +11,12 @@ from pathlib import Path
 
 from tandem.contracts.collaboration import Party
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.registry import RegisteredModel
+from tandem.flows.artefacts import artefact_of, artefacts, evaluation_of
 from tandem.flows.collaborate import collaboration_desk
 from tandem.flows.insights import kept_report
 from tandem.flows.merchant_week import merchant_week
 from tandem.flows.model_worth import model_worth
-from tandem.flows.registry import EVALUATION, registered_model, registered_models
 from tandem.flows.search_performance import last_month
 from tandem.flows.weekly import week_of
 from tandem.flows.workspace import open_workspace
@@ -61,14 +62,14 @@ def model_report(
 ) -> Report:
     """One model; without a name the newest candidate, else the live one. NotFound for neither."""
     if generation is None:
-        waiting = [m for m in registered_models(layout) if m.stage == "candidate"]
+        waiting = [m for m in artefacts(layout, ("models",)) if m.stage == "candidate"]
         generation = waiting[0].generation if waiting else layout.models.live()
     if generation is None:
         raise NotFound(
             f"no model in {layout.root}", remedy=f"run: tandem train ranker -w {layout.root}"
         )
-    model = registered_model(layout, generation)
-    record = json.loads((layout.models.path(generation) / EVALUATION).read_bytes())
+    model = RegisteredModel.of(artefact_of(layout, "models", generation))
+    record = evaluation_of(layout, "models", generation)
     money = model_worth(layout, generation, actor=os_actor()) if audience == "executive" else None
     return promotion.report(
         model, record, simulated=layout.settings().simulated, audience=audience, money=money

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.contracts.artefact import ArtefactKind
 from tandem.contracts.collaboration import Collaboration
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.events import QUERY_ACTION, Pseudonym
@@ -37,7 +38,7 @@ from tandem.storage.atomic import write_atomic, write_json_atomic
 from tandem.storage.campaigns import CampaignStore
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.events import EventStore
-from tandem.storage.layout import Generations, Layout
+from tandem.storage.layout import Layout
 from tandem.storage.parties import (
     read_content,
     read_creators,
@@ -52,6 +53,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MIN_OTHERS = 3
+LEARNED: tuple[ArtefactKind, ...] = (
+    *("models", "recommenders", "personal", "feeds"),
+    *("encoders", "cross-encoders", "matchers"),
+)
+"""Kinds that may have learned from people."""
 """A text stays in the query log when so many other people asked it."""
 
 
@@ -358,18 +364,15 @@ def _models(layout: Layout, request: Erasure) -> Erasure:
     """Models that learned from stored events, and for a creator all matchers, are retired; the
     newest other one goes live."""
     retired = []
-    kinds: Sequence[Generations] = (
-        *(layout.models, layout.recommenders, layout.personal, layout.feeds),
-        *(layout.encoders, layout.cross_encoders, layout.matchers),
-    )
     creator = bool(_traces(request).names)
     with layout.writing():
-        for generations in kinds:
+        for kind in LEARNED:
+            generations = layout.generations(kind)
             for name in generations.names():
-                of_creators = creator and generations == layout.matchers
+                of_creators = creator and kind == "matchers"
                 if of_creators or learned_from_events(generations.path(name)):
-                    retire_generation(generations, name)
-                    retired.append(f"{generations.root.name}/{name}")
+                    retire_generation(layout, kind, name)
+                    retired.append(f"{kind}/{name}")
     return _counted(request, models=[*request.counts.get("models", ()), *retired])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from tandem.contracts.registry import ArtefactKind
+from tandem.contracts.artefact import ArtefactKind
 from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
 from tandem.registry.lineage import DataSet, job

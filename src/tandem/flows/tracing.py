@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
+from tandem.contracts.artefact import ArtefactKind
 from tandem.contracts.errors import NotFound
-from tandem.contracts.registry import Artefact, ArtefactKind, Served, Trace, TracedPart
-from tandem.flows.artefacts import artefact_of, generations_of
+from tandem.contracts.registry import Artefact, RegisteredModel, Served, Trace, TracedPart
+from tandem.flows.artefacts import artefact_of
 from tandem.flows.experimenting import book_of
 from tandem.flows.index import index_manifest
-from tandem.flows.registry import registered_model
 from tandem.flows.workspace import rules_digest
 from tandem.registry.served import KEPT_DAYS, ServedLog
 from tandem.storage.layout import Layout
@@ -30,7 +30,9 @@ def trace(layout: Layout, query_id: str) -> Trace:
         index=index_manifest(layout.index.path(found.index_generation))
         if found.index_generation in layout.index.names()
         else None,
-        model=registered_model(layout, model) if model in layout.models.names() else None,
+        model=RegisteredModel.of(artefact_of(layout, "models", model))
+        if model is not None and model in layout.models.names()
+        else None,
         rules=_rules_of(layout, found.policy),
         rules_unchanged=found.policy == rules_digest(layout),
         experiments=tuple(e for e in book.experiments if e.name in found.experiments),
@@ -53,7 +55,7 @@ def _parts(served: Served) -> dict[ArtefactKind, str]:
 
 
 def _part(layout: Layout, kind: ArtefactKind, generation: str) -> TracedPart:
-    there = generation in generations_of(layout, kind).names()
+    there = generation in layout.generations(kind).names()
     artefact = artefact_of(layout, kind, generation) if there else None
     return TracedPart(kind=kind, generation=generation, artefact=artefact)
 

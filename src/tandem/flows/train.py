@@ -18,6 +18,7 @@ from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.experiments.folds import Fit, Selecting, cross_validate, query_folds, select
 from tandem.experiments.offline import Evaluation, System
 from tandem.features.declarations import LTR_FEATURES
+from tandem.flows.generations import made
 from tandem.flows.index import Progress
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace
@@ -34,7 +35,6 @@ from tandem.ranking.learned import (
 )
 from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
 from tandem.registry import tracking
-from tandem.registry.decisions import Decisions
 from tandem.registry.lineage import DataSet, job
 from tandem.retrieval.pipeline import QueryContext
 from tandem.storage.atomic import new_directory, write_json_atomic
@@ -276,15 +276,7 @@ def publish(
         with new_directory(layout.models.root / name) as scratch:
             save_ranker(ranker, manifest, scratch)
             write_json_atomic(scratch / "evaluation.json", evaluation_record(evaluation))
-        decision = Decisions(layout.decisions).record(
-            name,
-            "live" if live else "candidate",
-            who=who,
-            why="trained, and made live at once" if live else "trained",
-            instead_of=layout.models.live() if live else None,
-        )
-        if live:
-            layout.models.switch(name)
+        decision = made(layout, "models", name, live=live, who=who, what="trained")
     tracking.trained(layout, "models", name, asdict(manifest))
     tracking.decided(layout, "models", decision)
     return name

@@ -11,9 +11,9 @@ import numpy as np
 
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.flows.artefacts import artefacts
 from tandem.flows.experiment import kept_analyses
 from tandem.flows.insights import SIMULATED
-from tandem.flows.registry import registered_models
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.insights.drift import drift
@@ -85,7 +85,9 @@ def week_of(layout: Layout, until: str | None = None, *, actor: str | None = Non
             if since <= datetime.fromisoformat(a["analysed"]).date() < end
         ),
         decisions=tuple(d for d in Decisions(layout.decisions).all() if since <= d.at.date() < end),
-        candidates=tuple(m.generation for m in registered_models(layout) if m.stage == "candidate"),
+        candidates=tuple(
+            m.generation for m in artefacts(layout, ("models",)) if m.stage == "candidate"
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, get_args
 
+from tandem.contracts.artefact import ArtefactKind
 from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
 from tandem.contracts.judgment import JudgmentList, Provenance
@@ -26,7 +27,7 @@ from tandem.contracts.listing import Standing
 from tandem.contracts.parties import Content
 from tandem.contracts.product import Product
 from tandem.contracts.recommend import Interest, RecommendRequest, RecommendResponse
-from tandem.contracts.registry import ArtefactKind, Explored, Served, ServedArm
+from tandem.contracts.registry import Explored, Served, ServedArm
 from tandem.contracts.run import Run
 from tandem.contracts.search import (
     Filters,

@@ -1,5 +1,5 @@
-"""What HTTP asks of a shop and of its model registry. `tandem.flows.workspace.Workspace` is the
-one, `tandem.flows.registry_desk.ModelRegistry` the other."""
+"""What HTTP asks of a shop and of its registry. `tandem.flows.workspace.Workspace` is the one,
+`tandem.flows.registry_desk.RegistryDesk` the other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from tandem.contracts.artefact import PromotedKind
 from tandem.contracts.campaign import Campaign, CampaignView, NewCampaign
 from tandem.contracts.consent import Decision, Purpose
 from tandem.contracts.events import EventOutcome
@@ -24,7 +25,7 @@ from tandem.contracts.recommend import (
     Visit,
     Visitor,
 )
-from tandem.contracts.registry import Artefact, PromotedKind, RegisteredModel, Trace
+from tandem.contracts.registry import Artefact, Trace
 from tandem.contracts.registry import Decision as ModelDecision
 from tandem.contracts.run import Run
 from tandem.contracts.search import SearchRequest, SearchResponse, Suggestion
@@ -167,77 +168,48 @@ class Shop(Protocol):
 
 
 class Registry(Protocol):
-    """Models with their decisions. Methods may be called from many threads."""
+    """Artefacts with their decisions. Methods may be called from many threads."""
 
-    def models(self) -> tuple[RegisteredModel, ...]: ...
+    def artefacts(self, *kinds: PromotedKind) -> tuple[Artefact, ...]:
+        """Generations of these kinds, or of all that are promoted through gates."""
+        ...
 
-    def model(self, generation: str) -> RegisteredModel: ...
+    def artefact(self, kind: PromotedKind, generation: str) -> Artefact: ...
 
     def promote(
         self,
-        generation: str,
-        who: str,
-        why: str,
-        override: Sequence[str],
-        approved_by: str | None = None,
-    ) -> ModelDecision: ...
-
-    def shadow(self, generation: str, share: float, who: str, why: str) -> ModelDecision: ...
-
-    def canary(
-        self,
-        generation: str,
-        share: float,
-        who: str,
-        why: str,
-        override: Sequence[str],
-        approved_by: str | None = None,
-    ) -> ModelDecision: ...
-
-    def withdraw(self, generation: str, who: str, why: str) -> ModelDecision: ...
-
-    def roll_back(self, to: str | None, who: str, why: str) -> ModelDecision: ...
-
-    def card(self, generation: str) -> str: ...
-
-    def artefacts(self) -> tuple[Artefact, ...]:
-        """Generations of other kinds that are promoted through gates."""
-        ...
-
-    def promote_artefact(
-        self,
         kind: PromotedKind,
         generation: str,
         who: str,
         why: str,
-        override: Sequence[str],
+        override: Sequence[str] = (),
         approved_by: str | None = None,
     ) -> ModelDecision: ...
 
-    def shadow_artefact(
+    def shadow(
         self, kind: PromotedKind, generation: str, share: float, who: str, why: str
     ) -> ModelDecision: ...
 
-    def canary_artefact(
+    def canary(
         self,
         kind: PromotedKind,
         generation: str,
         share: float,
         who: str,
         why: str,
-        override: Sequence[str],
+        override: Sequence[str] = (),
         approved_by: str | None = None,
     ) -> ModelDecision: ...
 
-    def withdraw_artefact(
+    def withdraw(
         self, kind: PromotedKind, generation: str, who: str, why: str
     ) -> ModelDecision: ...
 
-    def roll_back_artefact(
+    def roll_back(
         self, kind: PromotedKind, to: str | None, who: str, why: str
     ) -> ModelDecision: ...
 
-    def artefact_card(self, kind: PromotedKind, generation: str) -> str: ...
+    def card(self, kind: PromotedKind, generation: str) -> str: ...
 
     def trace(self, query_id: str) -> Trace: ...
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from tandem.contracts.artefact import ArtefactKind, Stage
 from tandem.contracts.errors import Conflict, InvalidInput
-from tandem.contracts.registry import ArtefactKind, Decision, Gate, GateName, Stage
+from tandem.contracts.registry import Decision, Gate, GateName
 from tandem.storage.atomic import fsync_directory, write_atomic
 
 

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tandem.contracts.registry import Gate, RegisteredModel
+from tandem.reports.card import CHOSEN_BY, decisions_grid, quality_grid
 from tandem.reports.charts import Chart, Mark, MarkChart
 from tandem.reports.figures import Figure
-from tandem.reports.model import CHOSEN_BY
-from tandem.reports.page import Block, Grid, Paragraph
+from tandem.reports.page import Block, Paragraph
 from tandem.reports.report import READERS, Audience, Report
 
 OURS = "ltr"
@@ -335,48 +335,14 @@ def _charts(rivals: Sequence[str], figures: Mapping[str, Figure]) -> list[Chart]
 
 def _appendix(model: RegisteredModel, evaluation: Mapping[str, Any]) -> list[Block]:
     lineage = model.lineage
-    systems = evaluation["systems"]
-    measures = list(next(iter(systems.values())))
     blocks: list[Block] = [
         Paragraph(
             f"{model.model}, generation {model.generation}; judgments “{lineage['judgments']}”, "
             f"data fingerprint {lineage['data_fingerprint'][:16]}, seed {lineage.get('seed')}, "
             f"Tandem {lineage.get('code_version')}; {evaluation.get('protocol', '')}."
         ),
-        Grid(
-            "Mean over queries with 95% intervals (BCa bootstrap).",
-            ["system", *measures],
-            [
-                [
-                    name,
-                    *(
-                        "–"
-                        if e["mean"] is None
-                        else f"{e['mean']:.3f} [{e['low']:.3f}, {e['high']:.3f}]"
-                        for e in (values[m] for m in measures)
-                    ),
-                ]
-                for name, values in systems.items()
-            ],
-            frozenset(range(1, len(measures) + 1)),
-        ),
+        quality_grid(evaluation, "Mean over queries with 95% intervals (BCa bootstrap)."),
     ]
     if model.decisions:
-        blocks.append(
-            Grid(
-                "Who decided what, and why.",
-                ["", "when", "stage", "who", "why", "gates"],
-                [
-                    [
-                        str(d.number),
-                        f"{d.at:%Y-%m-%d %H:%M}",
-                        d.stage,
-                        d.who,
-                        d.why,
-                        "; ".join(f"{g.name}: {g.says}" for g in d.gates) or "none asked",
-                    ]
-                    for d in model.decisions
-                ],
-            )
-        )
+        blocks.append(decisions_grid(model.decisions, "Who decided what, and why."))
     return blocks

@@ -45,6 +45,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tandem.contracts.artefact import ArtefactKind
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.insight import ENGINES
 from tandem.storage.atomic import write_atomic
@@ -249,6 +250,11 @@ class Layout:
     @property
     def settings_file(self) -> Path:
         return self.root / SETTINGS
+
+    def generations(self, kind: ArtefactKind) -> Generations:
+        """Of any kind."""
+        found: Generations = getattr(self, kind.replace("-", "_"))
+        return found
 
     @property
     def catalog(self) -> Generations:

@@ -1,13 +1,13 @@
-"""The card of what is no ranker (Mitchell et al., FAccT 2019), from its lineage and decisions."""
+"""The card of an artefact (Mitchell et al., FAccT 2019), from its lineage and decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tandem.contracts.artefact import Stage
 from tandem.contracts.experiment import ShadowStanding
-from tandem.contracts.registry import Artefact, Stage
-from tandem.reports.model import decisions_grid
+from tandem.contracts.registry import Artefact, Decision
 from tandem.reports.page import Block, Bullets, Definitions, Grid, Heading, Notice, Page, Paragraph
 
 STAGES: Mapping[Stage, str] = {
@@ -18,6 +18,16 @@ STAGES: Mapping[Stage, str] = {
     "retired": "is retired",
 }
 WHAT: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "models": (
+        "This ranker orders search results.",
+        "It reorders up to 300 products that words and meaning have found for a query. It is not "
+        "meant to judge products, merchants or people, and its scores mean nothing beyond one "
+        "query.",
+        (
+            "Judged queries are few: a difference of .01 cannot be told from chance.",
+            "It knows no query that nobody judged better than its features do.",
+        ),
+    ),
     "configurations": (
         "These weights say how much words, fields and meaning count in searches that no learned "
         "ranker orders.",
@@ -64,6 +74,7 @@ WHAT: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 NAMES: Mapping[str, str] = {
+    "models": "ranker",
     "configurations": "search configuration",
     "cross-encoders": "cross-encoder",
     "recommenders": "recommender",
@@ -71,16 +82,21 @@ NAMES: Mapping[str, str] = {
     "feeds": "feed ranker",
     "matchers": "matcher",
 }
+SYSTEMS: Mapping[str, str] = {"models": "ltr", "cross-encoders": "cross"}
+"""What a kind with a cross-validated record is called in it."""
+CHOSEN_BY = "nDCG@10"
+WORST = 5
 _FIGURES = ("metrics", "cross_validated", "held_out")
 _HEAD = {"metrics": "", "cross_validated": "cross-validated", "held_out": "kept back"}
 _MOST = 40  # figures on a card
 
 
-def card(artefact: Artefact, shadowed: ShadowStanding | None, *, simulated: bool) -> Page:
-    """A page on one generation."""
+def card(artefact: Artefact, evaluation: Mapping[str, Any] | None, *, simulated: bool) -> Page:
+    """A page on one generation. evaluation: its cross-validated record, if its training wrote
+    one."""
     says, meant, limits = WHAT[artefact.kind]
     lineage = artefact.lineage
-    figures = [row for name in _FIGURES for row in _figures(lineage.get(name), _HEAD[name])]
+    seen = artefact.shadowed
     blocks: list[Block] = []
     if simulated:
         blocks.append(Notice("Simulated data: what it learned from was made by a program."))
@@ -89,21 +105,113 @@ def card(artefact: Artefact, shadowed: ShadowStanding | None, *, simulated: bool
         Heading("What it is for"),
         Paragraph(meant),
         Heading("What it came from"),
-        Definitions([(_words(k), _told(v)) for k, v in lineage.items() if k not in _FIGURES]),
+        Definitions([_origin(name, v) for name, v in lineage.items() if name not in _FIGURES]),
         Heading("How good it is"),
-        Grid("When it was made", ["", "figure"], figures[:_MOST], numeric=frozenset([1]))
-        if figures
-        else Paragraph("No figure was kept when it was made."),
+        *(_figures_of(lineage) if evaluation is None else _evaluated(artefact.kind, evaluation)),
     ]
-    if shadowed is not None and shadowed.requests:
-        blocks += [Heading("As a shadow"), Paragraph(_shadow(shadowed))]
+    if seen is not None and seen.requests:
+        blocks += [Heading("As a shadow"), Paragraph(_shadow(seen))]
     blocks += [
         Heading("Known limits"),
-        Bullets([*limits, "Fairness was looked at as exposure of one side only."]),
+        Bullets(
+            [
+                *limits,
+                "Fairness was looked at as exposure of one side only.",
+                *(evaluation or {}).get("warnings", ()),
+            ]
+        ),
         Heading("Decisions"),
         decisions_grid(artefact.decisions),
     ]
     return Page(f"Card of the {NAMES[artefact.kind]} {artefact.generation}", blocks)
+
+
+def _figures_of(lineage: Mapping[str, Any]) -> list[Block]:
+    figures = [row for name in _FIGURES for row in _figures(lineage.get(name), _HEAD[name])]
+    if not figures:
+        return [Paragraph("No figure was kept when it was made.")]
+    return [Grid("When it was made", ["", "figure"], figures[:_MOST], numeric=frozenset([1]))]
+
+
+def _evaluated(kind: str, evaluation: Mapping[str, Any]) -> list[Block]:
+    """On queries that it had never seen, beside what there is without it."""
+    system = SYSTEMS[kind]
+    blocks: list[Block] = [quality_grid(evaluation, "Beside what there is without it", system)]
+    told = f"{evaluation.get('protocol', 'cross-validated')}; intervals hold 95% over queries."
+    covered = evaluation.get("per_system_coverage", {}).get(system)
+    if covered is not None:
+        told += (
+            f" {covered:.0%} of the products in its first ten places were judged; the others count "
+            "as not relevant."
+        )
+    values = {
+        query: by_system[system]
+        for query, by_system in evaluation["per_query"][CHOSEN_BY].items()
+        if by_system.get(system) is not None
+    }
+    worst = sorted(values.items(), key=lambda item: item[1])[:WORST]
+    lines = [f"“{query}”: {value:.2f}" for query, value in worst] or ["no query was measured"]
+    return [*blocks, Paragraph(told), Heading("Where it is worst"), Bullets(lines)]
+
+
+def quality_grid(evaluation: Mapping[str, Any], title: str, ours: str | None = None) -> Grid:
+    """Measures by system, with intervals; ours: the system to stress."""
+    systems = evaluation["systems"]
+    measures = list(next(iter(systems.values())))
+    return Grid(
+        title,
+        ["system", *measures],
+        [[name, *(_interval(values[m]) for m in measures)] for name, values in systems.items()],
+        numeric=frozenset(range(1, len(measures) + 1)),
+        strong=frozenset([list(systems).index(ours)] if ours in systems else []),
+    )
+
+
+def _interval(value: Mapping[str, float | None]) -> str:
+    if value["mean"] is None:
+        return "not measurable"
+    low, high = value.get("low"), value.get("high")
+    span = "" if low is None or high is None else f" [{low:.3f}, {high:.3f}]"
+    return f"{value['mean']:.3f}{span}"
+
+
+def decisions_grid(decisions: Sequence[Decision], title: str = "Who decided what, and why") -> Grid:
+    return Grid(
+        title,
+        ["", "when", "stage", "who", "why", "gates"],
+        [
+            [
+                str(d.number),
+                f"{d.at:%Y-%m-%d %H:%M}",
+                d.stage,
+                d.who,
+                d.why,
+                "; ".join(
+                    f"{g.name} {'passed' if g.passed else 'not passed'}: {g.says}" for g in d.gates
+                )
+                or "none asked",
+            ]
+            for d in decisions
+        ],
+    )
+
+
+def _origin(name: str, value: Any) -> tuple[str, str]:
+    if name == "clicks" and isinstance(value, Mapping):
+        return "behaviour of people", _behaviour(value)
+    if name.endswith("fingerprint"):
+        return _words(name), str(value)[:16]
+    return _words(name), _told(value)
+
+
+def _behaviour(clicks: Mapping[str, Any]) -> str:
+    if not clicks:
+        return "none"
+    return (
+        f"sums of {clicks['clicks']:,} clicks in {clicks['searches']:,} searches of people who "
+        f"allow it; only queries that {clicks['least_people_by_query']} or more typed"
+        + ("; simulated" if clicks["simulated"] else "")
+    )
 
 
 def _shadow(s: ShadowStanding) -> str:
