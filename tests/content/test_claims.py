@@ -115,6 +115,21 @@ def test_a_brief_is_made_of_the_listing_and_of_what_is_asked():
     assert "whether it is in stock" in brief.unknown
 
 
+def test_who_asks_for_another_kind_is_not_promised_this_one():
+    battery = Product(
+        id="B-1",
+        title="Acme EH767 notebook spare part battery",
+        brand="Acme",
+        category=("Computers", "Batteries"),
+    )
+    log = [QueryCount("notebook", 900), QueryCount("acme", 300), QueryCount("acme battery", 40)]
+    brief = make_brief(battery, log)
+    assert [k.text for k in brief.keywords] == ["acme", "acme battery"]
+    assert "acme battery" in brief.hooks[0].say
+    # Nobody names its kind: what there is, is better than nothing.
+    assert [k.text for k in keywords(battery, log[:1])] == ["notebook"]
+
+
 def test_a_listing_that_promises_too_much_is_not_repeated():
     loud = SPEAKER.model_copy(
         update={"attributes": {"claim": "the best speaker, cures headaches", "color": "black"}}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 from test_browser import AUDIT, DESK, KEY, PHONE, Page, pytestmark  # noqa: F401 - marks this too
 from test_browser import chromium as chromium
 from test_browser import page as page
@@ -135,18 +136,74 @@ def test_a_merchant_sees_the_month_and_sets_a_target(page: Page) -> None:
     page.until(lambda: "€1,400" in page.text("#ahead"))
     assert "8 times of 10 between €1,260 and €1,540" in page.text("#ahead")
     assert page.all("#ahead .band")
+    page.one(f"{card} .goal .quiet").click()
+    page.one("dialog input[name=value]").clear()  # no target any more
+    page.one("dialog .primary").click()
+    page.until(lambda: "Set a target" in page.text(card))
+    # The month under way has no figures yet, and may be aimed at.
+    page.one("#aim-ahead").click()
+    page.until(lambda: "is not over" in page.text("#indicators"))
+    assert "€1,500.00 in the month before" in page.text(card)
+    assert not page.one("#moved-panel, body").text.startswith("What moved")
+    page.one(f"{card} .quiet").click()
+    page.one("dialog input[name=value]").send_keys("3000")
+    page.one("dialog .primary").click()
+    page.until(lambda: "Target €3,000" in page.text(card))
+
+
+def test_what_went_wrong_can_be_tried_again_and_late_answers_are_dropped(
+    page: Page, house: House
+) -> None:
+    entered(page, house.merchant)
+    page.until(lambda: page.all("[data-indicator]"))
+    page.js(
+        "window.real = fetch; window.broken = true; window.fetch = (path, ...more) =>"
+        " (window.broken ? Promise.reject(new Error('gone')) : window.real(path, ...more))"
+    )
+    page.one("#tab-search").click()
+    page.until(lambda: "cannot be reached" in page.text("#queries [role=alert]"))
+    page.js("window.broken = false")
+    page.one("#queries [role=alert] button").click()
+    page.until(lambda: page.all("#queries .opens"))
+    # The answer for April is late, and comes after that for March.
+    page.js(
+        "window.fetch = (path, ...more) => new Promise((done) => setTimeout(() =>"
+        " done(window.real(path, ...more)), path.includes('2026-04') ? 600 : 0))"
+    )
+    page.one("#tab-overview").click()
+    for month in ("2026-04", "2026-03"):
+        page.js(
+            "const p = document.getElementById('period'); p.value = arguments[0];"
+            "p.dispatchEvent(new Event('change'))",
+            month,
+        )
+    page.until(lambda: "€1,685.00" in page.text("[data-indicator='gmv']"))
+    time.sleep(1)
+    assert "€1,685.00" in page.text("[data-indicator='gmv']")
+    assert page.one("#period").get_attribute("value") == "2026-03"
 
 
 def test_queries_lead_to_why_and_prices_stand_beside_others(page: Page, house: House) -> None:
     entered(page, house.merchant)
     page.one("#tab-search").click()
-    page.until(lambda: len(page.all("#queries tbody tr")) == 2)
-    assert "10%" in page.text("#queries tbody tr")
-    page.all("#queries .chips button")[3].click()
-    page.until(lambda: len(page.all("#queries tbody tr")) == 1)
-    assert "zzzz" in page.text("#queries tbody tr")
+    rows = "#queries .stacks > tbody > tr:not(.steps-row)"
+    page.until(lambda: len(page.all(rows)) == 1)  # those in which the merchant is found
+    assert "10%" in page.text(rows)
+    assert page.one("#period").get_attribute("value") == "2026-03"
+    page.one(f"{rows} .opens").click()
+    assert page.one(".opens").get_attribute("aria-expanded") == "true"
+    bought = page.all("#queries .funnel tbody tr")[3]
+    assert bought.text == "Bought 20 2 10.0%"
+    gap, everything = page.all("#queries .chips button")[3:]
+    everything.click()
+    page.until(lambda: len(page.all(rows)) == 2)
+    gap.click()
+    page.until(lambda: len(page.all(rows)) == 1)
+    assert "zzzz" in page.text(rows)
+    # What was pressed keeps the focus.
+    assert "Nobody offers it" in page.driver.switch_to.active_element.text
     page.all("#queries .chips button")[0].click()
-    page.one("#queries .grid-table button").click()
+    page.one(f"{rows} .quiet").click()
     page.until(lambda: page.one("#q").get_attribute("value") == "speaker" and page.all(".summary"))
     page.one("#tab-products").click()
     page.until(lambda: "Color" in page.text("#assortment tbody tr"))
@@ -166,6 +223,12 @@ def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House)
     assert deal.status == "CONTENT_DUE"
     page.until(lambda: "Mia" in page.text("#find li"))
     assert "best with Acme Bluetooth speaker" in page.text("#find li")
+    field = page.one("#find-product")
+    field.send_keys("lamp")
+    page.one("#find-products button").click()
+    page.until(lambda: "best with" not in page.text("#find li"))
+    field.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.BACK_SPACE)
+    page.until(lambda: "best with" in page.text("#find li"))
     page.one("#find button").click()
     assert page.one("dialog input[name=other]").get_attribute("value") == "mia"
     page.one("dialog .quiet").click()

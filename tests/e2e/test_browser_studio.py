@@ -16,6 +16,7 @@ from live_server import served
 from tandem.collaboration.desk import Desk
 from tandem.contracts.collaboration import Invite, Party
 from tandem.contracts.matching import ProductMatches
+from tandem.contracts.product import Money
 from tandem.flows.collaborate import OrderNames
 from tandem.governance.access import Role
 from tandem.governance.keys import KeyStore
@@ -40,7 +41,8 @@ class Matching(SmallMatching):
 
     def products_for_creator(self, creator_id: str, k: int = 20) -> ProductMatches:
         found = super().products_for_creator(creator_id, k)
-        first = found.matches[0].model_copy(update={"product_id": "P000"})
+        price = Money(amount="9.90", currency="EUR")
+        first = found.matches[0].model_copy(update={"product_id": "P000", "price": price})
         second = first.model_copy(update={"product_id": "P001", "commission": None})
         return found.model_copy(update={"matches": (first, second)})
 
@@ -108,6 +110,7 @@ def test_from_opening_the_studio_to_a_ready_brief_is_one_click(page: Page, studi
     assert len(page.all(".brief .hooks label")) == 3
     assert len(page.all(".brief .scenes li")) == 5
     assert "#ad" in page.text(".brief .caption")
+    assert "€9.90 · Acme" in page.text(".fit")
     # What a second product's earnings are is not known: no figure is made up.
     assert page.all(".fit .earn")[1].text.startswith("–")
 
@@ -162,6 +165,27 @@ def test_a_creator_accepts_and_reports_content(page: Page, studio: Studio) -> No
     (deal,) = studio.desk.find(Party(role="creator", id="mia"))
     assert deal.status == "CONTENT_LIVE"
     assert deal.content[0].content_id == "v9"
+
+
+def test_a_product_that_fits_leads_to_an_application(page: Page, studio: Studio) -> None:
+    entered(page, studio.creator)
+    page.until(lambda: page.all(".fit .secondary"))
+    page.one(".fit .secondary").click()
+    assert page.one("dialog input[name=other]").get_attribute("value") == "Acme"
+    assert "speaker" in page.text("dialog .picked")
+    page.one("dialog .quiet").click()
+
+
+def test_a_creator_whom_nobody_declared_yet_is_told_in_plain_words(
+    page: Page, studio: Studio
+) -> None:
+    key = KeyStore(studio.layout).create(Role.CREATOR, tenant="new", name="test")[1]
+    entered(page, key)
+    page.until(lambda: "Your profile is not here yet" in page.text("#home"))
+    assert page.one("#any").is_displayed()
+    page.one("#tab-worked").click()
+    page.until(lambda: "Nothing posted yet" in page.text("#worked"))
+    page.driver.get_log("browser")  # a browser logs every 404, asked for or not
 
 
 def test_another_keys_studio_stays_closed(page: Page, studio: Studio) -> None:

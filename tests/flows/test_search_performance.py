@@ -9,8 +9,14 @@ import pytest
 
 import tandem
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.search_performance import Funnel
 from tandem.flows.insights import simulate_shop
-from tandem.flows.search_performance import last_month, opportunities, search_performance
+from tandem.flows.search_performance import (
+    _funnel,
+    last_month,
+    opportunities,
+    search_performance,
+)
 from tandem.storage.events import EventStore
 
 MONTH = "2026-03"
@@ -64,6 +70,12 @@ def test_own_figures_are_a_part_of_the_market(report):
         for name in ("impressions", "clicks", "carts", "purchases"):
             assert 0 <= getattr(query.own, name) <= getattr(query.market, name)
         assert query.click_share is None or 0 <= query.click_share <= 1
+
+
+def test_what_was_recorded_for_nobody_is_not_zero():
+    assert _funnel({"click": 3.0}, {"click", "purchase"}) == Funnel(
+        impressions=None, clicks=3, carts=None, purchases=0
+    )
 
 
 def test_places_are_those_of_the_real_search(shop, merchant, report):

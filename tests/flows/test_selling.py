@@ -146,6 +146,24 @@ def test_targets_stand_beside_their_month(shop, merchant):
         set_target(shop.layout, shop.view, stranger)
 
 
+def test_a_month_to_come_has_targets_and_the_month_before(shop, merchant):
+    now = datetime.now(UTC)
+    month = f"{now:%Y-%m}"
+    set_target(
+        shop.layout, shop.view, Target(merchant=merchant, period=month, indicator="gmv", value=5)
+    )
+    found = asked(shop, merchant, month)
+    assert not found.over
+    assert {i.value for i in found.indicators} == {None}
+    assert found.indicators[0].target == 5
+    set_target(
+        shop.layout, shop.view, Target(merchant=merchant, period=month, indicator="gmv", value=None)
+    )
+    assert {i.target for i in asked(shop, merchant, month).indicators} == {None}
+    with pytest.raises(NotFound):
+        asked(shop, "Nobody & Sons", month)
+
+
 def test_the_outlook_begins_where_the_released_days_end(shop, merchant):
     with pytest.raises(NotFound, match="days in a row"):
         outlook(shop.layout, shop.view, OF_ONE, days=7, actor=WHO, k=2)

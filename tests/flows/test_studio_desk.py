@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
 import tandem
 from tandem.contracts.errors import NotFound
-from tandem.contracts.parties import WATCH_CURVE
+from tandem.contracts.parties import WATCH_CURVE, Content, MoneyRange
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.insights import simulate_shop
 from tandem.flows.studio_desk import LEAST_CREATORS, RECENT, StudioDesk, _watching, similar
@@ -148,3 +149,22 @@ def test_a_rate_of_several_creators_is_not_mostly_of_one(content):
 def test_a_stranger_has_no_studio(shop):
     with pytest.raises(NotFound):
         StudioDesk(shop).home("nobody", actor=WHO)
+
+
+def test_sales_by_views_are_as_exact_as_told_and_not_mostly_of_one(content):
+    def of(creator: str, low: str, high: str | None) -> Content:
+        gmv = MoneyRange(minimum_amount=Decimal(low), maximum_amount=high, currency="EUR")
+        return content[0].model_copy(update={"creator_id": creator, "views": 500, "gmv": gmv})
+
+    own = [of("mia", "10", "10"), of("mia", "20", "40")]
+    gpm = _watching(own, 1).gpm
+    assert gpm is not None
+    assert (gpm.minimum_amount, gpm.maximum_amount) == (30, 50)
+    assert _watching([*own, of("mia", "0", None)], 1).gpm.maximum_amount is None
+    others = [of(f"c{n}", "10", "10") for n in range(LEAST_CREATORS)]
+    assert _watching(others, LEAST_CREATORS).gpm.minimum_amount == 20
+    assert _watching(others[1:], LEAST_CREATORS - 1).gpm is None
+    rich = [of("c0", "100", "100"), *others[1:]]  # has half of the sales and more
+    assert _watching(rich, LEAST_CREATORS).gpm is None
+    unknown = content[0].model_copy(update={"gmv": None})
+    assert _watching([unknown], 1).gpm is None

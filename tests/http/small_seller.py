@@ -26,20 +26,21 @@ DAYS = tuple(Day(day=f"2026-03-{d:02d}", value=None if d == 9 else 40.0 + d) for
 
 class SmallSeller:
     def __init__(self) -> None:
-        self.targets: dict[tuple[str, str], float] = {}
+        self.targets: dict[tuple[str, str, str], float | None] = {}
 
     def indicators(self, merchant: str, period: str | None, *, actor: str) -> Indicators:
         self._known(merchant)
+        over = (period or PERIOD) <= PERIOD
         shown = [
             Indicator(
                 name="gmv",
                 unit="money",
                 better="up",
-                value=1_685.0,
+                value=1_685.0 if over else None,
                 before=1_500.0,
-                target=self.targets.get((merchant, "gmv")),
+                target=self.targets.get((merchant, period or PERIOD, "gmv")),
                 means="What shoppers paid",
-                days=DAYS,
+                days=DAYS if over else (),
             ),
             Indicator(
                 name="return_rate",
@@ -53,6 +54,7 @@ class SmallSeller:
         return Indicators(
             merchant=merchant,
             period=period or PERIOD,
+            over=over,
             currency="EUR",
             k=50,
             indicators=tuple(shown),
@@ -125,7 +127,7 @@ class SmallSeller:
 
     def set_target(self, target: Target) -> Target:
         self._known(target.merchant)
-        self.targets[target.merchant, target.indicator] = target.value
+        self.targets[target.merchant, target.period, target.indicator] = target.value
         return target
 
     def _known(self, merchant: str) -> None:

@@ -364,7 +364,9 @@ class SmallShop:
             simulated=self.simulated,
         )
 
-    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+    def search_performance(
+        self, merchant: str, period: str | None, *, actor: str
+    ) -> SearchPerformance:
         """Two queries: one that the merchant could have more of, one that nobody answers."""
         if not any(p.merchant == merchant or p.brand == merchant for p in self.products.values()):
             raise NotFound(f"no product of merchant '{merchant}'", remedy="check the name")
@@ -388,7 +390,11 @@ class SmallShop:
             query="zzzz", **asked, market=none, own=None, results=0, chance="supply_gap"
         )
         return SearchPerformance(
-            merchant=merchant, period=period, k=50, queries=(speaker, gap), withheld={}
+            merchant=merchant,
+            period=period or "2026-03",
+            k=50,
+            queries=(speaker, gap),
+            withheld={},
         )
 
     def upsert(self, products: Sequence[Product]) -> int:

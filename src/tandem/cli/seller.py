@@ -58,7 +58,7 @@ def why(
 def queries(
     merchant: MerchantArgument,
     period: Annotated[
-        str | None, typer.Option(help="Month as 2026-03; default: the last that is over.")
+        str | None, typer.Option(help="Month as 2026-03; default: the last that was recorded.")
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
@@ -69,15 +69,11 @@ def queries(
 
     Example: `tandem seller queries Acme --period 2026-03 -w shop`
     """
-    from datetime import UTC, datetime
-
-    from tandem.flows.search_performance import last_month
     from tandem.flows.workspace import open_workspace
     from tandem.governance.audit import os_actor
 
-    month = period or last_month(datetime.now(UTC))
     with open_workspace(workspace) as shop:
-        report = shop.search_performance(merchant, month, actor=os_actor())
+        report = shop.search_performance(merchant, period, actor=os_actor())
     if json_:
         print_json(report.model_dump(mode="json"))
     else:
@@ -110,6 +106,9 @@ def indicators(
         shown = [_value(v, i.unit, found.currency) for v in (i.value, i.before, i.target)]
         table.add_row(i.name, *shown)
     out.print(table)
+    if not found.over:
+        out.print("[dim]This month is not over: figures come when it is.[/]")
+        return
     withheld = sum(found.withheld.values())
     out.print(
         f"[dim]{withheld:,} figures are withheld: of fewer than {found.k} people, or they "
@@ -213,12 +212,15 @@ def assortment(
 def target(
     merchant: MerchantArgument,
     indicator: Annotated[str, typer.Argument(help="gmv, orders, conversion, search_share, …")],
-    value: Annotated[float, typer.Argument(help="Money in major units; shares as 0.05.")],
-    period: Annotated[str, typer.Option(help="Month, as 2026-03.")],
+    value: Annotated[
+        float | None, typer.Argument(help="Money in major units; shares as 0.05; none: no target.")
+    ] = None,
+    *,
+    period: Annotated[str, typer.Option(help="Month, as 2026-03; it may be still to come.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
-    """Set what a merchant aims at in one month.
+    """Set what a merchant aims at in one month, or take it back by naming no value.
 
     Example: `tandem seller target Acme gmv 25000 --period 2026-04 -w shop`
     """
@@ -240,7 +242,8 @@ def target(
     if json_:
         print_json(kept.model_dump(mode="json"))
     else:
-        out.print(f"{kept.indicator} of {kept.period}: {kept.value:,}")
+        value_ = "no target" if kept.value is None else f"{kept.value:,}"
+        out.print(f"{kept.indicator} of {kept.period}: {value_}")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from tandem.contracts.brief import Brief, Caption, Hook, HookKind, Keyword, Scen
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.queries.normalise import fold, tokens
+from tandem.queries.stemming import stem
 from tandem.queries.stopwords import STOP_WORDS
 
 KEYWORDS = 6
@@ -30,8 +31,10 @@ _STOPS = frozenset(word for words in STOP_WORDS.values() for word in words.split
 def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]:
     """Queries that the product answers to the word, the most asked first.
 
-    Only queries asked often enough, all of whose words are the listing's own, are shown. Where
-    nobody asked for it yet, its kind (or name) and brand stand in, with `asked` None.
+    Only queries asked often enough, all of whose words are the listing's own, are shown. Where some
+    of them name its kind, the others are left out, but for its brand: who asks for a notebook does
+    not want its battery. Where nobody asked for it yet, its kind (or name) and brand stand in, with
+    `asked` None.
     """
     words = product_words(product)
     fitting: dict[str, int] = {}  # a query may be in two logs
@@ -39,6 +42,9 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
         asked = {fold(word) for word in tokens(entry.query)} - _STOPS
         if entry.asked >= FEWEST_ASKED and asked and asked <= words:
             fitting[entry.query] = max(entry.asked, fitting.get(entry.query, 0))
+    brand = fold(product.brand or "")
+    if any(_names_kind(query, product) for query in fitting):
+        fitting = {q: n for q, n in fitting.items() if fold(q) == brand or _names_kind(q, product)}
     most = sorted(fitting.items(), key=lambda item: (-item[1], item[0]))
     found = tuple(Keyword(text=text, asked=count) for text, count in most[:KEYWORDS])
     if found:
@@ -47,6 +53,15 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
     if product.brand and fold(product.brand) not in fold(own[0]):
         own.append(f"{product.brand} {own[0]}")
     return tuple(Keyword(text=text, asked=None) for text in own)
+
+
+def _names_kind(query: str, product: Product) -> bool:
+    """Whether a query has a word of what the product is, in any of its forms."""
+    if not product.category:
+        return False
+    language = product.language or "en"
+    kind = {stem(fold(w), language) for w in tokens(product.category[-1])}
+    return not kind.isdisjoint(stem(fold(w), language) for w in tokens(query))
 
 
 def make_brief(product: Product, log: Sequence[QueryCount], language: str | None = None) -> Brief:

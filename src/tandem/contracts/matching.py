@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tandem.contracts.parties import BasisPoints, Count, Creator, PartyId, Share
-from tandem.contracts.product import CurrencyCode, Label, ProductId
+from tandem.contracts.product import CurrencyCode, Label, Money, ProductId
 from tandem.contracts.search import Frozen
 
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,6 +49,7 @@ class ProductMatch(Frozen):
     product_id: ProductId
     title: str
     merchant: str | None
+    price: Money | None = None
     score: Number
     one_piece: Expectation
     commission_rate: BasisPoints | None

@@ -21,12 +21,13 @@ Direction = Literal["up", "down"]
 
 
 class Target(Frozen):
-    """What a merchant aims at in one month. Money in major units of the shop's currency."""
+    """What a merchant aims at in one month, which may be still to come. Money in major units of
+    the shop's currency. value: None: at nothing any more."""
 
     merchant: PartyId
     period: Period
     indicator: IndicatorName
-    value: float = Field(ge=0, le=1e15, allow_inf_nan=False)
+    value: float | None = Field(ge=0, le=1e15, allow_inf_nan=False)
 
 
 class Day(Frozen):
@@ -55,10 +56,12 @@ class Indicator(Frozen):
 
 
 class Indicators(Frozen):
-    """A merchant's indicators of one month. `withheld`: cells left out, by reason."""
+    """A merchant's indicators of one month. `withheld`: cells left out, by reason. over: whether
+    the month is; before that it has targets and no values."""
 
     merchant: PartyId
     period: Period
+    over: bool = True
     currency: CurrencyCode
     k: int
     indicators: tuple[Indicator, ...]

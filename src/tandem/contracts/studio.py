@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Field
 
-from tandem.contracts.parties import BasisPoints, PartyId
+from tandem.contracts.parties import BasisPoints, MoneyRange, PartyId
 from tandem.contracts.product import CurrencyCode, Money, ProductId
 from tandem.contracts.search import Frozen
 
@@ -55,8 +55,9 @@ class ContentGap(Frozen):
 class Watching(Frozen):
     """How content is watched and what it sells, as ratios of sums over `pieces`.
 
-    retention: share of viewers who are still there at 2 s, 25%, 50%, 75% and the end. creators:
-    how many it is of. None: not known, or of too few to be told.
+    retention: share of viewers who are still there at 2 s, 25%, 50%, 75% and the end. gpm: sales
+    per 1,000 views, as exact as the platform tells them. creators: how many it is of. None: not
+    known, or of too few to be told.
     """
 
     pieces: int
@@ -66,6 +67,7 @@ class Watching(Frozen):
     retention: tuple[float | None, ...]
     ctr: float | None
     ctor: float | None
+    gpm: MoneyRange | None = None
 
 
 class Piece(Frozen):

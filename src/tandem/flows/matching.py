@@ -253,6 +253,7 @@ class MatchOffice:
                     product_id=product.id,
                     title=product.title,
                     merchant=product.merchant or product.brand,
+                    price=product.price,
                     score=round(float(found.score[i]), 4),
                     one_piece=expectation,
                     commission_rate=rate,

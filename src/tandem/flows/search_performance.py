@@ -9,7 +9,7 @@ other. What stands where today is asked of the real search.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +90,9 @@ def search_performance(
     volumes = _volumes(market)
     before = _volumes(_market(layout, releases, month_before(period), actor))
     rising = rising_queries(before, volumes)
+    recorded = {action for figures in market.figures for action in figures.metrics}
     rows = [
-        _row(view, figures, mine.get(figures.key[0]), sold).model_copy(
+        _row(view, figures, mine.get(figures.key[0]), sold, recorded).model_copy(
             update={
                 "volume_before": before.get(figures.key[0]),
                 "rising": figures.key[0] in rising,
@@ -133,11 +134,10 @@ def _market(layout: Layout, releases: Releases, period: str, actor: str) -> Repo
 def asked_last(layout: Layout, *, actor: str) -> dict[str, int]:
     """What shoppers typed in the last recorded month that is over, with how often: of at least k
     people each; empty before the first."""
-    newest = events_status(layout).last
-    if newest is None:
+    try:
+        period = last_recorded_month(layout)
+    except NotFound:
         return {}
-    last = datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m")
-    period = min(last, last_month(datetime.now(UTC)))
     return _volumes(_market(layout, Releases(layout), period, actor))
 
 
@@ -176,6 +176,18 @@ def last_month(now: datetime) -> str:
     """The last month that is over, YYYY-MM."""
     year, month = (now.year, now.month - 1) if now.month > 1 else (now.year - 1, 12)
     return f"{year}-{month:02d}"
+
+
+def last_recorded_month(layout: Layout) -> str:
+    """The last month that is over and not after the last recorded event, YYYY-MM. NotFound where
+    no event is recorded."""
+    newest = events_status(layout).last
+    if newest is None:
+        raise NotFound(
+            "no events are recorded yet", remedy="serve the shop, or: tandem import events"
+        )
+    last = datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m")
+    return min(last, last_month(datetime.now(UTC)))
 
 
 def month_before(period: str) -> str:
@@ -235,7 +247,11 @@ def by_query(table: pa.Table) -> tuple[pa.Table, pa.Table]:
 
 
 def _row(
-    view: View, market: Figures, own: Figures | None, sold: Mapping[str, int]
+    view: View,
+    market: Figures,
+    own: Figures | None,
+    sold: Mapping[str, int],
+    recorded: Collection[str],
 ) -> QueryPerformance:
     query = market.key[0]
     answer = answered(view, query)
@@ -249,8 +265,8 @@ def _row(
         query=query,
         search_query_volume=int(market.metrics[QUERY_ACTION]),
         people=market.people,
-        market=_funnel(market.metrics),
-        own=_funnel(own.metrics) if own else None,
+        market=_funnel(market.metrics, recorded),
+        own=_funnel(own.metrics, recorded) if own else None,
         click_share=mine / clicks if mine is not None and clicks else None,
         place=place,
         product_id=best.id if best else None,
@@ -271,8 +287,11 @@ def answered(view: View, query: str) -> Answered:
     return found
 
 
-def _funnel(metrics: Mapping[str, float]) -> Funnel:
-    impressions, clicks, carts, purchases = (int(metrics.get(name, 0)) for name in FUNNEL)
+def _funnel(metrics: Mapping[str, float], recorded: Collection[str]) -> Funnel:
+    """Counts by action. An action that was recorded for nobody is not known: no zero."""
+    impressions, clicks, carts, purchases = (
+        int(metrics.get(name, 0)) if name in recorded else None for name in FUNNEL
+    )
     return Funnel(impressions=impressions, clicks=clicks, carts=carts, purchases=purchases)
 
 

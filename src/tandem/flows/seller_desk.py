@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from tandem.contracts.errors import NotFound
 from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
-from tandem.flows.events import events_status
-from tandem.flows.search_performance import last_month
+from tandem.flows.search_performance import last_recorded_month
 from tandem.flows.selling import assortment, indicators, movement, outlook, set_target
 from tandem.flows.workspace import Workspace
 
@@ -37,12 +33,4 @@ class SellerDesk:
 
     def _period(self, period: str | None) -> str:
         """The month that is asked for, or the last recorded one that is over."""
-        if period is not None:
-            return period
-        newest = events_status(self._shop.layout).last
-        if newest is None:
-            raise NotFound(
-                "no events are recorded yet", remedy="serve the shop, or: tandem import events"
-            )
-        over = last_month(datetime.now(UTC))
-        return min(over, datetime.fromtimestamp(newest / 1e6, UTC).strftime("%Y-%m"))
+        return last_recorded_month(self._shop.layout) if period is None else period

@@ -8,6 +8,7 @@ of all the merchant's products, by channel, by product and by day. What is worke
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -154,31 +155,35 @@ class Month:
 def indicators(
     layout: Layout, view: View, merchant: str, period: str, *, actor: str, k: int = K
 ) -> Indicators:
-    """The merchant's indicators of a month that is over, beside the month before and targets.
+    """The merchant's indicators of a month beside the month before and targets. A month that is
+    not over has targets only.
 
     NotFound when the merchant sells nothing here, or nothing was recorded in the month.
     """
-    month = _month(layout, view, merchant, period, actor, k)
-    try:
-        earlier = _month(layout, view, merchant, month_before(period), actor, k)
-    except NotFound:
-        earlier = None
+    sold_by(view, merchant)
+    last = last_month(datetime.now(UTC))
+    month = _month(layout, view, merchant, period, actor, k) if period <= last else None
+    earlier = None
+    if month_before(period) <= last:
+        with suppress(NotFound):
+            earlier = _month(layout, view, merchant, month_before(period), actor, k)
     currency = layout.settings().currency
-    now = _values(layout, merchant, month, currency)
+    now = _values(layout, merchant, month, currency) if month else {}
     then = _values(layout, merchant, earlier, currency) if earlier else {}
     targets = {
         t.indicator: t.value
         for t in load_targets(layout)
         if t.merchant == merchant and t.period == period
     }
-    total = _single(month.total)
+    total = _single(month.total) if month else None
     withheld: dict[str, int] = {}
-    for report in month.reports:
+    for report in month.reports if month else ():
         for reason, count in report.withheld.items():
             withheld[reason] = withheld.get(reason, 0) + count
     return Indicators(
         merchant=merchant,
         period=period,
+        over=month is not None,
         currency=currency,
         k=k,
         indicators=tuple(
@@ -190,7 +195,9 @@ def indicators(
                 before=then.get(name),
                 target=targets.get(name),
                 means=means,
-                days=_course(month, _DAY_METRICS[name], currency) if name in _DAY_METRICS else (),
+                days=_course(month, _DAY_METRICS[name], currency)
+                if month and name in _DAY_METRICS
+                else (),
             )
             for name, unit, better, means in MEANINGS
         ),
@@ -201,10 +208,10 @@ def indicators(
 
 
 def set_target(layout: Layout, view: View, target: Target) -> Target:
-    """Keep what a merchant aims at. NotFound for a merchant who sells nothing here."""
+    """Keep what a merchant aims at, or no longer does. NotFound for one who sells nothing here."""
     sold_by(view, target.merchant)
     unit = next(unit for name, unit, _, _ in MEANINGS if name == target.indicator)
-    if unit == "share" and target.value > 1:
+    if unit == "share" and target.value is not None and target.value > 1:
         raise InvalidInput(
             f"{target.value} is more than the whole",
             field="value",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from math import sqrt
 
@@ -16,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from tandem.contracts.errors import NotFound
-from tandem.contracts.parties import WATCH_CURVE, Content, Creator
+from tandem.contracts.parties import WATCH_CURVE, Content, Creator, MoneyRange
 from tandem.contracts.product import Product
 from tandem.contracts.query_log import QueryCount
 from tandem.contracts.search import Filters, Sort
@@ -321,6 +322,37 @@ def _watching(pieces: Sequence[Content], creators: int) -> Watching:
         retention=tuple(share(mark, "views") for mark in WATCH_CURVE),
         ctr=share("clicks", "impressions"),
         ctor=share("orders", "clicks"),
+        gpm=_gpm(pieces, creators),
+    )
+
+
+def _gpm(pieces: Sequence[Content], creators: int) -> MoneyRange | None:
+    """Sales per 1,000 views over pieces whose sales are told, in the currency of most of them. Of
+    several creators: none where views or sales are of few, or mostly of one."""
+    told = [(c, c.gmv) for c in pieces if c.gmv is not None and c.views]
+    if not told:
+        return None
+    currency, _ = Counter(gmv.currency for _, gmv in told).most_common(1)[0]
+    views: Counter[str] = Counter()
+    most: dict[str, Decimal] = defaultdict(Decimal)  # sales, at most
+    least, open_ended = Decimal(0), False
+    for c, gmv in told:
+        if gmv.currency == currency:
+            views[c.creator_id] += c.views or 0
+            least += gmv.minimum_amount
+            high = gmv.maximum_amount
+            most[c.creator_id] += gmv.minimum_amount if high is None else high
+            open_ended |= high is None
+    if creators > 1:
+        of_one = max(views.values()) > MOST_OF_VIEWS * views.total()
+        of_one |= max(most.values()) > sum(most.values()) * Decimal(MOST_OF_VIEWS)
+        if len(views) < LEAST_CREATORS or of_one:
+            return None
+    thousands = Decimal(views.total()) / 1_000
+    return MoneyRange(
+        minimum_amount=round(least / thousands, 2),
+        maximum_amount=None if open_ended else round(sum(most.values()) / thousands, 2),
+        currency=currency,
     )
 
 

@@ -44,7 +44,7 @@ from tandem.flows.index import index_manifest
 from tandem.flows.interests import interests
 from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
-from tandem.flows.search_performance import search_performance
+from tandem.flows.search_performance import last_recorded_month, search_performance
 from tandem.flows.standing import standing
 from tandem.flows.view import View
 from tandem.flows.visitors import Visitors
@@ -351,10 +351,13 @@ class Workspace:
         with self.what_if() as changed:
             return standing(self._view, query, product_id, changed, simulated)
 
-    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+    def search_performance(
+        self, merchant: str, period: str | None, *, actor: str
+    ) -> SearchPerformance:
         """What shoppers search for, and what of it comes to a merchant, in one month (YYYY-MM)
-        that is over. actor: who asks, for the audit log."""
-        return search_performance(self.layout, self._view, merchant, period, actor=actor)
+        that is over; None: the last recorded one. actor: who asks, for the audit log."""
+        month = last_recorded_month(self.layout) if period is None else period
+        return search_performance(self.layout, self._view, merchant, month, actor=actor)
 
     # --- Updating -----------------------------------------------------------------------------
 

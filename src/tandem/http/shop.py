@@ -125,7 +125,9 @@ class Shop(Protocol):
         """Why a product stands where it stands for a query, and what would move it."""
         ...
 
-    def search_performance(self, merchant: str, period: str, *, actor: str) -> SearchPerformance:
+    def search_performance(
+        self, merchant: str, period: str | None, *, actor: str
+    ) -> SearchPerformance:
         """What shoppers search for, and what of it comes to a merchant, in one month."""
         ...
 

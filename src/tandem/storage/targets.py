@@ -30,12 +30,14 @@ def load_targets(layout: Layout) -> tuple[Target, ...]:
 
 
 def save_target(layout: Layout, target: Target) -> None:
-    """Set a target, in place of the one for the same merchant, month and indicator."""
+    """Set a target, in place of the one for the same merchant, month and indicator; one without a
+    value only takes that away."""
     layout.targets.parent.mkdir(exist_ok=True)
     with (layout.targets.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = [t for t in load_targets(layout) if _key(t) != _key(target)]
-        everything = [t.model_dump(mode="json") for t in (*kept, target)]
+        added = () if target.value is None else (target,)
+        everything = [t.model_dump(mode="json") for t in (*kept, *added)]
         write_json_atomic(layout.targets, {"targets": everything})
 
 

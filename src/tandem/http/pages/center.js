@@ -4,7 +4,7 @@ import { $, h, svg } from "./dom.js";
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const plain = (text) => text.replaceAll("_", " ");
-export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}%`;
+export const percent = (share, digits = 1) => share.toLocaleString(undefined, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 export const day = (at) => new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
 export const asMoney = (amount, currency, digits) => new Intl.NumberFormat(undefined, {
   style: "currency", currency, ...(digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits }),
@@ -18,7 +18,9 @@ export function said(error) {
 // --- States ---------------------------------------------------------------------------------------
 
 export const busy = (text) => h("p", { class: "busy", role: "status" }, text);
-export const failed = (error) => h("p", { class: "error", role: "alert" }, said(error));
+// What went wrong, and a way to try it once more where there is one.
+export const failed = (error, again) => h("div", { role: "alert" }, h("p", { class: "error" }, said(error)),
+  again ? h("button", { type: "button", class: "secondary", onclick: again }, "Try again") : null);
 export const waiting = (cards) => [h("p", { class: "hidden", role: "status" }, "Loading …"),
   h("div", { class: "cards", "aria-hidden": "true" }, Array.from({ length: cards }, () => h("div", { class: "skeleton card-skeleton" })))];
 export const empty = (title, text, ...more) => h("div", { class: "panel empty" }, h("b", {}, title), h("p", {}, text), ...more);
@@ -28,7 +30,7 @@ export function growing(body, rows, draw, some) {
   let at = 0;
   const more = h("button", { type: "button", class: "secondary start", onclick: () => next() });
   const next = () => {
-    body.append(...rows.slice(at, at + some).map(draw));
+    body.append(...rows.slice(at, at + some).flatMap(draw));
     at = Math.min(at + some, rows.length);
     more.hidden = at === rows.length;
     more.textContent = `Show ${Math.min(some, rows.length - at)} more of ${rows.length}`;
@@ -37,14 +39,32 @@ export function growing(body, rows, draw, some) {
   return more;
 }
 
-// Fill a place with what `work` gives: waiting, then the result or what went wrong.
-export async function fill(place, work, before) {
-  place.replaceChildren(...[before ?? busy("Loading …")].flat());
+// Buttons of which one is pressed: options are [name, text, count]; `pick` gets the name.
+export function chips(label, options, chosen, pick) {
+  const buttons = options.map(([name, text, count]) => h("button", { type: "button", "aria-pressed": String(name === chosen), onclick: (event) => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button === event.currentTarget));
+    pick(name);
+  } }, `${text} `, h("span", {}, count.toLocaleString())));
+  return h("div", { class: "chips", role: "group", "aria-label": label }, buttons);
+}
+
+const newest = new WeakMap(); // what each place was asked for last
+
+// Fill a place with what `work` gives: waiting, then the result or what went wrong. An answer that
+// comes after a later question is dropped. `again` is how to try once more. Resolves to whether
+// the place has its result.
+export async function fill(place, work, before, again = () => fill(place, work, before)) {
+  const mine = {};
+  newest.set(place, mine);
+  const draw = (...nodes) => { if (newest.get(place) === mine) place.replaceChildren(...nodes); };
+  draw(...[before ?? busy("Loading …")].flat());
   try {
-    place.replaceChildren(...[await work()].flat().filter(Boolean));
+    draw(...[await work()].flat().filter(Boolean));
+    return newest.get(place) === mine;
   } catch (error) {
     // What is not known yet is no error.
-    place.replaceChildren(error.status === 404 ? empty("Nothing to show yet", said(error)) : failed(error));
+    draw(error.status === 404 ? empty("Nothing to show yet", said(error)) : failed(error, again));
+    return false;
   }
 }
 

@@ -1,7 +1,7 @@
 // The inbox of collaborations, for a merchant or a creator: what waits for whom, and each next step.
 import { call, few, fewOf, productPath } from "./api.js";
 import { h } from "./dom.js";
-import { ask, asMoney, capital, day, empty, fill, plain, said } from "./center.js";
+import { ask, asMoney, capital, chips, day, empty, fill, growing, plain, said } from "./center.js";
 import { several } from "./picker.js";
 
 const STEPS = ["Agreed", "Sample", "Content", "Live", "Settled"];
@@ -15,6 +15,7 @@ const WORDS = {
   receive_sample: "I have the sample", ask_extension: "Ask for more time", grant_extension: "Grant the time", refuse_extension: "Refuse it",
   publish: "Content is live", change_rate: "Change commission", open_dispute: "Open a dispute", cancel: "Call it off", end: "End it",
 };
+const DEALS = 8; // at first
 const MAIN = ["accept", "approve_sample", "ship_sample", "receive_sample", "publish", "grant_extension"];
 const ACCOUNTS = { pending: "In the return window", frozen: "Frozen by a dispute", settled: "Settled" };
 
@@ -67,7 +68,7 @@ export async function name(ids) {
 export function inbox(root, me) {
   const list = h("div", { class: "stack" });
   const money = h("div", { class: "cards" });
-  const filters = h("div", { class: "chips", role: "group", "aria-label": "Which ones" });
+  const filters = h("div", {});
   let shown = "turn";
   let all = [];
 
@@ -90,10 +91,14 @@ export function inbox(root, me) {
 
   function draw() {
     const found = groups();
-    filters.replaceChildren(...[["turn", "Your turn"], ["running", "Running"], ["all", "All"]].map(([name, text]) =>
-      h("button", { type: "button", "aria-pressed": String(shown === name), onclick: () => { shown = name; draw(); } }, `${text} `, h("span", {}, found[name].length))));
-    const rows = found[shown];
-    list.replaceChildren(...(rows.length ? rows.map(deal) : [empty(
+    filters.replaceChildren(chips("Which ones", [["turn", "Your turn"], ["running", "Running"], ["all", "All"]].map(([name, text]) => [name, text, found[name].length]), shown, (name) => { shown = name; rows_(); }));
+    rows_();
+  }
+
+  function rows_() {
+    const found = groups()[shown];
+    const body = h("div", { class: "stack" });
+    list.replaceChildren(...(found.length ? [body, growing(body, found, deal, DEALS)] : [empty(
       shown === "turn" ? "Nothing waits for you" : "No collaborations yet",
       me.role === "merchant" ? "Invite a creator with your product and a commission." : "Apply to a merchant for a product that fits you.")]));
   }

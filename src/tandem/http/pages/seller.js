@@ -1,16 +1,19 @@
 // Seller center: a merchant's month and what is to come, queries, listings, creators, campaigns.
-import { call, label as attributeName, productPath } from "./api.js";
+import { call, fewOf, label as attributeName, productPath } from "./api.js";
 import { $, h } from "./dom.js";
 import { campaigns } from "./campaigns.js";
-import { ask, asMoney, busy, capital, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
+import { ask, asMoney, busy, capital, chips, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
 import { inbox, name, title } from "./deals.js";
-import { fromAddress, whyNot } from "./why.js";
+import { chooser } from "./picker.js";
+import { fromAddress, ofMerchant, whyNot } from "./why.js";
 
 const NAMES = {
   gmv: "Sales (GMV)", orders: "Orders", views: "Product views", conversion: "Conversion",
   search_share: "Share of search", creator_gmv: "Sales by creators", return_rate: "Returns",
 };
-const SHELVES = 12, ROWS = 25; // at first
+const SAME = 0.0005; // a smaller change reads 0.0
+const SHELVES = 12, ROWS = 25, PARTS = 8, SUITING = 8; // at first
+const CREATORS = 48; // that are asked for
 const UNSAID = 4; // named at once
 const KEPT = "seller-key";
 const NEEDS_KEY = new Set(["overview", "search", "products", "deals", "campaigns"]);
@@ -51,6 +54,7 @@ function enter() {
   } else {
     sessionStorage.setItem(KEPT, me.key);
     sessionStorage.setItem("seller-merchant", merchant);
+    ofMerchant(merchant);
     $("who").replaceChildren(merchant, h("small", {}, "Seller center"));
     $("tools").hidden = false;
     drawn.clear();
@@ -88,17 +92,26 @@ function show(name) {
 async function overview() {
   let report = null;
   for (const panel of ["moved", "ahead"]) $(`${panel}-panel`).hidden = true;
-  await fill($("indicators"), async () => {
+  const told = await fill($("indicators"), async () => {
     report = await call("GET", `/v1/seller/indicators?${asked()}`, me);
-    $("period").value = report.period;
-    return [label(report), h("div", { class: "cards" }, report.indicators.map((i) => card(i, report)))];
-  }, waiting(7));
-  if (!report) return;
+    return [label(report), report.over ? h("p", { class: "muted" }, `${monthName(report.period)}, beside the month before`) : h("p", { class: "change" }, `${monthName(report.period)} is not over. Set what you aim at; the figures come when it is over.`),
+      h("div", { class: "cards" }, report.indicators.map((i) => card(i, report))), report.over ? planner() : null];
+  }, waiting(7), overview);
+  if (!told) return;
+  $("period").value = report.period;
+  if (!report.over) return;
   for (const panel of ["moved", "ahead"]) $(`${panel}-panel`).hidden = false;
   await fill($("moved"), async () => moved(await call("GET", `/v1/seller/movement?${asked()}`, me)), busy("Working it out …"));
   await fill($("ahead"), async () => ahead(await call("GET", `/v1/seller/forecast?${new URLSearchParams({ merchant, days: 28 })}`, me), report), busy("Looking ahead …"));
 }
 
+// Targets are set before their month: the way to the one under way.
+function planner() {
+  const month = new Date().toISOString().slice(0, 7);
+  return h("button", { type: "button", class: "quiet start", id: "aim-ahead", onclick: () => { $("period").value = month; overview(); } }, `Set targets for ${monthName(month)}`);
+}
+
+const monthName = (period) => new Date(`${period}-15T12:00`).toLocaleDateString(undefined, { month: "long", year: "numeric" });
 const label = (report) => (report.simulated ? h("p", { class: "label ask" }, "Simulated: not of real shoppers") : null);
 
 function shown(value, unit, currency) {
@@ -111,17 +124,20 @@ function card(i, report) {
   const value = h("span", { class: `value ${i.value === null ? "unknown" : ""}` }, shown(i.value, i.unit, report.currency));
   const course = i.days.length ? sparkline(i.days.map((d) => d.value), `${NAMES[i.name]} by day; days that are not known are left out`) : null;
   return h("section", { class: "stat", data: { indicator: i.name } },
-    h("h3", { title: i.means }, NAMES[i.name]), value, h("p", { class: "line" }, delta(i)), course, goal(i, report));
+    h("h3", { title: i.means }, NAMES[i.name]), value, h("p", { class: "line" }, delta(i, report)), course, goal(i, report));
 }
 
-function delta(i) {
+function delta(i, report) {
+  if (!report.over) return h("span", {}, i.before === null ? "not over" : `${shown(i.before, i.unit, report.currency)} in the month before`);
   if (i.value === null) return h("span", {}, "not known");
   if (i.before === null || i.before === 0) return h("span", {}, "nothing to compare with");
   const points = i.unit === "share";
   const change = points ? i.value - i.before : i.value / i.before - 1;
-  const text = points ? `${change >= 0 ? "+" : "−"}${Math.abs(100 * change).toFixed(1)} points` : `${change >= 0 ? "+" : "−"}${percent(Math.abs(change))}`;
-  const good = change === 0 ? "" : (change > 0) === (i.better === "up") ? "good" : "poor";
-  return [h("span", { class: `delta ${good}` }, text), h("span", {}, "on the month before")];
+  const before = h("span", {}, `from ${shown(i.before, i.unit, report.currency)}`);
+  if (Math.abs(change) < SAME) return [h("span", {}, "About the same,"), before];
+  const size = points ? `${(100 * Math.abs(change)).toLocaleString(undefined, { maximumFractionDigits: 1 })} points` : percent(Math.abs(change));
+  const good = (change > 0) === (i.better === "up") ? "good" : "poor";
+  return [h("span", { class: `delta ${good}` }, `${change > 0 ? "+" : "−"}${size}`), before];
 }
 
 function goal(i, report) {
@@ -137,13 +153,14 @@ function goal(i, report) {
 
 async function aim(i, report) {
   const factor = i.unit === "share" ? 100 : 1;
-  const set = await ask(`Target for ${NAMES[i.name]}`, `${i.means}. In ${report.period}${i.unit === "money" ? `, in ${report.currency}` : ""}.`,
-    [{ name: "value", label: i.unit === "share" ? "Percent" : "Value", type: "number", min: 0, step: "any", value: i.target === null ? "" : i.target * factor }],
-    "Set target", (v) => call("PUT", "/v1/seller/targets", { key: me.key, body: { merchant, period: report.period, indicator: i.name, value: Number(v.value) / factor } }));
+  const set = await ask(`Target for ${NAMES[i.name]}`, `${i.means}. In ${monthName(report.period)}${i.unit === "money" ? `, in ${report.currency}` : ""}.`,
+    [{ name: "value", label: i.unit === "share" ? "Percent" : "Value", type: "number", min: 0, max: i.unit === "share" ? 100 : null, step: "any", required: i.target === null, value: i.target === null ? "" : Number((i.target * factor).toFixed(6)), placeholder: "No target" }],
+    "Set target", (v) => call("PUT", "/v1/seller/targets", { key: me.key, body: { merchant, period: report.period, indicator: i.name, value: v.value === "" ? null : Number(v.value) / factor } }));
   if (set) { drawn.delete("overview"); show("overview"); }
 }
 
-const signedMoney = (amount, currency) => `${Number(amount) < 0 ? "−" : "+"}${asMoney(Math.abs(Number(amount)), currency, 0)}`;
+// To the cent, so that parts visibly add up.
+const signedMoney = (amount, currency) => `${Number(amount) < 0 ? "−" : "+"}${asMoney(Math.abs(Number(amount)), currency)}`;
 
 function moved(m) {
   const change = Number(m.change);
@@ -152,10 +169,10 @@ function moved(m) {
   if (Math.abs(sum("untracked")) > 0) factors.push(["untracked", "Untracked", "orders of which no view was recorded"]);
   const most = Math.max(...factors.map(([name]) => Math.abs(sum(name))), 1);
   return [
-    h("p", { class: "muted" }, `From ${asMoney(m.gmv_before, m.currency, 0)} to ${asMoney(m.gmv, m.currency, 0)}: `, h("b", { class: `delta ${change >= 0 ? "good" : "poor"}` }, signedMoney(change, m.currency)), ". The parts add up to it."),
+    h("p", { class: "muted" }, `From ${asMoney(m.gmv_before, m.currency)} to ${asMoney(m.gmv, m.currency)}: `, h("b", { class: `delta ${change >= 0 ? "good" : "poor"}` }, signedMoney(change, m.currency)), ". The parts add up to it."),
     h("ul", { class: "moves", "aria-label": "By cause" }, factors.map(([name, title, says]) => bar(h("span", {}, h("b", {}, title), h("span", { class: "muted" }, ` – ${says}`)), sum(name), most, m.currency))),
     parts("By channel", m.by_channel, m.currency),
-    parts("By product", m.by_product.slice(0, 8), m.currency, m.by_product.length - 8),
+    parts("By product", folded(m.by_product), m.currency),
   ];
 }
 
@@ -167,11 +184,19 @@ function bar(name, amount, most, currency, row) {
     row ? h("span", { class: "parts" }, ["traffic", "conversion", "basket", "untracked"].filter((f) => Number(row[f])).map((f) => h("span", {}, `${capital(f)} ${signedMoney(row[f], currency)}`))) : null);
 }
 
-function parts(title, rows, currency, more = 0) {
+// The largest rows one by one, the others as one, so that what is shown still adds up.
+function folded(rows) {
+  if (rows.length <= PARTS) return rows;
+  const others = rows.slice(PARTS - 1);
+  const sum = (name) => others.reduce((total, row) => total + Number(row[name]), 0);
+  const names = ["amount", "traffic", "conversion", "basket", "untracked"];
+  return [...rows.slice(0, PARTS - 1), { title: `All others (${others.length})`, ...Object.fromEntries(names.map((name) => [name, sum(name)])) }];
+}
+
+function parts(title, rows, currency) {
   const most = Math.max(...rows.map((r) => Math.abs(Number(r.amount))), 1);
   return h("details", { class: "more-tried" }, h("summary", {}, title),
-    h("ul", { class: "moves" }, rows.map((r) => bar(r.title, Number(r.amount), most, currency, r))),
-    more > 0 ? h("p", { class: "muted" }, `${more} more products.`) : null);
+    h("ul", { class: "moves" }, rows.map((r) => bar(r.title, Number(r.amount), most, currency, r))));
 }
 
 function ahead(o, report) {
@@ -189,55 +214,67 @@ function ahead(o, report) {
 
 // --- What shoppers search for -----------------------------------------------------------------------
 
-let filter = "all";
+let filter = "found";
 
 function queries() {
-  return fill($("queries"), async () => {
-    const report = await call("GET", `/v1/seller/queries?${asked({ period: $("period").value || lastMonth() })}`, me);
+  let period = "";
+  const told = fill($("queries"), async () => {
+    const report = await call("GET", `/v1/seller/queries?${asked()}`, me);
+    period = report.period;
+    if (!report.queries.length) return [label(report), empty("No queries to tell of", "No query was asked by enough people in this month.")];
+    if (!report.queries.some(FILTERS[0][2])) filter = "all";
     const place = h("div", { class: "stack" });
-    const draw = () => place.replaceChildren(...queryTable(report, draw));
-    draw();
-    return [label(report), place];
+    const draw = (name) => { filter = name; place.replaceChildren(queryTable(report)); };
+    draw(filter);
+    return [label(report), chips("Which queries", FILTERS.map(([name, text, fits]) => [name, text, report.queries.filter(fits).length]), filter, draw), place];
   }, busy("Counting …"));
-}
-
-function lastMonth() {
-  const month = new Date();
-  month.setUTCDate(0); // the last day of the month before
-  return month.toISOString().slice(0, 7);
+  return told.then((done) => { if (done) $("period").value = period; });
 }
 
 const FILTERS = [
-  ["all", "All", () => true], ["opportunity", "Could stand higher", (q) => q.chance === "opportunity"],
+  ["found", "You are found", (q) => q.place !== null || q.own !== null], ["opportunity", "Could stand higher", (q) => q.chance === "opportunity"],
   ["rising", "Rising", (q) => q.rising], ["supply_gap", "Nobody offers it", (q) => q.chance === "supply_gap"],
+  ["all", "All", () => true],
 ];
 
 const QUERY_HEADS = ["Query", "Asked", "Month before", "Clicks", "Your clicks", "Your share", "Your place", ""];
+const STEPS = [["impressions", "Seen"], ["clicks", "Clicked"], ["carts", "Put in the cart"], ["purchases", "Bought"]];
 // A phone shows a row as a list, each value with the head of its column.
 const cell = (head, css, ...content) => h("td", { class: css, data: { head } }, ...content);
 
-function queryTable(report, draw) {
-  if (!report.queries.length) return [empty("No queries to tell of", "No query was asked by enough people in this month.")];
-  const chips = h("div", { class: "chips", role: "group", "aria-label": "Which queries" }, FILTERS.map(([name, text, fits]) =>
-    h("button", { type: "button", "aria-pressed": String(filter === name), onclick: () => { filter = name; draw(); } }, `${text} `, h("span", {}, report.queries.filter(fits).length))));
+function queryTable(report) {
   const rows = report.queries.filter(FILTERS.find(([name]) => name === filter)[2]);
   const body = h("tbody", {});
   const withheld = Object.values(report.withheld).reduce((a, b) => a + b, 0);
-  return [chips, h("section", { class: "panel", "aria-label": "Search query performance" },
+  return h("section", { class: "panel", "aria-label": "Search query performance" },
     rows.length ? h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
       h("thead", {}, h("tr", {}, QUERY_HEADS.map((t, i) => h("th", { scope: "col", class: i && i < 7 ? "num" : null }, t || h("span", { class: "hidden" }, "What to do"))))),
       body)) : h("p", {}, "None of these in this month."),
     rows.length ? growing(body, rows, queryRow, ROWS) : null,
-    h("p", { class: "muted" }, `${report.queries.length} queries in ${report.period}. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away.`))];
+    h("p", { class: "muted" }, `${report.queries.length} queries in ${report.period}. ${withheld.toLocaleString()} figures are withheld: they are of fewer than ${report.k} people or would give somebody away.`));
 }
 
 function queryRow(q) {
   const act = q.chance === "opportunity"
     ? h("button", { type: "button", class: "quiet", onclick: () => { choose("why"); whyNot(q); } }, `Why only #${q.place}?`)
     : q.chance === "supply_gap" ? h("span", { class: "label ask" }, "Nobody offers it") : null;
-  return h("tr", {}, h("th", { scope: "row", dir: "auto" }, q.query, q.rising ? [" ", h("span", { class: "label ok" }, "Rising")] : null),
+  const steps = h("tr", { class: "steps-row", hidden: true }, h("td", { colSpan: QUERY_HEADS.length }, funnel(q)));
+  const opener = h("button", { type: "button", class: "opens", dir: "auto", "aria-expanded": "false", onclick: () => {
+    steps.hidden = !steps.hidden;
+    opener.setAttribute("aria-expanded", String(!steps.hidden));
+  } }, q.query);
+  return [h("tr", {}, h("th", { scope: "row" }, opener, q.rising ? [" ", h("span", { class: "label ok" }, "Rising")] : null),
     [q.search_query_volume, q.volume_before, q.market.clicks, q.own?.clicks].map((n, i) => cell(QUERY_HEADS[i + 1], "num", known(n))),
-    cell("Your share", "num", q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`), cell("Your place", "num", q.place === null ? "–" : `#${q.place}`), h("td", {}, act));
+    cell("Your share", "num", q.click_share === null ? "–" : `${Math.round(q.click_share * 100)}%`), cell("Your place", "num", q.place === null ? "–" : `#${q.place}`), h("td", {}, act)), steps];
+}
+
+// How far shoppers went who asked this: with all products, and with the merchant's.
+function funnel(q) {
+  const share = (step) => (q.own && q.own[step] !== null && q.market[step] ? percent(q.own[step] / q.market[step]) : "–");
+  return [h("table", { class: "grid-table funnel" }, h("caption", { class: "hidden" }, `From seen to bought, for ${q.query}`),
+    h("thead", {}, h("tr", {}, ["Products that were", "All", "Yours", "Your share"].map((t, i) => h("th", { scope: "col", class: i ? "num" : null }, t)))),
+    h("tbody", {}, STEPS.map(([step, text]) => h("tr", {}, h("th", { scope: "row" }, text), [known(q.market[step]), known(q.own?.[step]), share(step)].map((value) => h("td", { class: "num" }, value)))))),
+  q.own ? null : h("p", { class: "muted" }, q.place === null ? "None of your products stands in this search today." : "Too few people came to your products by it to be told.")];
 }
 
 // --- Prices and listings ----------------------------------------------------------------------------
@@ -290,32 +327,44 @@ function deals() {
   if (me.role !== "merchant") return $("deals").replaceChildren(empty("A merchant’s own inbox", "Invitations and deadlines are between a merchant and a creator: a merchant’s key opens them."));
   begin = inbox($("deals"), me);
   $("find-panel").hidden = false;
-  fill($("find"), async () => {
-    const found = await call("GET", `/v1/match/creators?${new URLSearchParams({ merchant, k: 12 })}`, me);
+  find();
+}
+
+const wanted = chooser($("find-product"), $("find-products"), (q, signal) => fewOf(merchant)(q, signal), () => find());
+// Enter takes what was typed for an id; an empty field stands for all products.
+$("find-product").addEventListener("keydown", (event) => { if (event.key === "Enter") { wanted.close(); find(); } });
+$("find-product").addEventListener("input", () => { if (!$("find-product").value) find(); });
+
+function find() {
+  const id = wanted.id();
+  return fill($("find"), async () => {
+    const found = await call("GET", `/v1/match/creators?${new URLSearchParams({ ...(id ? { product_id: id } : { merchant }), k: CREATORS })}`, me);
     await name([...new Set(found.matches.map((m) => m.product_id))]);
-    if (!found.matches.length) return h("p", {}, "Nobody is known who suits your products.");
-    return [found.simulated ? h("p", { class: "label ask" }, "Simulated creators") : null, h("ul", { class: "items" }, found.matches.map((m) => suiting(m, begin)))];
+    if (!found.matches.length) return h("p", {}, id ? "Nobody is known who suits this product." : "Nobody is known who suits your products.");
+    const list = h("ul", { class: "items" });
+    const more = growing(list, found.matches, (m) => suiting(m, begin, !id), SUITING);
+    return [found.simulated ? h("p", { class: "label ask" }, "Simulated creators") : null, list, more];
   });
 }
 
 const counted = (range) => (range === null ? null : range.minimum === range.maximum ? known(range.minimum) : `${known(range.minimum)} – ${range.maximum === null ? "more" : known(range.maximum)}`);
 
-function suiting(m, begin) {
+function suiting(m, begin, named) {
   const c = m.creator;
   const gmv = m.one_piece.gmv;
   const currency = m.one_piece.currency;
   const brings = gmv ? `About ${asMoney(gmv.expected, currency, 0)}` : "–";
   const range = gmv && `, 8 times of 10 ${gmv.low > 0 ? `${asMoney(gmv.low, currency, 0)} to ${asMoney(gmv.high, currency, 0)}` : `up to ${asMoney(gmv.high, currency, 0)}, or nothing`}`;
-  const facts = [c.follower_count && `${counted(c.follower_count)} followers`, c.post_rate !== null && `${percent(c.post_rate, 0)} of samples led to content`, m.new && "no measured content yet"].filter(Boolean);
+  const facts = [c.follower_count && `${counted(c.follower_count)} followers`, c.post_rate !== null && `${percent(c.post_rate, 0)} of samples led to content`].filter(Boolean);
   const button = h("button", { type: "button", class: "secondary", onclick: () => begin({ other: c.id, products: m.product_id, rate: c.commission_rate === null ? 15 : c.commission_rate / 100 }) }, "Invite");
   button.setAttribute("aria-label", `Invite ${c.handle}`);
   return h("li", { class: "suits" }, h("div", { class: "row" }, h("span", {}, h("b", { dir: "auto" }, c.handle), h("span", { class: "muted" }, facts.length ? ` – ${facts.join(", ")}` : "")), button),
-    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` sold by one video${range || ""}; best with ${title(m.product_id)}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
+    h("span", {}, h("b", {}, brings), h("span", { class: "muted" }, ` sold by one video${range || ""}${named ? `; best with ${title(m.product_id)}` : ""}`)), h("span", { class: "muted" }, m.reasons.join(" · ")));
 }
 
 // --- Begin ------------------------------------------------------------------------------------------
 
 if (fromAddress()) choose("why");
-signIn(KEPT).then((found) => {
+signIn(KEPT, (error) => { $("sign-error").textContent = said(error); }).then((found) => {
   if (found) { me = found; enter(); } else show(tab);
 });

@@ -15,6 +15,7 @@ let creator = "";
 let tab = "make";
 const drawn = new Set();
 const many = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
+const within = (gpm) => (!gpm ? "–" : [gpm.minimum_amount, gpm.maximum_amount].filter((x, i) => i === 0 || (x !== null && x !== gpm.minimum_amount)).map((x) => asMoney(x, gpm.currency)).join(" – ") + (gpm.maximum_amount === null ? " or more" : ""));
 const rate = (value) => (value === null ? "–" : percent(value));
 
 // --- Signing in -----------------------------------------------------------------------------------
@@ -76,9 +77,10 @@ const label = (simulated) => (simulated ? h("p", { class: "label ask" }, "Simula
 function home() {
   return fill($("home"), async () => {
     const [found, matched] = await Promise.all([
-      call("GET", `/v1/studio/home?${new URLSearchParams({ creator })}`, me),
+      call("GET", `/v1/studio/home?${new URLSearchParams({ creator })}`, me).catch((error) => { if (error.status !== 404) throw error; }),
       // A shop without a trained matcher proposes by the creator's own history.
       call("GET", `/v1/match/products?${new URLSearchParams({ creator_id: creator, k: 12 })}`, me).catch(() => null)]);
+    if (!found) return empty("Your profile is not here yet", "The platform brings creators’ profiles and content to this shop. Until then you can make a brief for any product.");
     const fits = matched?.matches.length ? matched.matches.map(matching) : found.products.map(own);
     return [label(found.simulated),
       h("h2", { class: "section-head" }, "Products that fit you ", h("small", {}, found.topics.length ? `You show ${found.topics.join(", ")}` : "")),
@@ -106,16 +108,23 @@ function matching(m) {
 
 function fit(p) {
   return h("li", { class: "fit", data: { id: p.product_id } }, art({ ...p, id: p.product_id, images: [], brand: null }), h("div", {},
-    h("h3", { dir: "auto" }, p.title),
+    h("h3", { dir: "auto" }, h("a", { href: `/p/${productPath(p.product_id)}` }, p.title)),
+    h("p", { class: "muted small", dir: "auto" }, [p.price && asMoney(p.price.amount, p.price.currency), p.merchant].filter(Boolean).join(" · ")),
     p.says ? h("p", { class: "earn" }, `About ${asMoney(p.usual, p.currency, p.usual < 10 ? 2 : 0)} a video`, h("small", {}, capital(p.says)))
       : h("p", { class: "earn" }, "–", h("small", {}, "too little is known to say what it brings")),
     h("ul", {}, p.reasons.map((r) => h("li", {}, r))),
-    h("button", { type: "button", class: "primary small", onclick: () => brief(p.product_id) }, "Make a brief")));
+    h("div", { class: "buttons" }, h("button", { type: "button", class: "primary small", onclick: () => brief(p.product_id) }, "Make a brief"),
+      me.role === "creator" && p.merchant ? named("secondary", "Apply", `Apply to ${p.merchant} for ${p.title}`, () => apply(p)) : null)));
+}
+
+function named(css, text, label, act) {
+  const button = h("button", { type: "button", class: css, onclick: act }, text);
+  button.setAttribute("aria-label", label);
+  return button;
 }
 
 function gap(g) {
-  const button = h("button", { type: "button", class: "secondary", onclick: () => brief(g.product_id) }, "Make a brief");
-  button.setAttribute("aria-label", `Make a brief for ${g.title}, for the query ${g.query}`);
+  const button = named("secondary", "Make a brief", `Make a brief for ${g.title}, for the query ${g.query}`, () => brief(g.product_id));
   return h("li", {}, h("span", {}, h("b", { dir: "auto" }, g.query), h("small", { dir: "auto" }, g.title)),
     h("span", { class: "figures" }, h("strong", {}, g.asked.toLocaleString()), " searches, ", h("strong", {}, g.content.toLocaleString()), g.content === 1 ? " video" : " videos"), button);
 }
@@ -239,9 +248,17 @@ function strip(f) {
 
 // --- Collaborations -----------------------------------------------------------------------------------
 
+let begin = null;
+
 function deals() {
   if (me.role !== "creator") return $("deals").replaceChildren(empty("A creator’s own inbox", "Invitations and deadlines are between a merchant and a creator: a creator’s key opens them."));
-  inbox($("deals"), me);
+  begin = inbox($("deals"), me);
+}
+
+// From a product that fits to the inbox, with an application filled in.
+function apply(p) {
+  choose("deals");
+  begin({ other: p.merchant, products: p.product_id, ...(p.commission_rate ? { rate: p.commission_rate / 100 } : {}) });
 }
 
 // --- What worked --------------------------------------------------------------------------------------
@@ -249,17 +266,19 @@ function deals() {
 const MEASURES = [
   ["hook_rate", "Hook", "still there after 2 seconds, of those it was shown to"], ["hold_rate", "Hold", "reach a quarter, of those who stayed 2 seconds"],
   ["ctr", "Clicks", "opened the product, of those it was shown to"], ["ctor", "Orders", "ordered, of those who clicked"],
+  ["gpm", "Sales", "sold by 1,000 views"],
 ];
+const measured = (watching, name) => (!watching ? "–" : name === "gpm" ? within(watching.gpm) : rate(watching[name]));
 
 function worked() {
   return fill($("worked"), async () => {
-    const w = await call("GET", `/v1/studio/worked?${new URLSearchParams({ creator })}`, me);
-    if (!w.pieces.length) return empty("Nothing posted yet", "What you post shows up here with how it was watched and what it sold.");
+    const w = await call("GET", `/v1/studio/worked?${new URLSearchParams({ creator })}`, me).catch((error) => { if (error.status !== 404) throw error; });
+    if (!w?.pieces.length) return empty("Nothing posted yet", "What you post shows up here with how it was watched and what it sold.");
     const rows = h("tbody", {});
     const more = growing(rows, w.pieces, piece, PIECES);
     return [label(w.simulated),
-      h("div", { class: "cards" }, MEASURES.map(([name, title, says]) => h("section", { class: "stat" }, h("h3", { title: says }, title), h("span", { class: "value" }, rate(w.recent[name])),
-        h("div", { class: "beside" }, h("div", {}, "Your earlier ones", h("b", {}, w.past ? rate(w.past[name]) : "–")), h("div", {}, w.similar ? `${w.similar.creators} similar creators` : "Similar creators", h("b", {}, w.similar ? rate(w.similar[name]) : "–"))),
+      h("div", { class: "cards" }, MEASURES.map(([name, title, says]) => h("section", { class: "stat" }, h("h3", { title: says }, title), h("span", { class: "value" }, measured(w.recent, name)),
+        h("div", { class: "beside" }, h("div", {}, "Your earlier ones", h("b", {}, measured(w.past, name))), h("div", {}, w.similar ? `${w.similar.creators} similar creators` : "Similar creators", h("b", {}, measured(w.similar, name)))),
         h("p", { class: "line" }, capital(says))))),
       h("div", { class: "two" }, curve(w), h("section", { class: "panel" }, h("h2", {}, "What stands out"),
         w.says.length ? h("ul", { class: "items" }, w.says.map((s) => h("li", {}, s))) : h("p", { class: "muted" }, "No topic of yours is watched differently than the others, beyond chance."),
@@ -297,6 +316,6 @@ function curve(w) {
 
 // --- Begin --------------------------------------------------------------------------------------------
 
-signIn(KEPT).then((found) => {
+signIn(KEPT, (error) => { $("sign-error").textContent = said(error); }).then((found) => {
   if (found) { me = found; enter(); } else show(tab);
 });

@@ -1,13 +1,16 @@
 // Why a product stands where it stands for a query, and what would move it.
 import { art } from "./art.js";
-import { call, few, productPath } from "./api.js";
+import { call, few, fewOf, productPath } from "./api.js";
 import { $, h, icon } from "./dom.js";
 import { capital } from "./center.js";
 import { chooser } from "./picker.js";
 
 const TICK = "m5 12.500 4.500 4.500L19 7.500";
 const DOT = "M12 7v6M12 16.500v.01M12 3.500a8.500 8.500 0 1 1 0 17 8.500 8.500 0 0 1 0-17";
-const field = chooser($("product"), $("products"), (q, signal) => few(q, {}, signal), () => $("q").focus());
+let find = (q, signal) => few(q, {}, signal);
+const field = chooser($("product"), $("products"), (q, signal) => find(q, signal), () => $("q").focus());
+// Who is signed in chooses among their own.
+export const ofMerchant = (merchant) => { find = fewOf(merchant); };
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -31,17 +31,6 @@ from tandem.http.shop import SellerOffice
 router = APIRouter(prefix="/v1/seller", route_class=StrictRoute, tags=["seller"])
 
 
-class PerformanceQuery(Message):
-    """Query string of `GET /v1/seller/queries`."""
-
-    merchant: str = Field(min_length=1, max_length=256, examples=["Acme"])
-    period: str = Field(
-        pattern=r"^\d{4}-(0[1-9]|1[0-2])$",
-        description="A month that is over",
-        examples=["2026-03"],
-    )
-
-
 class MerchantQuery(Message):
     """Query string: whose report."""
 
@@ -110,7 +99,7 @@ async def why(request: Request, query: Annotated[WhyQuery, Query()]) -> Response
 )
 async def queries(
     request: Request,
-    query: Annotated[PerformanceQuery, Query()],
+    query: Annotated[MonthQuery, Query()],
     who: Annotated[Principal, Depends(principal)],
 ) -> Response:
     """What shoppers search for, what of it comes to the merchant, and where it could be more.
