@@ -67,7 +67,8 @@ def test_own_figures_are_a_part_of_the_market(report):
     own = [q for q in report.queries if q.own is not None]
     assert own
     for query in own:
-        for name in ("impressions", "clicks", "carts", "purchases"):
+        assert (query.own.impressions, query.market.impressions) == (None, None)  # not simulated
+        for name in ("clicks", "carts", "purchases"):
             assert 0 <= getattr(query.own, name) <= getattr(query.market, name)
         assert query.click_share is None or 0 <= query.click_share <= 1
 

@@ -378,19 +378,33 @@ class _Told:
     """Released cells by the events in them: most cells have nothing to do with each other."""
 
     def __init__(self, cells: Sequence[_Cell]) -> None:
-        self._cells: list[_Cell] = []
-        self._of: dict[int, list[int]] = {}
-        for cell in cells:
-            self.add(cell)
+        import numpy as np
+
+        self._cells = list(cells)
+        # Of what was released before: every event, sorted, beside the number of its cell.
+        events = [c.units[:, 0] for c in cells]
+        every = np.concatenate(events) if events else np.empty(0, np.uint64)
+        order = np.argsort(every, kind="stable")
+        self._events = every[order]
+        self._holders = np.repeat(np.arange(len(events)), [len(e) for e in events])[order]
+        self._added: dict[int, list[int]] = {}  # what joins them now, by event
 
     def add(self, cell: _Cell) -> None:
         for event in cell.units[:, 0].tolist():
-            self._of.setdefault(event, []).append(len(self._cells))
+            self._added.setdefault(event, []).append(len(self._cells))
         self._cells.append(cell)
 
     def near(self, cell: _Cell) -> list[_Cell]:
         """Those that share an event with `cell`, in the order in which they were released."""
-        met = {at for event in cell.units[:, 0].tolist() for at in self._of.get(event, ())}
+        import numpy as np
+
+        wanted = np.unique(cell.units[:, 0])
+        first = np.searchsorted(self._events, wanted, "left")
+        count = np.searchsorted(self._events, wanted, "right") - first
+        # All places from first to first + count of each event.
+        starts = np.repeat(first - np.r_[0, np.cumsum(count)[:-1]], count)
+        met = set(self._holders[starts + np.arange(len(starts))].tolist())
+        met.update(at for event in wanted.tolist() for at in self._added.get(event, ()))
         return [self._cells[at] for at in sorted(met)]
 
 
