@@ -40,6 +40,7 @@ def event(number: int, timestamp: int = NOON, **changes: Any) -> AdmittedEvent:
         "seconds": None,
         "duration": None,
         "device": None,
+        "region": None,
         "filters": (),
         "latency_ms": None,
         "traffic": "shopper",

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -325,6 +326,107 @@ def test_trials_of_the_same_people_cannot_be_subtracted(desk, tried):
     assert "told before" in office.follow("d" * 16, today=over).campaign.trial.reason
 
 
+def ordered_in_regions(layout, product, regions, first, days, start, lifted=(), share=0.0):
+    """Simulated orders by day in regions of different size; what was added in those of `lifted`."""
+    rng = np.random.default_rng(start.toordinal())
+    rows, added = [], 0
+    for n, region in enumerate(regions):
+        usual = rng.poisson(6 - n / 4, days)
+        more = rng.binomial(usual, share) if region in lifted else np.zeros(days, int)
+        added += int(more.sum())
+        for day in range(days):
+            for order in range(int(usual[day] + more[day])):
+                at = int(datetime(*start.timetuple()[:3], 9, tzinfo=UTC).timestamp() * 1e6)
+                rows.append(
+                    {
+                        "client": pseudonym(f"{region}/{(day * 7 + order) % 90}"),
+                        "action_name": "purchase",
+                        "object_id": product,
+                        "region": region,
+                        "query_id": f"simulated-r-{len(rows)}",
+                        "timestamp": at + day * 86_400_000_000,
+                    }
+                )
+    store = EventStore(layout)
+    store.append(
+        stored(
+            [
+                {**r, "event_key": f"{first + n:032x}", "received": r["timestamp"]}
+                for n, r in enumerate(rows)
+            ]
+        )
+    )
+    store.close()
+    return added
+
+
+REGIONS = [f"AT-{n}" for n in range(1, 10)] + ["CH-ZH", "CH-BE", "CH-VD"]
+
+
+def test_a_trial_by_regions_says_before_what_it_can_find_and_after_what_was_added(desk, tried):
+    office, layout = desk
+    for other in office.campaigns(tried.merchant_id):
+        CampaignStore(layout).remove(other.id)
+    begin, product = date(2031, 6, 1), tried.product_ids[0]
+    asked = tried.model_copy(
+        update={
+            "holdout": 0.0,
+            "by_region": True,
+            "starts": begin,
+            "ends": date(2031, 6, 28),
+            "product_ids": tried.product_ids[:1],
+        }
+    )
+    with pytest.raises(InvalidInput, match="send `region` with events"):
+        office.plan(asked, today=date(2031, 5, 30))
+    ordered_in_regions(layout, product, REGIONS, 10**30, 120, begin - timedelta(days=120))
+    plan = office.plan(asked, today=begin)
+    drawn = plan.regions
+    assert sorted((*drawn.shown, *drawn.not_shown)) == sorted(REGIONS)
+    assert 0.3 < drawn.share < 0.7
+    assert drawn.days_before == 28
+    assert 0 < drawn.detectable < drawn.usual
+    assert 0 <= drawn.power <= 1
+    whole = sum(p.one_piece.orders.expected for p in plan.pieces)
+    assert plan.outlook.orders.expected == pytest.approx(whole * drawn.share, abs=0.05)
+    sales = sum(p.one_piece.gmv.expected for p in plan.pieces)
+    assert plan.trial_cost == pytest.approx(sales * (1 - drawn.share), rel=0.01)
+    # Nobody learns more by a second trial of the same orders at the same time.
+    for second in (asked, asked.model_copy(update={"by_region": False, "holdout": 0.4})):
+        with pytest.raises(Conflict, match="two trials at once"):
+            office.plan(second, today=begin)
+    plan = plan.model_copy(update={"created": datetime(2031, 5, 31, tzinfo=UTC)})
+    CampaignStore(layout).put(plan)
+    added = ordered_in_regions(layout, product, REGIONS, 10**31, 28, begin, drawn.shown, 0.5)
+    assert office.follow(plan.id, today=date(2031, 6, 28)).campaign.region_trial is None
+    view = office.follow(plan.id, today=date(2031, 6, 29))
+    told = view.campaign.region_trial
+    assert told.reason is None
+    assert told.pairs == len(REGIONS) // 2
+    assert told.low <= added <= told.high
+    assert told.low > 0
+    assert told.usual == pytest.approx(told.shown_orders - told.added, abs=0.1)
+    assert office.follow(plan.id, today=date(2031, 7, 9)).campaign.region_trial == told
+    page = campaign_report(view).page().html()
+    assert "What it added" in page
+    assert f"{told.added:,.0f}" in page
+
+    # The attack: nearly the same orders, whoever asks; the difference would tell of one day.
+    other = plan.model_copy(
+        update={
+            "id": "e" * 16,
+            "asked": plan.asked.model_copy(update={"merchant_id": "another one"}),
+            "regions": drawn.model_copy(update={"days_before": 27}),
+        }
+    )
+    CampaignStore(layout).put(other)
+    second = office.follow(other.id, today=date(2031, 6, 29)).campaign.region_trial
+    assert "told before" in second.reason
+    assert (second.added, second.shown_orders, second.shown_before) == (None, None, None)
+    for one in (plan, other):
+        CampaignStore(layout).remove(one.id)
+
+
 def stored(rows):
     found = stored_rows(rows)
     return [{**empty, **row} for empty, row in zip(found, rows, strict=True)]
@@ -466,6 +568,12 @@ def test_a_campaign_on_the_command_line(desk, asked):
     code, out = run("plan", *wish, "--ends", "2026-03-31", "--goal", "fame")
     assert code != 0
     assert "goal" in out
+    code, out = run("plan", *wish, "--ends", "2026-11-30", "--by-region")
+    assert code != 0
+    assert "send `region` with events" in out
+    code, out = run("plan", *wish, "--ends", "2026-11-30", "--by-region", "--holdout", "0.2")
+    assert code != 0
+    assert "not both" in out
     code, out = run("plan", *wish, "--ends", "2026-11-30", "--json")
     assert code == 0
     made = json.loads(out)

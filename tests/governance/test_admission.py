@@ -90,6 +90,17 @@ def test_device_filters_and_latency_are_kept_and_missing_stays_missing():
         QueryRecord(event_id="q", **at, filters=("anna@example.com",))
 
 
+@pytest.mark.parametrize(
+    ("region", "fine"), [("DE-BY", True), ("DE", True), ("DE-BY-80331", False)]
+)
+def test_a_region_is_coarse_or_refused(region, fine):
+    if fine:
+        assert row(click(region=region))["region"] == region
+    else:
+        with pytest.raises(ValidationError, match="region"):
+            click(region=region)
+
+
 def test_amounts_are_exact_and_watching_keeps_creator_and_products():
     stored = row(
         click(action_name="purchase", quantity=3, amount={"amount": "0.30", "currency": "EUR"})

@@ -15,6 +15,9 @@ from tandem.contracts.campaign import (
     NewCampaign,
     Outlook,
     PlannedPiece,
+    RegionPlan,
+    RegionResult,
+    TrialResult,
 )
 from tandem.contracts.collaboration import Collaboration, Rate, Terms
 from tandem.contracts.matching import Estimate, Expectation
@@ -272,7 +275,9 @@ def merchant_week(**changes: Any) -> MerchantWeek:
     return MerchantWeek(**{**values, **changes})
 
 
-def followed(status: Any, live: int = 1, gmv: str = "50", **told: Any) -> CampaignView:
+def followed(
+    status: Any, live: int = 1, gmv: str = "50", trial: dict[str, Any] | None = None, **told: Any
+) -> CampaignView:
     one = Expectation(
         clicks=Estimate(expected=80, low=30, high=190),
         orders=Estimate(expected=4, low=1, high=11),
@@ -327,7 +332,18 @@ def followed(status: Any, live: int = 1, gmv: str = "50", **told: Any) -> Campai
         reached=0.1,
         simulated=True,
     ).model_copy(update=told)
-    return CampaignView(campaign=made, results=results)
+    return CampaignView(campaign=made.model_copy(update=trial or {}), results=results)
+
+
+REGIONS = RegionPlan(
+    shown=("DE-BY", "DE-HE"),
+    not_shown=("DE-NW", "DE-BW"),
+    share=0.5,
+    days_before=28,
+    usual=120.0,
+    detectable=30.0,
+    power=0.2,
+)
 
 
 REPORTS: dict[str, Report] = {
@@ -401,6 +417,34 @@ REPORTS: dict[str, Report] = {
             "within": {"status": "ended", "gmv": "410.5"},
             "above": {"status": "ended", "gmv": "4000"},
             "cancelled": {"status": "cancelled"},
+            "with a trial": {
+                "status": "ended",
+                "trial": {
+                    "trial": TrialResult(
+                        asked_creators=4,
+                        held_creators=3,
+                        added=12.3,
+                        low=-4.0,
+                        high=28.2,
+                        assumptions=("Who was asked was decided by lot.",),
+                    )
+                },
+            },
+            "in some regions": {"status": "planned", "live": 0, "trial": {"regions": REGIONS}},
+            "with a trial by regions": {
+                "status": "ended",
+                "trial": {
+                    "regions": REGIONS,
+                    "region_trial": RegionResult(pairs=2, added=40.0, low=11.0, high=63.0),
+                },
+            },
+            "with a trial that tells nothing": {
+                "status": "ended",
+                "trial": {
+                    "regions": REGIONS,
+                    "region_trial": RegionResult(pairs=2, reason="fewer than 50 people ordered"),
+                },
+            },
             "withheld": {
                 "status": "ended",
                 "gmv": "100",

@@ -46,12 +46,16 @@ def plan_command(
     holdout: Annotated[
         float, typer.Option(help="Share of the creators left out by lot: a trial, up to 0.5.")
     ] = 0.0,
+    by_region: Annotated[
+        bool,
+        typer.Option("--by-region", help="Instead: half of the regions, by lot, do not see it."),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
     """Plan a campaign: which creators show what, for what money, and what to expect.
 
-    Nobody is invited by it.
+    Nobody is invited by it. A trial by regions says before it starts what it can find.
 
     Example: `tandem seller campaign plan Acme --name Spring --budget 900 --starts 2026-04-01
     --ends 2026-04-30 --product SP-1 --product SP-2 -w shop`
@@ -75,6 +79,7 @@ def plan_command(
                 "creators_per_product": creators_per_product,
                 "exploration": exploration,
                 "holdout": holdout,
+                "by_region": by_region,
             }
         )
     except ValidationError as error:
@@ -209,10 +214,19 @@ def _show_plan(c: Campaign) -> None:
             f"{creators} creators are left out by lot, to measure what it adds; they were expected "
             f"to bring {c.trial_cost:,.0f}."
         )
+    if c.regions:
+        r = c.regions
+        out.print(
+            f"A trial by regions. Show it in {', '.join(r.shown)} and not in "
+            f"{', '.join(r.not_shown)}, which were expected to bring {c.trial_cost:,.0f}. About "
+            f"{r.usual:,.0f} orders come from the former anyway; eight times of ten it finds "
+            f"{r.detectable:,.0f} added, and what is expected {r.power:.0%} of the time.",
+            markup=False,
+        )
 
 
 def _show_results(view: CampaignView) -> None:
-    r, trial = view.results, view.campaign.trial
+    r, trial = view.results, view.campaign.trial or view.campaign.region_trial
     clicks, orders = ("not told" if n is None else f"{n:,}" for n in (r.clicks, r.orders))
     money = f"{r.gmv.amount:,}"
     if not r.gmv_exact:

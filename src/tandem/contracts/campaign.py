@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from tandem.contracts.collaboration import Status
-from tandem.contracts.events import PlainId
+from tandem.contracts.events import PlainId, Region
 from tandem.contracts.matching import Estimate, Expectation
 from tandem.contracts.parties import Count, PartyId, Share
 from tandem.contracts.product import Money, ProductId
@@ -24,7 +24,8 @@ LONGEST_DAYS = 366
 class NewCampaign(Frozen):
     """What a merchant asks for. exploration: share of the budget that may be spent on finding out
     how good creators are whose worth is not known well. holdout: share of the planned creators,
-    drawn by lot, who are not asked, to measure what the campaign adds."""
+    drawn by lot, who are not asked, to measure what the campaign adds. by_region: instead, half of
+    the regions, drawn by lot, do not see it."""
 
     merchant_id: PartyId = Field(examples=["Acme"])
     name: Name = Field(examples=["Spring lamps"])
@@ -36,11 +37,14 @@ class NewCampaign(Frozen):
     creators_per_product: Annotated[int, Field(ge=1, le=20)] = 5
     exploration: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    by_region: bool = False
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if not 0 <= (self.ends - self.starts).days < LONGEST_DAYS:
             raise ValueError("a campaign ends on or after its first day, within a year")
+        if self.by_region and self.holdout:
+            raise ValueError("a trial is by creators (holdout) or by_region, not both")
         return self
 
 
@@ -88,11 +92,55 @@ class TrialResult(Frozen):
     assumptions: tuple[str, ...] = ()
 
 
+class RegionPlan(Frozen):
+    """A trial by regions: `shown` see the campaign, `not_shown` do not, each beside its pair, by
+    lot. What is published has to be shown in these regions and nowhere else.
+
+    share: of the products' orders that come from `shown`. days_before: days that the campaign's
+    are held against. usual: orders from `shown` on its days without it, as of late. detectable:
+    orders added that the trial finds eight times of ten; power: how often it finds as many as the
+    plan expects, if all of them are added.
+    """
+
+    shown: tuple[Region, ...]
+    not_shown: tuple[Region, ...]
+    share: Share
+    days_before: Annotated[int, Field(ge=1)]
+    usual: Annotated[float, Field(ge=0)]
+    detectable: Annotated[float, Field(ge=0)]
+    power: Share
+
+
+class RegionResult(Frozen):
+    """What the campaign added in the regions that saw it, beside those that did not, by lot.
+
+    Orders of the campaign's products on its days (`shown_orders`, `not_shown_orders`) and on as
+    many as the plan says before. usual: orders from the regions that saw it, had they not. added:
+    orders, with an interval of `confidence`. All of them None where `reason` says why they are not
+    known.
+    """
+
+    pairs: Count
+    shown_before: Count | None = None
+    not_shown_before: Count | None = None
+    shown_orders: Count | None = None
+    not_shown_orders: Count | None = None
+    usual: float | None = None
+    added: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.9
+    reason: str | None = None
+    assumptions: tuple[str, ...] = ()
+
+
 class Campaign(Frozen):
     """A campaign with its plan. cost: expected, of all pieces. gap: share of the best possible
     value that the plan may lack, proven. exploration_cost: how much of the goal exploring is
     expected to cost. held_out: planned pieces of creators who are not asked, by lot; trial_cost:
-    how much of the goal they were expected to bring; trial: told once, when the days are over.
+    how much of the goal they were expected to bring, or the regions that do not see it; trial: told
+    once, when the days are over. regions: a trial by regions, and region_trial what it told; the
+    outlook is then of the regions that see it.
     cancelled: the last day that counts."""
 
     id: PlainId
@@ -108,6 +156,8 @@ class Campaign(Frozen):
     held_out: tuple[PlannedPiece, ...] = ()
     trial_cost: Annotated[float, Field(ge=0)] = 0.0
     trial: TrialResult | None = None
+    regions: RegionPlan | None = None
+    region_trial: RegionResult | None = None
     cancelled: date | None = None
 
     @property

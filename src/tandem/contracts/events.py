@@ -40,6 +40,8 @@ Pseudonym = NewType("Pseudonym", str)
 
 Traffic = Literal["shopper", "bot_agent", "bot_rate", "internal"]
 Device = Literal["desktop", "mobile", "tablet", "app", "other"]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+"""ISO 3166: a country, or the largest part of one that has a code (DE-BY). Never finer."""
 
 
 class _Record(BaseModel):
@@ -69,6 +71,11 @@ class _Record(BaseModel):
     language: str | None = Field(default=None, pattern=r"^[a-z]{2,3}$", examples=["en"])
     device: Device | None = Field(
         default=None, description="The kind of device, never its make or its owner's name"
+    )
+    region: Region | None = Field(
+        default=None,
+        description="Country or its largest part, as the shopper is known to live in or ordered to",
+        examples=["DE-BY"],
     )
 
 
@@ -190,6 +197,7 @@ class AdmittedEvent(TypedDict):
     seconds: float | None
     duration: float | None
     device: Device | None
+    region: str | None
     filters: tuple[str, ...]
     latency_ms: float | None
     traffic: Traffic

@@ -17,6 +17,7 @@ from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Purpose
 from tandem.contracts.parties import Content
 from tandem.contracts.product import Money
+from tandem.flows.region_trial import LATE, TRIAL, by_lot
 from tandem.governance.creators import CreatorConsent, withheld_content
 from tandem.governance.reading import EventReader
 from tandem.governance.release import K, Releases
@@ -30,7 +31,6 @@ AUDIENCE_DAYS = 90
 """Before a campaign: who watched a creator then is of the creator's audience."""
 FEWEST_ORDERS = 10
 """Of both sides together: with hardly any, creators look more alike than they are."""
-TRIAL = "trial"  # what its release is called
 _COLUMNS = (
     "event_key",
     "action_name",
@@ -179,12 +179,6 @@ def all_commission(pieces: Sequence[PieceResult]) -> Money | None:
 # --- The trial ------------------------------------------------------------------------------------
 
 
-def by_lot(campaign: Campaign) -> bool:
-    """Whether the plan was made in time for a lot to decide who is asked. One over past days could
-    be drawn again and again, until the answers tell of each creator's audience."""
-    return campaign.created.astimezone(UTC).date() <= campaign.asked.starts
-
-
 def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) -> TrialResult:
     """What the campaign added, by the creators who were not asked. Of at least k people on either
     side; the caller keeps what was told, so that no second version can be subtracted."""
@@ -196,9 +190,7 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         assumptions=ASSUMPTIONS,
     )
     if not by_lot(campaign):
-        return counted.model_copy(
-            update={"reason": "the campaign was planned after its first day, so no lot decided"}
-        )
+        return counted.model_copy(update={"reason": LATE})
     starts = _moment(campaign.asked.starts)
     with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
         events = allowed.table(

@@ -26,13 +26,13 @@ from tandem.contracts.product import Money
 from tandem.flows.campaign_results import (
     all_commission,
     as_allowed,
-    by_lot,
     live_pieces,
     piece_results,
     totals,
     trial_result,
 )
 from tandem.flows.matching import MatchOffice
+from tandem.flows.region_trial import by_lot, drawn_regions, region_result
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.matching.allocation.problem import Allocation
 from tandem.matching.allocation.replan import explore
@@ -60,12 +60,17 @@ class CampaignDesk:
         self._office = office
         self._store = CampaignStore(layout)
 
-    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
+    def plan(
+        self, asked: NewCampaign, *, today: date | None = None, actor: str | None = None
+    ) -> Campaign:
         """Make a plan and keep it. Raises NotFound for unknown products, Forbidden for products of
         another merchant, InvalidInput where the budget is in another currency or buys nothing,
-        Conflict where the merchant's trials on these days leave no creator."""
+        or has too few regions for a trial by them, Conflict where the merchant's trials on these
+        days leave no creator."""
         currency = self._layout.settings().currency
-        taken = _taken(asked, self._store.all(asked.merchant_id))
+        others = self._store.all(asked.merchant_id)
+        _check_regions(asked, others)
+        taken = _taken(asked, others)
         matches: list[CreatorMatch] = []
         for product in asked.product_ids:
             if self._office.merchant_of(product) != asked.merchant_id:
@@ -95,13 +100,26 @@ class CampaignDesk:
                 field="budget",
                 remedy="raise it, or choose products whose samples cost less",
             )
+        whole, trial_cost = outlook(pieces), sum(_worth(p, asked.goal) for p in held)
+        regions = None
+        if asked.by_region:
+            regions = drawn_regions(
+                self._layout,
+                asked,
+                whole.orders.expected,
+                id_,
+                today=today or datetime.now(UTC).date(),
+                actor=actor or os_actor(),
+            )
+            trial_cost = getattr(whole, asked.goal).expected * (1 - regions.share)
+            whole = _part(whole, regions.share)
         manifest = self._office.manifest
         campaign = Campaign(
             id=id_,
             asked=asked,
             created=datetime.now(UTC).replace(microsecond=0),
             pieces=tuple(pieces),
-            outlook=outlook(pieces),
+            outlook=whole,
             cost=Money(
                 amount=sum((p.cost.amount for p in pieces), Decimal(0)),
                 currency=asked.budget.currency,
@@ -111,7 +129,8 @@ class CampaignDesk:
             matcher_generation=self._layout.matchers.live() or "",
             simulated=manifest.simulated,
             held_out=tuple(held),
-            trial_cost=round(sum(_worth(p, asked.goal) for p in held), 2),
+            trial_cost=round(trial_cost, 2),
+            regions=regions,
         )
         self._store.add(campaign, _check_apart)
         AuditLog(self._layout).append(
@@ -132,15 +151,7 @@ class CampaignDesk:
     ) -> CampaignView:
         """A campaign and how it goes. What its trial says is told once, when it is over. Raises
         NotFound."""
-        campaign = self._store.get(id_)
-        now = today or datetime.now(UTC).date()
-        if campaign.held_out and campaign.trial is None and now > campaign.last_day:
-            trial = trial_result(self._layout, campaign, actor=actor or os_actor())
-            # Who told it first is not told otherwise.
-            campaign = self._store.change(
-                id_, lambda c: c.model_copy(update={"trial": c.trial or trial})
-            )
-        return CampaignView(campaign=campaign, results=_results(self._layout, campaign, now))
+        return followed(self._layout, id_, today=today, actor=actor)
 
     def cancel(self, id_: str, *, today: date | None = None, actor: str | None = None) -> Campaign:
         """Call it off: from tomorrow on nothing counts. Again: no change. Raises NotFound; Conflict
@@ -169,11 +180,30 @@ class CampaignDesk:
         return campaign_report(self.follow(id_, today=today)).page().html()
 
 
+def followed(
+    layout: Layout, id_: str, *, today: date | None = None, actor: str | None = None
+) -> CampaignView:
+    """As `CampaignDesk.follow`."""
+    store = CampaignStore(layout)
+    campaign = store.get(id_)
+    now = today or datetime.now(UTC).date()
+    if now > campaign.last_day:
+        by = actor or os_actor()
+        # Who told it first is not told otherwise.
+        if campaign.held_out and campaign.trial is None:
+            trial = trial_result(layout, campaign, actor=by)
+            campaign = store.change(id_, lambda c: c.model_copy(update={"trial": c.trial or trial}))
+        if campaign.regions and campaign.region_trial is None:
+            by_region = region_result(layout, campaign, actor=by)
+            campaign = store.change(
+                id_, lambda c: c.model_copy(update={"region_trial": c.region_trial or by_region})
+            )
+    return CampaignView(campaign=campaign, results=_results(layout, campaign, now))
+
+
 def report_of_campaign(layout: Layout, id_: str, *, today: date | None = None) -> Report:
     """The one page about a kept campaign. Raises NotFound."""
-    campaign = CampaignStore(layout).get(id_)
-    results = _results(layout, campaign, today or datetime.now(UTC).date())
-    return campaign_report(CampaignView(campaign=campaign, results=results))
+    return campaign_report(followed(layout, id_, today=today))
 
 
 def _taken(asked: NewCampaign, others: Sequence[Campaign]) -> set[str]:
@@ -182,7 +212,7 @@ def _taken(asked: NewCampaign, others: Sequence[Campaign]) -> set[str]:
     decided who was asked, and the two answers could be subtracted."""
     taken: set[str] = set()
     for other in others:
-        if other.last_day < asked.starts or asked.ends < other.asked.starts:
+        if not _at_once(asked, other):
             continue
         held = other.held_out if by_lot(other) else ()
         if asked.holdout and held:
@@ -192,8 +222,23 @@ def _taken(asked: NewCampaign, others: Sequence[Campaign]) -> set[str]:
     return taken
 
 
+def _at_once(asked: NewCampaign, other: Campaign) -> bool:
+    return other.last_day >= asked.starts and asked.ends >= other.asked.starts
+
+
+def _check_regions(asked: NewCampaign, others: Sequence[Campaign]) -> None:
+    """Conflict where a trial by regions and another trial would tell of the same orders."""
+    for other in others:
+        regions = asked.by_region or other.regions is not None
+        both = (asked.by_region or asked.holdout) and (other.regions or other.held_out)
+        same = set(asked.product_ids) & set(other.asked.product_ids)
+        if regions and both and same and _at_once(asked, other) and by_lot(other):
+            raise _crossing()
+
+
 def _check_apart(campaign: Campaign, others: Sequence[Campaign]) -> None:
     """Again, when nobody else plans: two plans may have been made at once."""
+    _check_regions(campaign.asked, others)
     planned = {p.creator_id for p in (*campaign.pieces, *campaign.held_out)}
     if planned & _taken(campaign.asked, others):
         raise _crossing()
@@ -301,6 +346,16 @@ def outlook(pieces: list[PlannedPiece], seed: int = 7) -> Outlook:
         )
 
     return Outlook(clicks=total("clicks"), orders=total("orders"), gmv=total("gmv"))
+
+
+def _part(whole: Outlook, share: float) -> Outlook:
+    """What a share of the regions is expected to bring of it."""
+
+    def part(e: Estimate) -> Estimate:
+        low, high = round(e.low * share, 2), round(e.high * share, 2)
+        return Estimate(expected=round(e.expected * share, 2), low=low, high=high)
+
+    return Outlook(clicks=part(whole.clicks), orders=part(whole.orders), gmv=part(whole.gmv))
 
 
 def _worth(piece: PlannedPiece, goal: Goal) -> float:

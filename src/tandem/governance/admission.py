@@ -191,6 +191,7 @@ class Admission:
             "seconds": seconds,
             "duration": duration,
             "device": record.device,
+            "region": record.region,
             "filters": filters,
             "latency_ms": latency_ms,
             "traffic": self._traffic(record, action, client, happened),

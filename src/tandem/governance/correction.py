@@ -17,9 +17,10 @@ from tandem.contracts.events import QUERY_ACTION, EventRecord, Record
 from tandem.governance.personal import mask
 
 CORRECTABLE = (
-    *("user_query", "language", "device", "object_id", "position", "quantity"),
+    *("user_query", "language", "device", "region", "object_id", "position", "quantity"),
     *("amount", "currency"),
 )
+OF_SEARCHES = ("user_query", "language", "device", "region")
 _RECORD: TypeAdapter[Any] = TypeAdapter(Record)
 
 
@@ -40,14 +41,15 @@ def corrected(row: Mapping[str, Any], changes: Mapping[str, str | None]) -> dict
         "query_id": row["query_id"] or ("-" if query else None),  # not what is corrected
         "language": new["language"],
         "device": new["device"],
+        "region": new["region"],
     }
     if query:
-        none_of_these = [f for f in changes if f not in ("user_query", "language", "device")]
+        none_of_these = [f for f in changes if f not in OF_SEARCHES]
         if none_of_these:
             raise InvalidInput(
                 f"a search has no {none_of_these[0]}",
                 field=none_of_these[0],
-                remedy="correct user_query, language or device",
+                remedy=f"correct {', '.join(OF_SEARCHES)}",
             )
     else:
         stated |= {f: new[f] for f in ("action_name", "object_id", "position", "quantity")}
@@ -70,6 +72,7 @@ def corrected(row: Mapping[str, Any], changes: Mapping[str, str | None]) -> dict
         "masked": list(masked),
         "language": record.language,
         "device": record.device,
+        "region": record.region,
     }
     if isinstance(record, EventRecord):
         amount = record.amount

@@ -40,6 +40,7 @@ BROWSING = "user.behavior.browsing_history"
 PURCHASES = "user.behavior.purchase_history"
 MEDIA = "user.behavior.media_consumption"
 DEVICE = "user.device"
+PLACE = "user.location.imprecise"
 LANGUAGE = "user.demographic.language"
 PREFERENCES = "user.privacy_preferences"
 OPERATIONS = "system.operations"
@@ -83,6 +84,7 @@ COLLECTIONS: tuple[Collection, ...] = (
             **_all(PURCHASES, "quantity", "amount", "currency"),
             **_all(MEDIA, "content", "creator_id", "seconds", "duration"),
             **_all(DEVICE, "device"),
+            **_all(PLACE, "region"),
             **_all(LANGUAGE, "language"),
             **_all(OPERATIONS, "event_key", "masked", "traffic", "clock"),
         },
@@ -378,6 +380,7 @@ COLLECTIONS: tuple[Collection, ...] = (
                 OPERATIONS,
                 *("id", "created", "outlook", "cost", "gap", "exploration_cost"),
                 *("matcher_generation", "simulated", "trial_cost", "trial", "cancelled"),
+                *("regions", "region_trial"),
             ),
         },
     ),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 
-from tandem.contracts.campaign import CampaignView, PlannedPiece
+from tandem.contracts.campaign import (
+    CampaignView,
+    PlannedPiece,
+    RegionPlan,
+    RegionResult,
+    TrialResult,
+)
 from tandem.contracts.matching import Estimate
 from tandem.reports.charts import Mark, MarkChart
 from tandem.reports.figures import Figure, Unit, many
-from tandem.reports.page import Block, Definitions, Grid, Paragraph
+from tandem.reports.page import Block, Bullets, Definitions, Grid, Paragraph
 from tandem.reports.report import Report
 
 MOST = 15
@@ -83,7 +89,14 @@ def _figures(view: CampaignView) -> dict[str, Figure]:
         figures[f"{GOALS[name]} reached"] = Figure(
             low if told else None, unit, None if told else low, None if told else high, currency=of
         )
+    if trial := _trial(view):
+        figures["orders added"] = Figure(trial.added, "count", trial.low, trial.high, signed=True)
     return figures
+
+
+def _trial(view: CampaignView) -> TrialResult | RegionResult | None:
+    """What it told, if there was one and it is over."""
+    return view.campaign.trial or view.campaign.region_trial
 
 
 def _reached(view: CampaignView, goal: str) -> tuple[float | None, float | None]:
@@ -150,6 +163,14 @@ def _happened(view: CampaignView, figures: dict[str, Figure]) -> list[str]:
             for key, name in _NAMES.items()
         ),
     ]
+    if trial := _trial(view):
+        added = figures["orders added"]
+        said.append(
+            "What it added is not known. The trial could not tell."
+            if trial.added is None
+            else f"What it added: {added} orders. In nine of ten cases like this, that is right "
+            f"{added.span}." + ("" if added.clear else " It may be chance.")
+        )
     if view.results.status == "running":
         said.insert(0, f"{figures['time over']} of the time is over.")
     return said
@@ -229,6 +250,38 @@ def _appendix(view: CampaignView, figures: dict[str, Figure]) -> list[Block]:
             "the middle 80% of sums of independent log-normal draws. What was added beyond what "
             "would have sold anyway: tandem collaborations lift."
         ),
+        *_about_trial(view),
+    ]
+
+
+def _about_trial(view: CampaignView) -> list[Block]:
+    blocks: list[Block] = []
+    if plan := view.campaign.regions:
+        blocks += _regions(plan)
+    if trial := _trial(view):
+        if trial.reason:
+            blocks.append(Paragraph(f"What the trial added is not known: {trial.reason}."))
+        else:
+            blocks.append(
+                Paragraph(
+                    f"Orders added have an interval of {trial.confidence:.0%}. It rests on this:"
+                )
+            )
+            blocks.append(Bullets(list(trial.assumptions)))
+    return blocks
+
+
+def _regions(plan: RegionPlan) -> list[Block]:
+    return [
+        Definitions(
+            [
+                ("Shown in, by lot", ", ".join(plan.shown)),
+                ("Not shown in", ", ".join(plan.not_shown)),
+                ("Orders there without it", f"about {plan.usual:,.0f}"),
+                ("Found eight times of ten", f"{plan.detectable:,.0f} orders added, and more"),
+                ("Chance to find what is expected", f"{plan.power:.0%}, if all of it is added"),
+            ]
+        )
     ]
 
 

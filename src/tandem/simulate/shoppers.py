@@ -721,6 +721,7 @@ SCHEMA = pa.schema(
         ("seconds", pa.float64()),
         ("duration", pa.float64()),
         ("device", pa.string()),
+        ("region", pa.string()),
         ("filters", _TEXTS),
         ("latency_ms", pa.float64()),
         ("traffic", pa.string()),

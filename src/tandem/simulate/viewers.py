@@ -24,6 +24,13 @@ OWN_TOPICS = 0.7
 SIMULATED = "simulated-"
 """How the query ids of simulated events begin; a watch has no search, and carries it as a label."""
 _MARKS = (2.0, 0.25, 0.5, 0.75, 1.0)  # seconds, then shares of the duration
+# Parts of a country, the size of each as a share of all.
+REGIONS = {
+    "DE-NW": 0.215, "DE-BY": 0.158, "DE-BW": 0.133, "DE-NI": 0.097, "DE-HE": 0.076, "DE-RP": 0.049,
+    "DE-SN": 0.049, "DE-BE": 0.044, "DE-SH": 0.035, "DE-BB": 0.031, "DE-ST": 0.026, "DE-TH": 0.025,
+    "DE-HH": 0.023, "DE-MV": 0.019, "DE-SL": 0.012, "DE-HB": 0.008,
+}  # fmt: skip
+_ENDS = np.cumsum(list(REGIONS.values()))
 _CLICK, _PURCHASE = 0.06, 0.12
 
 
@@ -114,6 +121,12 @@ def _at(clock: float) -> int:
     return int((END - timedelta(days=DAYS)).timestamp() * 1e6 + clock * 1e6)
 
 
+def region_of(client: str) -> str:
+    """Where a simulated client lives: always the same, larger regions for more of them."""
+    drawn = int.from_bytes(hashlib.sha256(f"region/{client}".encode()).digest()[:8], "big") / 2**64
+    return list(REGIONS)[int(np.searchsorted(_ENDS, drawn * _ENDS[-1], side="right"))]
+
+
 def event_row(base: dict[str, Any], action: str, when: int, **values: Any) -> AdmittedEvent:
     """A simulated event as it would be stored; `when` in microseconds since 1970."""
     name = f"{base['query_id']}/{base['client']}/{action}"
@@ -133,6 +146,7 @@ def event_row(base: dict[str, Any], action: str, when: int, **values: Any) -> Ad
         "traffic": "shopper",
         "clock": "kept",
         "device": "mobile",
+        "region": region_of(base["client"]),
         **base,
         **values,
     }

@@ -1,0 +1,266 @@
+"""A campaign's trial by regions: drawn and judged before it starts, told when it is over.
+
+Regions are those that events say (`region`): countries or their largest parts, of people who may be
+counted. Only regions with at least k shoppers are drawn, and what is told are four sums of orders,
+released like all figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tandem.collaboration.regions import (
+    ASSUMPTIONS,
+    FEWEST_PAIRS,
+    FOUND,
+    Floats,
+    missed,
+    region_effect,
+)
+from tandem.contracts.campaign import Campaign, NewCampaign, RegionPlan, RegionResult
+from tandem.contracts.consent import Purpose
+from tandem.contracts.errors import InvalidInput
+from tandem.governance.reading import EventReader
+from tandem.governance.release import K, Releases
+from tandem.storage.layout import Layout
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TRIAL = "trial"
+"""What releases of trials are called: those of creators and regions may be of the same orders."""
+HISTORY_DAYS = 400
+LEAST_BEFORE, MOST_BEFORE = 14, 56
+"""Days before a campaign that its days are held against: as many as it has, within these."""
+FEWEST_ORDERS = 5
+"""Of a region, in all of the history: with hardly any there is nothing to compare."""
+LOTS = 200
+"""Trials of the past that are played through to say what this one can find."""
+LATE = "the campaign was planned after its first day, so no lot decided"
+_DAY = 86_400_000_000
+_COLUMNS = ("event_key", "action_name", "timestamp", "client", "object_id", "traffic", "region")
+
+
+@dataclass(frozen=True)
+class _History:
+    """orders: (R, days) of some products by region and day. people: (R,) shoppers of any kind."""
+
+    regions: tuple[str, ...]
+    people: Floats
+    orders: Floats
+
+
+def by_lot(campaign: Campaign) -> bool:
+    """Whether the plan was made in time for a lot to decide who is asked, or where it is shown. One
+    over past days could be drawn again and again, until the answers tell of single creators."""
+    return campaign.created.astimezone(UTC).date() <= campaign.asked.starts
+
+
+def days_before(asked: NewCampaign) -> int:
+    days = (asked.ends - asked.starts).days + 1
+    return min(max(days, LEAST_BEFORE), MOST_BEFORE)
+
+
+def drawn_regions(
+    layout: Layout,
+    asked: NewCampaign,
+    expected: float,
+    seed: str,
+    *,
+    today: date,
+    actor: str,
+    k: int = K,
+) -> RegionPlan:
+    """Which regions see the campaign, by lot, and what the trial can find. expected: orders that
+    the campaign would bring if it were shown everywhere. InvalidInput where the log does not tell
+    enough of regions."""
+    history = _history(layout, asked.product_ids, min(today, asked.starts), actor)
+    days, before = (asked.ends - asked.starts).days + 1, days_before(asked)
+    some = (history.people >= k) & (history.orders.sum(axis=1) >= FEWEST_ORDERS)
+    pairs = int(some.sum()) // 2
+    if pairs < FEWEST_PAIRS:
+        raise InvalidInput(
+            f"{int(some.sum())} regions have {k} shoppers and {FEWEST_ORDERS} orders of these "
+            f"products, and a trial takes {2 * FEWEST_PAIRS}",
+            field="by_region",
+            remedy="send `region` with events, choose products that sell more, or leave creators "
+            "out by lot instead",
+        )
+    if history.orders.shape[1] < before + days:
+        raise InvalidInput(
+            f"events tell of {history.orders.shape[1]} days, and to say what a trial of {days} "
+            f"days can find takes {before + days}",
+            field="by_region",
+            remedy="plan a shorter campaign, or later",
+        )
+    orders = history.orders[some]
+    # Neighbours in size are pairs; the smallest is left over where they do not come out even.
+    order = np.argsort(-orders.sum(axis=1), kind="stable")[: 2 * pairs]
+    paired = orders[order].reshape(pairs, 2, -1).transpose(1, 0, 2)
+    rng = np.random.default_rng([int(seed, 16), 1])
+    swapped = rng.random(pairs) < 0.5
+    names = np.array(history.regions)[some][order].reshape(pairs, 2)
+    shown = np.where(swapped, names[:, 1], names[:, 0])
+    others = np.where(swapped, names[:, 0], names[:, 1])
+    seen = np.where(swapped, paired[1].T, paired[0].T).T
+    recent = float(seen[:, -before:].sum())
+    short = missed(_windows(paired, before, days, rng))
+    if short is None or not recent:
+        raise InvalidInput(
+            f"these products were ordered too seldom in the last {before} days of the log",
+            field="by_region",
+            remedy="choose products that sell more, or leave creators out by lot instead",
+        )
+    share = float(seen.sum() / history.orders.sum())
+    return RegionPlan(
+        shown=tuple(shown.tolist()),
+        not_shown=tuple(others.tolist()),
+        share=min(share, 1.0),
+        days_before=before,
+        usual=round(recent / before * days, 1),
+        detectable=round(max(float(np.quantile(short, FOUND, method="higher")), 0.0) * recent, 1),
+        power=round(float((short < expected * share / recent).mean()), 2),
+    )
+
+
+def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) -> RegionResult:
+    """What the campaign added in the regions that saw it. Told once: the caller keeps it."""
+    plan = campaign.regions
+    assert plan is not None
+    counted = RegionResult(pairs=len(plan.shown), assumptions=ASSUMPTIONS)
+    if not by_lot(campaign):
+        return counted.model_copy(update={"reason": LATE})
+    starts = _moment(campaign.asked.starts)
+    acts = _orders(
+        layout,
+        campaign.asked.product_ids,
+        starts - plan.days_before * _DAY,
+        _moment(campaign.last_day + timedelta(days=1)),
+        actor,
+    )
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    drawn = pa.array([*plan.shown, *plan.not_shown], pa.string())
+    acts = acts.filter(pc.is_in(acts["region"], value_set=drawn))
+    place = {r: (0, i) for i, r in enumerate(plan.shown)}
+    place |= {r: (1, i) for i, r in enumerate(plan.not_shown)}
+    before, after = np.zeros((2, 2, len(plan.shown)))
+    cells = []
+    for region, at in zip(acts["region"].to_pylist(), acts["timestamp"].to_pylist(), strict=True):
+        (after if at >= starts else before)[place[region]] += 1
+        cells.append(f"{place[region][0]}/{at >= starts}")
+    found = region_effect(before, after, counted.confidence)
+    if found is None:
+        return counted.model_copy(
+            update={"reason": f"fewer than {FEWEST_PAIRS} pairs of regions had orders before"}
+        )
+    told = Releases(layout, k=k).release(
+        TRIAL,
+        campaign.asked.merchant_id,
+        campaign.id,
+        acts.append_column("cell", pa.array(cells, pa.string())),
+        ["cell"],
+        crossing=True,
+    )
+    if len(told.figures) < 4:
+        thin = told.withheld.get("few_people") or len(set(cells)) < 4
+        return counted.model_copy(
+            update={
+                "reason": f"fewer than {k} people ordered in the regions of a side, before or after"
+                if thin
+                else "beside what other trials of the same orders have told before, it would tell "
+                f"what fewer than {k} people did"
+            }
+        )
+    added, low, high = found.added
+    return counted.model_copy(
+        update={
+            "shown_before": int(before[0].sum()),
+            "not_shown_before": int(before[1].sum()),
+            "shown_orders": int(after[0].sum()),
+            "not_shown_orders": int(after[1].sum()),
+            "usual": round(found.usual, 1),
+            "added": round(added, 1),
+            "low": round(low, 1),
+            "high": round(high, 1),
+        }
+    )
+
+
+def _windows(
+    paired: Floats, before: int, days: int, rng: np.random.Generator
+) -> list[tuple[Floats, Floats]]:
+    """Trials of the past in which nothing was shown: every stretch of days, with lots of its own.
+    paired: (2, P, days)."""
+    whole = paired.shape[2]
+    starts = range(before, whole - days + 1, max(1, days // 2))
+    windows = []
+    for start in starts:
+        for _ in range(-(-LOTS // len(starts))):
+            swap = rng.integers(0, 2, (paired.shape[1], 1)) == 1
+            drawn = np.where(swap, paired[::-1], paired)
+            windows.append(
+                (
+                    drawn[:, :, start - before : start].sum(axis=2),
+                    drawn[:, :, start : start + days].sum(axis=2),
+                )
+            )
+    return windows
+
+
+def _history(layout: Layout, products: Sequence[str], until: date, actor: str) -> _History:
+    """Of the days that are recorded, up to HISTORY_DAYS before `until`."""
+    end = _moment(until)
+    events = _events(layout, end - HISTORY_DAYS * _DAY, end, actor)
+    import duckdb
+    import pyarrow as pa
+
+    connection = duckdb.connect()
+    connection.execute("SET threads TO 1")
+    connection.register("events", events)
+    connection.register("products", pa.table({"id": pa.array(sorted(products), pa.string())}))
+    counted = connection.sql(
+        "SELECT region, count(DISTINCT client) FROM events WHERE region IS NOT NULL GROUP BY 1"
+    ).fetchall()
+    people: dict[str, int] = dict(counted)
+    regions = tuple(sorted(people))
+    row = {name: i for i, name in enumerate(regions)}
+    days = events["timestamp"].to_numpy() // _DAY
+    first = int(days.min()) if len(days) else 0
+    orders = np.zeros((len(regions), int(days.max()) - first + 1 if len(days) else 0))
+    for region, day, count in connection.sql(
+        "SELECT region, timestamp // $day, count(*) FROM events WHERE action_name = 'purchase' "
+        "AND region IS NOT NULL AND object_id IN (SELECT id FROM products) GROUP BY 1, 2",
+        params={"day": _DAY},
+    ).fetchall():
+        orders[row[region], day - first] = count
+    return _History(regions, np.array([people[r] for r in regions], np.float64), orders)
+
+
+def _orders(
+    layout: Layout, products: Sequence[str], since: int, until: int, actor: str
+) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    events = _events(layout, since, until, actor)
+    events = events.filter(pc.equal(events["action_name"], "purchase"))
+    return events.filter(pc.is_in(events["object_id"], value_set=pa.array(products, pa.string())))
+
+
+def _events(layout: Layout, since: int, until: int, actor: str) -> pa.Table:
+    import pyarrow.compute as pc
+
+    with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
+        table = allowed.table(_COLUMNS, since=since, until=until).table
+    return table.filter(pc.equal(table["traffic"], "shopper"))
+
+
+def _moment(day: date) -> int:
+    return int(datetime.combine(day, time(), UTC).timestamp() * 1e6)
