@@ -16,6 +16,8 @@ from tandem.flows.allocate import (
     allocate_market,
     changed,
     compare_on_simulated_truth,
+    explore_market,
+    gone_from,
     read_market,
     read_plan,
     simulated_problem,
@@ -249,8 +251,16 @@ def test_a_market_from_files(folder):
     moved = allocate_market(market)
     told = {(c.creator, c.product): c.came_in for c in changed(market, before, moved)}
     assert told == {("eve", "p1"): False, ("eve", "p2"): True, ("mia", "p2"): False}
+    (folder / "plan.csv").write_text("creator,product\nzoe,p1\nmia,p2\n")
+    gone = gone_from(market, folder / "plan.csv")
+    assert gone == [("zoe", "p1")]
+    assert changed(market, before, moved, gone)[0].reason == "it is no candidate any more"
     kept = allocate_market(market, previous=before, switching_cost=100)
     assert changed(market, before, kept) == []
+    # What staying is worth is no part of the plan's value.
+    market = replace(market, spread=np.zeros(4))
+    tried = explore_market(market, 0.0, previous=before, switching_cost=100)
+    assert tried.plan.value == kept.value == market.problem.value[kept.chosen].sum()
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,24 @@ def test_a_label_of_zero_makes_a_candidate_and_not_a_collaborator(
     assert pool.truth.sum() == before.truth.sum() - 1
 
 
+def test_files_as_spreadsheets_write_them_are_read_the_same(folder: Path, tmp_path: Path) -> None:
+    """A byte order mark, CRLF, quotes, further columns in another order, buckets as labels."""
+    with (folder / "test.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    path = tmp_path / "export.csv"
+    with path.open("w", newline="", encoding="utf-8-sig") as handle:
+        names = ("rank", "creator", "engagement", "label", "brand")
+        writer = csv.DictWriter(handle, names, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+        writer.writeheader()
+        for n, row in enumerate(rows):
+            bucket = 0 if float(row["label"]) == 0 else 1 + n % 39
+            writer.writerow({**row, "label": bucket, "rank": n, "engagement": 0.01})
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    told, plain = (evaluate_file(p, folder, FAST) for p in (path, folder / "test.csv"))
+    assert told.systems == plain.systems
+    assert (told.brands, told.candidates) == (plain.brands, plain.candidates)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "field"),
     [

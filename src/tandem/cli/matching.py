@@ -310,9 +310,14 @@ def allocate_command(
         )
     if plan_file is not None:
         flow.write_plan(market, plan, plan_file, explored)
-    changed = flow.changed(market, before, plan) if before is not None else []
+    changed = []
+    if previous is not None and before is not None:
+        changed = flow.changed(market, before, plan, flow.gone_from(market, previous))
+    unmet, sides = flow.unmet(market, plan), flow.fairness(market, plan)
     if json_:
         told["changed"] = [asdict(c) for c in changed]
+        told["missing"] = [asdict(m) for m in unmet]
+        told["fairness"] = {name: asdict(side) for name, side in sides.items()}
         print_json({**plan.to_json(), **told})
         return
     if "results" in told:
@@ -320,6 +325,15 @@ def allocate_command(
         left = told["results"]["elsewhere"]
         out.print(f"; {left:,} are of pairs that are not in pairs.csv" if left else "")
     _print_plan(plan)
+    for m in unmet[:SHOWN]:
+        of = m.constraint if m.merchant is None else f"target of {m.merchant}"
+        out.print(f"{of}: {m.got} of {m.asked}. {m.reason}", markup=False, soft_wrap=True)
+    for name, side in sides.items():
+        out.print(
+            f"{name}: {side.without:.0%} of those with candidates get none; small ones "
+            f"({side.small:,}) have {side.candidates:.0%} of the candidates, {side.chosen:.0%} of "
+            f"the collaborations and {side.value:.0%} of the value."
+        )
     if "exploration" in told:
         out.print(
             f"{told['exploration']['pairs']:,} pairs try what is uncertain; that is expected to "

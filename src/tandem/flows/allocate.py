@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from tandem.contracts.errors import InvalidInput
 from tandem.flows.collaborate import csv_rows
 from tandem.matching.allocation.learning import OUTCOME_NOISE, SHARED, Belief, learn
+from tandem.matching.allocation.missing import missing
 from tandem.matching.allocation.plan import Plan, allocate
 from tandem.matching.allocation.problem import Allocation, Bools, Floats, Ints
 from tandem.matching.allocation.relaxation import Solver
@@ -84,7 +85,8 @@ def read_market(
     creator = _numbers(folder / "pairs.csv", "creator", pairs, names)
     product = _numbers(folder / "pairs.csv", "product", pairs, names)
     doubled = np.setdiff1d(
-        np.arange(len(value)), np.unique(creator * len(products) + product, return_index=True)[1]
+        np.arange(len(value)),
+        np.unique(creator * len(names["product"]) + product, return_index=True)[1],
     )
     if len(doubled):
         raise InvalidInput(
@@ -189,7 +191,7 @@ def write_plan(market: Market, plan: Plan, path: Path, explored: Bools | None = 
             market.merchants[a.pair_merchant[e]],
         )
         quoted = ",".join('"' + n.replace('"', '""') + '"' for n in names)
-        line = f"{quoted},{a.value[e]:g},{a.cost[e] / 100:.2f},{plan.gain[e]:.4g}"
+        line = f"{quoted},{a.value[e]:.12g},{a.cost[e] / 100:.2f},{plan.gain[e]:.4g}"
         lines.append(line if explored is None else f"{line},{str(bool(explored[e])).lower()}")
     write_atomic(path, ("\n".join(lines) + "\n").encode())
 
@@ -203,6 +205,14 @@ def read_plan(market: Market, path: Path) -> Bools:
         if e is not None:
             chosen[e] = True
     return chosen
+
+
+def gone_from(market: Market, path: Path) -> list[tuple[str, str]]:
+    """Pairs of a written plan that are no candidates any more."""
+    places = _places(market)
+    rows = csv_rows(path, ("creator", "product"))
+    pairs = [(row["creator"], row["product"]) for _, row in rows]
+    return [pair for pair in pairs if pair not in places]
 
 
 def _places(market: Market) -> dict[tuple[str, str], int]:
@@ -242,7 +252,72 @@ def explore_market(
     spread, problem = market.uncertain(), market.problem
     if previous is not None:
         problem = replace(problem, value=problem.value + switching_cost * previous)
-    return explore(problem, spread, share, seed=seed, solver=solver, seconds=seconds)
+    found = explore(problem, spread, share, seed=seed, solver=solver, seconds=seconds)
+    # As in `replan`: what staying is worth is in the objective, and no part of the plan's value.
+    value = float(market.problem.value[found.chosen].sum())
+    return replace(found, plan=replace(found.plan, value=value))
+
+
+@dataclass(frozen=True)
+class Unmet:
+    """A target or floor that the plan does not reach, as `Missing`. merchant: whose target."""
+
+    constraint: str
+    merchant: str | None
+    asked: int
+    got: int
+    possible: int
+    reason: str
+
+
+def unmet(market: Market, plan: Plan) -> list[Unmet]:
+    return [
+        Unmet(
+            m.constraint,
+            market.merchants[m.row] if m.constraint == "targets" else None,
+            m.asked,
+            m.got,
+            m.possible,
+            m.reason,
+        )
+        for m in missing(market.problem, plan.chosen)
+    ]
+
+
+@dataclass(frozen=True)
+class Side:
+    """How a plan treats one side of the market. small: how many of it the floors are for;
+    candidates, chosen, value: their share of candidate pairs, of collaborations and of the value.
+    without: of all that have a candidate pair, the share who get no collaboration."""
+
+    small: int
+    candidates: float
+    chosen: float
+    value: float
+    without: float
+
+
+def fairness(market: Market, plan: Plan) -> dict[str, Side]:
+    """Of creators and of merchants."""
+    a = market.problem
+    sides = {
+        "creators": (a.creator, a.small_creators),
+        "merchants": (a.pair_merchant, a.small_merchants),
+    }
+    return {name: _side(a, plan.chosen, of, small) for name, (of, small) in sides.items()}
+
+
+def _side(a: Allocation, chosen: Bools, of: Ints, small: Bools) -> Side:
+    here = small[of]
+    whole = float(a.value[chosen].sum())
+    possible, taken = np.unique(of), np.unique(of[chosen])
+    return Side(
+        int(small.sum()),
+        float(here.mean()) if len(of) else 0.0,
+        float(here[chosen].mean()) if chosen.any() else 0.0,
+        float(a.value[chosen & here].sum()) / whole if whole else 0.0,
+        1 - len(taken) / len(possible) if len(possible) else 0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -255,7 +330,17 @@ class Changed:
     reason: str
 
 
-def changed(market: Market, previous: Bools, plan: Plan) -> list[Changed]:
+def changed(
+    market: Market, previous: Bools, plan: Plan, gone: Sequence[tuple[str, str]] = ()
+) -> list[Changed]:
+    """gone: pairs of the plan before that are no candidates any more, as `gone_from` names them."""
+    return [
+        *(Changed(*pair, False, "it is no candidate any more") for pair in gone),
+        *_changed(market, previous, plan),
+    ]
+
+
+def _changed(market: Market, previous: Bools, plan: Plan) -> list[Changed]:
     a = market.problem
     return [
         Changed(
