@@ -38,7 +38,7 @@ from tandem.recommend.sessions import Sessions
 from tandem.recommend.tables import RecommenderManifest, Tables
 from tandem.storage.layout import Layout
 from tandem.storage.parties import write_parties
-from tandem.storage.visitors import Seen, VisitorState
+from tandem.storage.visitor_state import Seen, VisitorState
 
 CALLS = 600
 SHOWN = 12

@@ -27,7 +27,8 @@ from tandem.governance.release import Releases
 from tandem.storage.events import EventStore
 from tandem.storage.layout import Layout
 from tandem.storage.query_log import load_query_log, save_query_log
-from tandem.storage.visitors import Change, Seen, open_visitors
+from tandem.storage.visitor_state import Change, Seen
+from tandem.storage.visitors import open_visitors
 
 ANNA, BEN = pseudonym("anna"), pseudonym("ben")
 PHONE, TABLET, BENS = pseudonym("phone"), pseudonym("tablet"), pseudonym("ben's phone")

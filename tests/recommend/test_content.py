@@ -16,8 +16,7 @@ from tandem.recommend.baskets import GUEST, Baskets, baskets_of, next_baskets
 from tandem.recommend.conformance import check_basket_recommender
 from tandem.recommend.content import ContentBased
 from tandem.recommend.goods import GOODS, UNKNOWN, Goods, read_goods
-from tandem.recommend.two_tower import TwoTower
-from tandem.recommend.two_tower_training import lessons
+from tandem.recommend.two_tower import TwoTower, lessons
 from tandem.recommend.weights import manifest_of
 
 ITEMS = 12  # three kinds of four; the last of every kind is new

@@ -10,8 +10,7 @@ import pytest
 
 from tandem.contracts.errors import MissingExtra
 from tandem.recommend.conformance import check_recommender
-from tandem.recommend.semantic import SemanticIds
-from tandem.recommend.semantic_training import residual_codes
+from tandem.recommend.semantic import SemanticIds, residual_codes
 from tandem.recommend.sessions import Sessions
 from tandem.recommend.weights import manifest_of
 

@@ -189,13 +189,13 @@ def test_networks_behave(torch, loss):
 
 
 def test_torch_and_numpy_agree(torch):
-    from tandem.recommend import sequence_training
+    from tandem.recommend import sequence
 
     model = small()
     lesson = Sessions.of([[i, i + 1, i + 2] for i in range(9)] * 10, ITEMS)
     model.least_steps = 20
     model.fit(lesson)
-    network = sequence_training._network(torch, model, model.arrays["items"])
+    network = sequence._network(torch, model, model.arrays["items"])
     weights = {k: v for k, v in model.arrays.items() if k != "known"}
     network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
     network.eval()

@@ -25,7 +25,7 @@ from tandem.governance.retention import retain
 from tandem.storage.atomic import write_atomic
 from tandem.storage.layout import Layout, Settings
 from tandem.storage.redis_visitors import RedisVisitors
-from tandem.storage.visitors import (
+from tandem.storage.visitor_state import (
     MOST_HIDDEN,
     MOST_RECENT,
     MOST_SHOWN,
@@ -34,8 +34,8 @@ from tandem.storage.visitors import (
     VisitorStore,
     changed,
     newest,
-    open_visitors,
 )
+from tandem.storage.visitors import open_visitors
 
 ANNA, OLD_ANNA, BEN = Pseudonym("k2.anna"), Pseudonym("k1.anna"), Pseudonym("k1.ben")
 

@@ -30,7 +30,7 @@ from tandem.flows.videos import shelf
 from tandem.flows.view import View
 from tandem.flows.workspace import Workspace
 from tandem.simulate.tastes import BOUGHT, Shoppers, TastefulShop
-from tandem.storage.visitors import MOST_RECENT, newest
+from tandem.storage.visitor_state import MOST_RECENT, newest
 
 PAGES = 6  # that a shopper looks through, one after another
 EXAMINED = np.arange(1, PAGE + 1) ** -0.4  # P(looked at) by place: a feed is scrolled

@@ -36,7 +36,7 @@ from tandem.ranking.personal import BASE, Choice, PersonalRanker, personal_featu
 from tandem.recommend.transactions import LAYOUTS
 from tandem.retrieval.pipeline import QueryContext
 from tandem.storage.catalog import CatalogWriter
-from tandem.storage.visitors import MOST_RECENT
+from tandem.storage.visitor_state import MOST_RECENT
 
 HELD_DAYS = 28
 LEARNT_DAYS = 84

@@ -26,7 +26,7 @@ from tandem.flows.workspace import Workspace
 from tandem.ranking.personal import PersonalRanker
 from tandem.simulate.shoppers import SHOWN
 from tandem.simulate.tastes import Shoppers, TastefulShop
-from tandem.storage.visitors import MOST_RECENT, newest
+from tandem.storage.visitor_state import MOST_RECENT, newest
 
 PRODUCTS = 1_500
 VISITS, SEARCHES = 3, 3  # of one shopper, and in one visit

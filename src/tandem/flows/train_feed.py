@@ -28,7 +28,7 @@ from tandem.recommend.objectives import OBJECTIVES, FeedManifest, FeedRanker
 from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content
-from tandem.storage.visitors import MOST_RECENT, newest
+from tandem.storage.visitor_state import MOST_RECENT, newest
 
 COLUMNS = (
     *("client", "action_name", "object_id", "query_id", "timestamp", "traffic"),

@@ -23,7 +23,7 @@ from tandem.ranking.learned import code_version
 from tandem.ranking.personal import PersonalManifest, PersonalRanker, save_personal
 from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
-from tandem.storage.visitors import MOST_RECENT, newest
+from tandem.storage.visitor_state import MOST_RECENT, newest
 
 HELD_SHARE = 5  # one search in so many, the last ones, is kept back to measure
 FEWEST = 30  # searches kept back; fewer say nothing

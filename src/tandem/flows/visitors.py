@@ -28,7 +28,8 @@ from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.governance.retention import periods
 from tandem.storage.layout import Layout
-from tandem.storage.visitors import Change, Seen, VisitorState, newest, open_visitors
+from tandem.storage.visitor_state import Change, Seen, VisitorState, newest
+from tandem.storage.visitors import open_visitors
 
 log = logging.getLogger(__name__)
 

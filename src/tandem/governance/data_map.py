@@ -32,7 +32,7 @@ from tandem.governance.audit import Entry
 from tandem.governance.keys import ApiKey
 from tandem.registry.served import KEPT_DAYS
 from tandem.registry.slots import KEPT_DAYS as SLOT_DAYS
-from tandem.storage.visitors import VisitorState
+from tandem.storage.visitor_state import VisitorState
 
 PSEUDONYMOUS = "user.unique_id.pseudonymous"
 SEARCHES = "user.behavior.search_history"

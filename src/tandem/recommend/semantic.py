@@ -3,21 +3,25 @@ small.
 
 An item is a short word of codes, from coarse to fine, and a decoder spells the word of the item
 that comes next, code by code. Items have no vector of their own, only those of their codes, so the
-network stays as small with a million items. Trained with torch (`semantic_training`), answered with
-numpy. Different from the paper: codes by residual k-means in place of RQ-VAE, over vectors of what
-is clicked near what (or of text, where `describe` was told any), a GRU in place of a transformer,
-and items that share a word are told apart by how often they were clicked.
+network stays as small with a million items. Trained with torch, answered with numpy. Different from
+the paper: codes by residual k-means in place of RQ-VAE, over vectors of what is clicked near what
+(or of text, where `describe` was told any), a GRU in place of a transformer, and items that share a
+word are told apart by how often they were clicked.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tandem.recommend.models import Floats, Recommender, Sparse
 from tandem.recommend.sessions import Ints, Sessions
-from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of
+from tandem.recommend.training import batches, filled, learned, start_vectors, worth
+from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of, require_torch
+
+ROUNDS = 15  # of k-means
 
 
 @dataclass
@@ -41,9 +45,7 @@ class SemanticIds(Recommender, Network):
     name: str = "semantic-ids"
 
     def fit(self, sessions: Sessions) -> None:
-        from tandem.recommend.semantic_training import trained
-
-        arrays, losses = trained(self, sessions)
+        arrays, losses = _trained(self, sessions)
         examples = int(sessions.items.size - len(sessions))
         self.use(
             arrays, manifest_of(self, self.fingerprint(sessions), examples, sessions.size, losses)
@@ -147,3 +149,108 @@ class SemanticIds(Recommender, Network):
 
 def _sigmoid(x: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-x)), np.float32)
+
+
+def residual_codes(vectors: Floats, levels: int, codes: int, seed: int) -> Ints:
+    """(n, levels) the nearest centre of every vector, then of what is left of it, and so on."""
+    import faiss
+
+    left, found = np.ascontiguousarray(vectors, np.float32), []
+    for level in range(levels):
+        k = min(codes, len(left))
+        means = faiss.Kmeans(
+            left.shape[1], k, niter=ROUNDS, seed=seed + level, min_points_per_centroid=1
+        )
+        means.train(left)
+        nearest = means.index.search(left, 1)[1][:, 0]
+        found.append(nearest.astype(np.int64))
+        left = np.ascontiguousarray(left - np.asarray(means.centroids)[nearest])
+    return np.column_stack(found)
+
+
+def _trained(model: SemanticIds, sessions: Sessions) -> tuple[Arrays, list[float]]:
+    """Weights by name, and the mean loss of every epoch. MissingExtra without torch."""
+    torch = require_torch()
+    functional = torch.nn.functional
+    rng = np.random.default_rng(model.seed)
+    counts = sessions.counts()
+    known = np.flatnonzero(counts)
+    words = np.zeros((sessions.size, model.levels), np.int64)
+    near = start_vectors(sessions, model.dimensions, rng)
+    words[known] = residual_codes(near[known], model.levels, model.codes, model.seed)
+    lengths = np.minimum(sessions.lengths, model.reach + 1)
+    usable = np.flatnonzero(lengths > 1)
+    weights = worth(sessions, model.recency)
+
+    def loss_of(rows: Ints) -> Any:
+        clicks, held = filled(sessions, rows, lengths[rows])
+        after = torch.from_numpy(held[:, 1:])
+        spelling = torch.from_numpy(words[clicks])
+        weight = torch.from_numpy(np.repeat(weights[rows], lengths[rows] - 1))
+        levels = network(spelling[:, :-1], spelling[:, 1:], after)
+        targets = spelling[:, 1:][after]
+        each = sum(
+            functional.cross_entropy(logits, targets[:, level], reduction="none")
+            for level, logits in enumerate(levels)
+        )
+        return (each * weight).sum() / weight.sum()
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(model.seed)
+        network = _network(torch, model)
+        losses = learned(
+            network.parameters(),
+            lambda: batches(usable, lengths, model.batch, rng),
+            loss_of,
+            batches=-(-usable.size // model.batch),
+            epochs=model.epochs,
+            least_steps=model.least_steps,
+            rate=model.rate,
+        )
+    arrays = {name: value.detach().numpy() for name, value in network.named_arrays().items()}
+    return {**arrays, "words": words, "counts": counts}, losses
+
+
+def _network(torch: Any, model: SemanticIds) -> Any:
+    """The torch module whose weights have the names of `SemanticIds.shapes`."""
+    nn, functional = torch.nn, torch.nn.functional
+    levels, codes, d, h = model.levels, model.codes, model.dimensions, model.hidden
+
+    class Network(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.letters = nn.Parameter(torch.randn(levels, codes, d) * d**-0.5)
+            self.gru = nn.GRU(d, h, batch_first=True)
+            self.spell = nn.Parameter(torch.randn(levels, codes, h) * h**-0.5)
+            self.spell_bias = nn.Parameter(torch.zeros(levels, codes))
+            self.turn = nn.Parameter(torch.randn(levels, h, h) * h**-0.5)
+            self.letters_out = nn.Parameter(torch.randn(levels, codes, h) * h**-0.5)
+
+        def named_arrays(self) -> dict[str, Any]:
+            return {
+                "letters": self.letters,
+                "read": self.gru.weight_ih_l0,
+                "read.bias": self.gru.bias_ih_l0,
+                "kept": self.gru.weight_hh_l0,
+                "kept.bias": self.gru.bias_hh_l0,
+                "spell": self.spell,
+                "spell.bias": self.spell_bias,
+                "turn": self.turn,
+                "letters.out": self.letters_out,
+            }
+
+        def forward(self, before: Any, after: Any, held: Any) -> list[Any]:
+            """Logits of the codes of what came next, level by level, given the right ones so
+            far (teacher forcing)."""
+            read = sum(self.letters[level][before[..., level]] for level in range(levels))
+            read = functional.dropout(read, model.dropout, self.training)
+            state = self.gru(read)[0][held]
+            state = functional.dropout(state, model.dropout, self.training)
+            right, logits = after[held], []
+            for level in range(levels):
+                logits.append(state @ self.spell[level].T + self.spell_bias[level])
+                turned = state @ self.turn[level].T
+                state = torch.tanh(turned + self.letters_out[level][right[:, level]])
+            return logits
+
+    return Network()

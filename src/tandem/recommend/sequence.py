@@ -1,24 +1,25 @@
 """Self-attention over a session: SASRec (Kang & McAuley, ICDM 2018) and gSASRec (Petrov &
 Macdonald, RecSys 2023).
 
-Trained with torch (`sequence_training`), answered with numpy: what is trained can be used where
-torch is not. Different from the papers, for learning on a processor: items and sessions are
-vectors of length 1 compared by cosine (Gupta et al. 2019, NISER), distance stands in the place of
-position (Shaw et al., NAACL 2018, as a bias), item vectors start from a factorisation of what
-follows what, and negatives are drawn once for a batch.
+Trained with torch, answered with numpy: what is trained can be used where torch is not. Different
+from the papers, for learning on a processor: items and sessions are vectors of length 1 compared by
+cosine (Gupta et al. 2019, NISER), distance stands in the place of position (Shaw et al., NAACL
+2018, as a bias), item vectors start from a factorisation of what follows what, and negatives are
+drawn once for a batch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.recommend.models import Floats, Recommender, Sparse, unit
 from tandem.recommend.sessions import Ints, Sessions
-from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of
+from tandem.recommend.training import batches, filled, learned, start_vectors, worth
+from tandem.recommend.weights import Arrays, Network, NetworkManifest, manifest_of, require_torch
 
 LISTED = 200  # candidates of a session; enough for a list after filters
 EPSILON = 1e-5  # of the layer norm, as torch has it
@@ -52,9 +53,7 @@ class SelfAttention(Recommender, Network):
     name: str = "sasrec"
 
     def fit(self, sessions: Sessions) -> None:
-        from tandem.recommend.sequence_training import trained
-
-        arrays, losses = trained(self, sessions)
+        arrays, losses = _trained(self, sessions)
         examples = int(sessions.items.size - len(sessions))
         self.use(
             arrays, manifest_of(self, self.fingerprint(sessions), examples, sessions.size, losses)
@@ -158,3 +157,123 @@ def _normed(x: Floats, weight: Floats, bias: Floats) -> Floats:
     centred = x - x.mean(-1, keepdims=True)
     spread = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(EPSILON))
     return np.asarray(centred / spread * weight + bias, np.float32)
+
+
+def _trained(model: SelfAttention, sessions: Sessions) -> tuple[Arrays, list[float]]:
+    """Weights by name, and the mean loss of every epoch: every click is a target of those before
+    it. MissingExtra without torch. The same sessions and seed give the same weights on the same
+    machine."""
+    torch = require_torch()
+    known = sessions.counts() > 0
+    rng = np.random.default_rng(model.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(model.seed)
+        network = _network(torch, model, start_vectors(sessions, model.dimensions, rng))
+        losses = _losses(torch, model, network, sessions, np.flatnonzero(known), rng)
+    arrays = {k: v.detach().cpu().numpy() for k, v in network.state_dict().items()}
+    return {**arrays, "known": known}, losses
+
+
+def _network(torch: Any, model: SelfAttention, vectors: Floats) -> Any:
+    """The torch module whose weights have the names of `SelfAttention.shapes`."""
+    nn, functional = torch.nn, torch.nn.functional
+    d = model.dimensions
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LayerNorm(d), nn.LayerNorm(d)
+            self.query, self.key, self.value, self.out = (nn.Linear(d, d) for _ in range(4))
+            self.inner, self.outer = nn.Linear(d, 2 * d), nn.Linear(2 * d, d)
+            self.distance = nn.Parameter(torch.zeros(model.reach))
+            for layer in (self.out, self.outer):  # a block starts by adding nothing
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+        def forward(self, hidden: Any, back: Any, later: Any) -> Any:
+            x = self.first(hidden)
+            attention = self.query(x) @ self.key(x).transpose(1, 2) / d**0.5 + self.distance[back]
+            attention = attention.masked_fill(later, -1e9).softmax(-1)
+            drop = model.dropout
+            x = self.out(attention @ self.value(x))
+            hidden = hidden + functional.dropout(x, drop, self.training)
+            x = self.outer(functional.relu(self.inner(self.second(hidden))))
+            return hidden + functional.dropout(x, drop, self.training)
+
+    class Network(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.items = nn.Parameter(torch.from_numpy(vectors.copy()))
+            self.blocks = nn.ModuleList(Block() for _ in range(model.blocks))
+            self.last = nn.LayerNorm(d)
+
+        def vectors(self, items: Any) -> Any:
+            found = functional.embedding(items, self.items)
+            return functional.normalize(found, dim=-1)
+
+        def forward(self, clicks: Any) -> Any:
+            """(n, t) clicks to (n, t, d) where each beginning leads to. Sessions that are shorter
+            are filled up at the end, which nothing before it sees."""
+            place = torch.arange(clicks.shape[1])
+            away = place[:, None] - place
+            hidden = functional.dropout(self.vectors(clicks), model.dropout, self.training)
+            for block in self.blocks:
+                hidden = block(hidden, away.clamp(min=0), away < 0)
+            return functional.normalize(self.last(hidden), dim=-1)
+
+    return Network()
+
+
+def _losses(
+    torch: Any,
+    model: SelfAttention,
+    network: Any,
+    sessions: Sessions,
+    known: Ints,
+    rng: np.random.Generator,
+) -> list[float]:
+    functional = torch.nn.functional
+    lengths = np.minimum(sessions.lengths, model.reach + 1)
+    usable = np.flatnonzero(lengths > 1)
+    counts = worth(sessions, model.recency)
+    # Cosines lie around 0, and hardly any item is the next one: without what is taken off them,
+    # the binary loss can only push all items to one side. It moves no item past another.
+    bias = torch.nn.Parameter(torch.tensor(-model.sharpness / 2))
+    network.train()
+
+    def loss_of(rows: Ints) -> Any:
+        clicks, held = filled(sessions, rows, lengths[rows])
+        after = torch.from_numpy(held[:, 1:])
+        targets = torch.from_numpy(clicks[:, 1:])[after]
+        weight = torch.from_numpy(np.repeat(counts[rows], lengths[rows] - 1))
+        others = torch.from_numpy(rng.choice(known, min(model.negatives, known.size), False))
+        state = network(torch.from_numpy(clicks[:, :-1]))[after]
+        right = (state * network.vectors(targets)).sum(1) * model.sharpness
+        wrong = state @ network.vectors(others).T * model.sharpness
+        wrong = wrong.masked_fill(targets[:, None] == others, -1e9)
+        if model.loss == "softmax":
+            # Sampled uniformly, without repetition: each negative stands for so many items.
+            stands_for = np.log((known.size - 1) / others.numel())
+            every = torch.cat([right[:, None], wrong + stands_for], 1)
+            loss = torch.logsumexp(every, 1) - right
+        else:
+            power = _power(model.calibration, others.numel() / max(1, known.size - 1))
+            right, wrong = right + bias, wrong + bias
+            loss = -power * functional.logsigmoid(right) + functional.softplus(wrong).sum(1)
+        return (loss * weight).sum() / weight.sum()
+
+    return learned(
+        [*network.parameters(), bias],
+        lambda: batches(usable, lengths, model.batch, rng),
+        loss_of,
+        batches=-(-usable.size // model.batch),
+        epochs=model.epochs,
+        least_steps=model.least_steps,
+        rate=model.rate,
+    )
+
+
+def _power(calibration: float, sampled: float) -> float:
+    """The power of the positive's probability in gBCE: 1 without calibration, the share of items
+    that are sampled with all of it (Petrov & Macdonald 2023, eq. 6)."""
+    return float(sampled * (calibration * (1 - 1 / sampled) + 1 / sampled))

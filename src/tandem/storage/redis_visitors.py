@@ -14,7 +14,7 @@ from typing import Any
 
 from tandem.contracts.errors import InvalidInput, MissingExtra, TandemError
 from tandem.contracts.events import Pseudonym
-from tandem.storage.visitors import DAY, Change, VisitorState, changed
+from tandem.storage.visitor_state import DAY, Change, VisitorState, changed
 
 PASSWORD = "TANDEM_REDIS_PASSWORD"
 PATIENCE = 0.5  # seconds for an answer: a list without a visitor is better than none
