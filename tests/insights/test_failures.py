@@ -6,8 +6,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from tandem.insights.diagnosis import MIN_CLIENTS, MIN_SEARCHES
 from tandem.insights.evidence import texts_of
-from tandem.insights.failures import FALSE_DISCOVERIES, MIN_CLIENTS, MIN_SEARCHES, find_failures
+from tandem.insights.failures import FALSE_DISCOVERIES, find_failures
 from tandem.insights.findings import Finding, Findings, Group
 from tandem.insights.tables import TOLD, Tables, product_table
 from tandem.simulate.lexicon import CATEGORIES, LEXICONS
