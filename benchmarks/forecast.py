@@ -1,6 +1,7 @@
 """Forecasts of daily sales on real invoices: how often the truth lies inside, beside naive peers.
 
-`python -m benchmarks.forecast` reads Online Retail II from TANDEM_DATA or ../shared/data.
+`python -m benchmarks.forecast` reads Online Retail II from TANDEM_DATA or ../shared/data; with
+`--weeks 12` it forecasts four weeks from the twelve before, as where too few days may be told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tandem.sales.forecast import WEEK, forecast
+from tandem.sales.forecast import DAYS, WEEK, WEEKS, forecast
 
 Array = NDArray[np.float64]
 HORIZON = 28
@@ -60,6 +61,7 @@ def daily_series(folder: Path) -> dict[str, Array]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step", type=int, default=HORIZON, help="days between origins")
+    parser.add_argument("--weeks", type=int, help="forecast weeks, from so many before")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     folder = Path(os.environ.get("TANDEM_DATA", "../shared/data"))
@@ -68,22 +70,28 @@ def main() -> None:
     total_inside: list[bool] = []
     by_series: dict[str, dict[str, float]] = {}
     errors: dict[str, list[float]] = {"ets": [], "seasonal_naive": [], "mean_28": []}
-    for name, series in daily_series(folder).items():
+    # In days, or in weeks: how many come back the same, lie ahead and were before.
+    season, horizon = (1, HORIZON // WEEK) if options.weeks else (WEEK, HORIZON)
+    first, step = options.weeks or FIRST, options.step // (WEEK if options.weeks else 1)
+    for name, days in daily_series(folder).items():
+        whole = days[len(days) % WEEK :].reshape(-1, WEEK).sum(axis=1)
+        series = whole if options.weeks else days
         own, own_totals = [], []
-        for origin in range(FIRST, len(series) - HORIZON + 1, options.step):
-            past, truth = series[:origin], series[origin : origin + HORIZON]
-            scale = np.abs(past[WEEK:] - past[:-WEEK]).mean()
+        for origin in range(first, len(series) - horizon + 1, step):
+            past = series[origin - options.weeks if options.weeks else 0 : origin]
+            truth = series[origin : origin + horizon]
+            scale = np.abs(past[season:] - past[:-season]).mean()
             if not scale:  # nothing was sold yet
                 continue
-            ahead = forecast(past, HORIZON)
+            ahead = forecast(past, horizon, WEEKS if options.weeks else DAYS)
             own.append(float(((truth >= ahead.low) & (truth <= ahead.high)).mean()))
             own_totals.append(ahead.total_low <= truth.sum() <= ahead.total_high)
-            naive = np.tile(past[-WEEK:], HORIZON // WEEK)
-            weeks = past[-4 * WEEK :].reshape(4, WEEK).mean(axis=0)
+            naive = np.tile(past[-season:], horizon // season)
+            weeks = past[-4 * season :].reshape(4, season).mean(axis=0)
             for peer, mean in (
                 ("ets", ahead.mean),
                 ("seasonal_naive", naive),
-                ("mean_28", np.tile(weeks, HORIZON // WEEK)),
+                ("mean_28", np.tile(weeks, horizon // season)),
             ):
                 errors[peer].append(float(np.abs(truth - mean).mean() / scale))
         if own:
@@ -101,6 +109,7 @@ def main() -> None:
         "series": len(by_series),
         "forecasts": len(inside),
         "horizon_days": HORIZON,
+        "weeks_before": options.weeks,
         "level": 0.8,
         "coverage_of_days": interval(np.array(inside)),
         "coverage_of_totals": interval(np.array(total_inside, float)),

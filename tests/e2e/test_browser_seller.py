@@ -206,8 +206,15 @@ def test_queries_lead_to_why_and_prices_stand_beside_others(page: Page, house: H
     page.one(f"{rows} .quiet").click()
     page.until(lambda: page.one("#q").get_attribute("value") == "speaker" and page.all(".summary"))
     page.one("#tab-products").click()
-    page.until(lambda: "Color" in page.text("#assortment tbody tr"))
+    page.until(lambda: "55 of 100" in page.text("#assortment tbody tr"))
+    assert "1 to do" in page.text("#assortment tbody tr")
+    page.one("#assortment .unsaid summary").click()
+    assert "Description: describe use" in page.text("#assortment .unsaid")
+    assert "Left unsaid: Image, Color" in page.text("#assortment .unsaid")
     assert page.one(".rangebar").get_attribute("aria-label").startswith("30% of 9")
+    page.one("#assortment .unsaid .quiet").click()
+    assert page.one("#product").get_attribute("value") == "Speaker"
+    assert page.driver.switch_to.active_element.get_attribute("id") == "q"
 
 
 def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House) -> None:

@@ -23,8 +23,9 @@ from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.product import Money
 from tandem.contracts.seller import Target
 from tandem.flows.insights import simulate_shop
+from tandem.flows.sales_outlook import outlook
 from tandem.flows.seller_desk import SellerDesk
-from tandem.flows.selling import assortment, indicators, movement, outlook, set_target
+from tandem.flows.selling import assortment, indicators, movement, set_target
 from tandem.governance.audit import AuditLog
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.events import EventStore
@@ -165,10 +166,19 @@ def test_a_month_to_come_has_targets_and_the_month_before(shop, merchant):
 
 
 def test_the_outlook_begins_where_the_released_days_end(shop, merchant):
-    with pytest.raises(NotFound, match="days in a row"):
-        outlook(shop.layout, shop.view, OF_ONE, days=7, actor=WHO, k=2)
+    # Most of whose days may not be told: by week, each counted as seven days.
+    weeks = outlook(shop.layout, shop.view, OF_ONE, days=10, actor=WHO, k=2)
+    assert (weeks.step, len(weeks.days)) == ("week", 2)
+    assert [d.day for d in weeks.days] == ["2026-05-01", "2026-05-08"]
+    assert [d.day for d in weeks.past][-1] == "2026-04-22"
+    assert weeks.total_low < weeks.total < weeks.total_high
+    other = next(n for n in shop.view.store.names.merchant if n not in (OF_ONE, merchant))
+    with pytest.raises(NotFound, match="too little is known"):
+        outlook(shop.layout, shop.view, other, days=7, actor=WHO, k=5_000)
     found = outlook(shop.layout, shop.view, merchant, days=7, actor=WHO, k=2)
     assert 0 < found.shared_out <= 30
+    assert (found.step, len(found.past)) == ("day", 42)
+    assert sum(d.value is None for d in found.past) <= found.shared_out
     assert found.since == "2026-03-01"
     assert found.days[0].day == "2026-05-01"
     assert len(found.days) == 7

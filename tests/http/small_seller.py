@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tandem.contracts.errors import NotFound
+from tandem.contracts.listing import Check, ListingQuality
 from tandem.contracts.seller import (
     Assortment,
     Comparable,
@@ -94,6 +95,7 @@ class SmallSeller:
             merchant=merchant,
             currency="EUR",
             since="2026-01-01",
+            past=DAYS,
             days=tuple(ahead),
             total=50.0 * days,
             total_low=45.0 * days,
@@ -113,6 +115,21 @@ class SmallSeller:
             expected=3,
             missing=("color",),
             comparable=Comparable(products=9, low=5, median=12, high=20, position=0.3),
+            quality=ListingQuality(
+                score=55,
+                peers=9,
+                peers_are="products under Audio",
+                checks=(
+                    Check(
+                        name="description",
+                        score=0,
+                        weight=20,
+                        found="none",
+                        suggestion="describe use and size",
+                    ),
+                    Check(name="title", score=1, weight=25, found="30 characters, clear"),
+                ),
+            ),
         )
         return Assortment(
             merchant=merchant,

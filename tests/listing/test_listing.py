@@ -14,7 +14,9 @@ from tandem.listing.quality import expected_attributes, listing_quality
 PRICE = Money(amount="9.90", currency="EUR")
 WHOLE = {
     "title": "Acme wireless mouse, optical, black",
-    "description": "A mouse for both hands. " * 12,
+    "description": "Made for both hands, with a wheel that clicks, three buttons and a receiver as "
+    "small as a thumbnail. It sleeps by itself and wakes when it is moved; one cell lasts for "
+    "about a year. In the box: the mouse, the receiver, a cell and a leaflet.",
     "brand": "Acme",
     "category": ("Computers", "Mice"),
     "attributes": {"colour": "black", "wireless": True},
@@ -48,6 +50,7 @@ def test_a_whole_listing_has_full_marks_and_no_advice():
         ({"title": "ACME WIRELESS MOUSE BLACK"}, "title", "normal case"),
         ({"title": "Wireless mouse, optical, black"}, "title", "Acme"),
         ({"description": ""}, "description", "characters or more"),
+        ({"description": "Best mouse, mouse for all. " * 9}, "description", "wins nothing"),
         ({"brand": None}, "brand", "state the brand"),
         ({"price": None}, "price", "state a price: 100% of its kind do"),
         ({"category": ("Computers",)}, "category", "2 levels deep"),
@@ -154,6 +157,19 @@ def test_all_that_need_no_claim_are_tried_together():
     assert found[-1].kind == "together"
     assert found[-1].product.title.endswith("wireless")
     assert found[-1].product.description
+
+
+def test_all_is_tried_together_as_far_as_it_is_true():
+    product = listing(title="Acme mouse, optical", category=("Toys",), description="")
+    above = [p.model_copy(update={"attributes": {"a": "1", "b": "2"}}) for p in PEERS]
+    query = asked("mouse", "silent")
+    found = proposals(analysed(product), query, above)
+    every = found[-1]
+    assert (every.kind, every.claim) == ("together", "all of it is true")
+    assert every.product.category == above[0].category
+    assert every.product.title.endswith("silent")
+    assert every.product.attributes.keys() > product.attributes.keys()
+    assert every.product.description
 
 
 WORDS = st.lists(st.sampled_from(["acme", "mouse", "wireless", "red", "claw"]), max_size=5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tandem.sales.forecast import LEAST_DAYS, forecast
+from tandem.sales.forecast import DAYS, WEEKS, forecast
 
 
 def shop(seed: int, days: int) -> np.ndarray:
@@ -40,11 +40,11 @@ def test_intervals_hold_about_as_often_as_they_say():
 
 
 def test_little_history_says_that_nothing_was_measured():
-    ahead = forecast(shop(1, LEAST_DAYS), 14)
+    ahead = forecast(shop(1, DAYS.least), 14)
     assert ahead.origins == 0
     assert ahead.total_low < ahead.total < ahead.total_high
     with pytest.raises(ValueError, match="too few"):
-        forecast(shop(1, LEAST_DAYS - 1), 14)
+        forecast(shop(1, DAYS.least - 1), 14)
 
 
 def test_sales_are_never_below_zero():
@@ -55,3 +55,19 @@ def test_sales_are_never_below_zero():
     assert ahead.total_low >= 0
     assert np.isfinite(ahead.high).all()
     assert forecast(np.zeros(70), 7).total == 0
+
+
+def test_weeks_are_told_from_eight_on():
+    rng = np.random.default_rng(3)
+    inside = []
+    for _ in range(40):
+        weeks = 1_000 * rng.lognormal(0, 0.2, 20)
+        ahead = forecast(weeks[:16], 4, WEEKS)
+        assert ahead.origins == 9
+        inside.append(ahead.total_low <= weeks[16:].sum() <= ahead.total_high)
+    assert 0.6 < np.mean(inside) < 0.97
+    short = forecast(weeks[:8], 4, WEEKS)
+    assert short.origins == 0
+    assert 0 < short.total_low < short.total < short.total_high
+    with pytest.raises(ValueError, match="weeks are too few"):
+        forecast(weeks[:7], 4, WEEKS)

@@ -154,7 +154,8 @@ def forecast(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
-    """Sales to come, by day and in all, with an interval measured on earlier forecasts.
+    """Sales to come, by day and in all, with an interval measured on earlier forecasts. By week
+    where too few days may be told.
 
     Example: `tandem seller forecast Acme --days 28 -w shop`
     """
@@ -168,7 +169,7 @@ def forecast(
         out.print(f"{day.day}  {day.mean:>12,.2f}  [dim]{day.low:,.2f} to {day.high:,.2f}[/]")
     out.print(
         f"[bold]In all {found.total:,.2f} {found.currency}[/], {found.level:.0%} of the time "
-        f"between {found.total_low:,.2f} and {found.total_high:,.2f}; measured on "
+        f"between {found.total_low:,.2f} and {found.total_high:,.2f}; by {found.step}, measured on "
         f"{found.origins} earlier forecasts"
     )
 

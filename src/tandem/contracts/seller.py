@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from tandem.contracts.collaboration import SignedAmount
+from tandem.contracts.listing import ListingQuality
 from tandem.contracts.parties import PartyId
 from tandem.contracts.product import CurrencyCode, ProductId
 from tandem.contracts.search import Frozen
@@ -104,6 +105,8 @@ class Movement(Frozen):
 
 
 class OutlookDay(Frozen):
+    """What is expected of one day, or of the week that begins on it."""
+
     day: str
     mean: float
     low: float
@@ -113,16 +116,20 @@ class OutlookDay(Frozen):
 class SalesOutlook(Frozen):
     """Sales to come, by day and in all, with an interval that is meant to hold `level` of the time.
 
-    origins: on how many earlier forecasts of this series its width was measured; 0: on none.
+    step: by week where too few days may be told. past: sales up to now in the same steps, a week
+    counted as seven days. origins: on how many earlier forecasts of this series its width was
+    measured; 0: on none.
     """
 
     merchant: PartyId
     currency: CurrencyCode
+    step: Literal["day", "week"] = "day"
     since: str = Field(description="First day that it was learned from")
     shared_out: int = Field(
         default=0,
-        description="Days of these that are withheld, and share what is left of their month",
+        description="Steps since then that are withheld, and share what is left of their month",
     )
+    past: tuple[Day, ...] = ()
     days: tuple[OutlookDay, ...]
     total: float
     total_low: float
@@ -154,6 +161,9 @@ class Shelf(Frozen):
     missing: tuple[str, ...] = Field(description="Which of them it does not state")
     comparable: Comparable | None = Field(
         default=None, description="None: no price, or too few to compare with"
+    )
+    quality: ListingQuality | None = Field(
+        default=None, description="How good the listing is, and what to do about it"
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tandem.contracts.seller import Assortment, Indicators, Movement, SalesOutlook, Target
+from tandem.flows.sales_outlook import outlook
 from tandem.flows.search_performance import last_recorded_month
-from tandem.flows.selling import assortment, indicators, movement, outlook, set_target
+from tandem.flows.selling import assortment, indicators, movement, set_target
 from tandem.flows.workspace import Workspace
 
 

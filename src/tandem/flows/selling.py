@@ -1,7 +1,7 @@
 """A merchant's month: indicators beside targets, what moved sales, what is to come.
 
 Everything is made of reports that were released by month, over at least k people, and frozen:
-of all the merchant's products, by channel, by product and by day. What is worked out from them
+of all the merchant's products, by channel, product, week and day. What is worked out from them
 (shares, movement, forecast) tells no more than they do.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,6 @@ from tandem.contracts.seller import (
     Indicators,
     Moved,
     Movement,
-    OutlookDay,
-    SalesOutlook,
     Shelf,
     Target,
     Unit,
@@ -44,12 +42,12 @@ from tandem.flows.search_performance import (
     month_bounds,
     sold_by,
 )
+from tandem.flows.standing import qualities_of
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
 from tandem.governance.release import Figures, K, Releases, Report
 from tandem.ingest.currencies import minor_digits
 from tandem.listing.quality import expected_attributes
-from tandem.sales.forecast import LEAST_DAYS, forecast
 from tandem.sales.movement import FACTORS, UNTRACKED, Part, effects
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
@@ -74,6 +72,7 @@ COLUMNS = (
     "traffic",
 )
 CHANNELS = {"search": "Search", "content": "Creators’ content", "other": "Other ways"}
+WEEKS_BEGIN = (1, 8, 15, 22)  # days of the month; the last week has what is left of it
 CONTENT_DAYS = 7  # so long after watching a product in content, what is done is the content's
 # Metrics that are sums of a column of `_EVENTS`.
 SUMS = {
@@ -84,9 +83,6 @@ SUMS = {
 }
 MONEY = "gmv"  # what may be withheld where the counts are told
 REST = "rest"
-MOST_DAYS = 90
-LEAST_TOLD = 0.5  # of a month's days, for the others to share what is left of it
-MOST_MONTHS = 36  # of history that a forecast looks at
 COMPARABLE = 5  # products of others that a price is held against, at least
 PEERS = 200
 SHELVES = 100
@@ -111,6 +107,8 @@ WITH watched AS (
 )
 SELECT event_key, client, action_name, object_id,
     strftime(make_timestamp(timestamp), '%Y-%m-%d') AS day,
+    strftime(make_timestamp(timestamp), '%Y-%m-')
+        || list_extract($weeks, least(4, (day(make_timestamp(timestamp)) + 6) // 7)) AS week,
     CASE
         WHEN query_id IN (FROM searches) THEN 'search'
         WHEN EXISTS (
@@ -137,19 +135,27 @@ ORDER BY event_key
 
 @dataclass(frozen=True)
 class Month:
-    """The released reports of one month: of all the merchant's products, by channel, product and
-    day; `market`: of everybody, clicks that searches led to, and returns."""
+    """The released reports of one month: of all the merchant's products, by channel, product,
+    week and day; `market`: of everybody, clicks that searches led to, and returns."""
 
     period: str
     total: Report
     by_channel: Report
     by_product: Report
+    by_week: Report
     by_day: Report
     market: Report
 
     @property
     def reports(self) -> tuple[Report, ...]:
-        return (self.total, self.by_channel, self.by_product, self.by_day, self.market)
+        return (
+            self.total,
+            self.by_channel,
+            self.by_product,
+            self.by_week,
+            self.by_day,
+            self.market,
+        )
 
 
 def indicators(
@@ -162,11 +168,11 @@ def indicators(
     """
     sold_by(view, merchant)
     last = last_month(datetime.now(UTC))
-    month = _month(layout, view, merchant, period, actor, k) if period <= last else None
+    month = month_of(layout, view, merchant, period, actor, k) if period <= last else None
     earlier = None
     if month_before(period) <= last:
         with suppress(NotFound):
-            earlier = _month(layout, view, merchant, month_before(period), actor, k)
+            earlier = month_of(layout, view, merchant, month_before(period), actor, k)
     currency = layout.settings().currency
     now = _values(layout, merchant, month, currency) if month else {}
     then = _values(layout, merchant, earlier, currency) if earlier else {}
@@ -175,7 +181,7 @@ def indicators(
         for t in load_targets(layout)
         if t.merchant == merchant and t.period == period
     }
-    total = _single(month.total) if month else None
+    total = single(month.total) if month else None
     withheld: dict[str, int] = {}
     for report in month.reports if month else ():
         for reason, count in report.withheld.items():
@@ -195,7 +201,7 @@ def indicators(
                 before=then.get(name),
                 target=targets.get(name),
                 means=means,
-                days=_course(month, _DAY_METRICS[name], currency)
+                days=course(month, _DAY_METRICS[name], currency)
                 if month and name in _DAY_METRICS
                 else (),
             )
@@ -229,10 +235,10 @@ def movement(
     NotFound where one of the two was not recorded or is of too few people.
     """
     periods = (month_before(period), period)
-    months = [_month(layout, view, merchant, p, actor, k) for p in periods]
+    months = [month_of(layout, view, merchant, p, actor, k) for p in periods]
     whole = []
     for month in months:
-        total = _single(month.total)
+        total = single(month.total)
         if total is None or MONEY not in total.metrics:
             why = "of too few people" if total is None else "too much of one buyer"
             raise NotFound(
@@ -248,67 +254,11 @@ def movement(
         period=period,
         before=periods[0],
         currency=currency,
-        gmv_before=_major(whole[0].sales, currency),
-        gmv=_major(whole[1].sales, currency),
-        change=_major(whole[1].sales - whole[0].sales, currency),
+        gmv_before=major(whole[0].sales, currency),
+        gmv=major(whole[1].sales, currency),
+        change=major(whole[1].sales - whole[0].sales, currency),
         by_product=_moved([m.by_product for m in months], whole, titles, currency),
         by_channel=_moved([m.by_channel for m in months], whole, CHANNELS, currency),
-        simulated=simulated_figures(layout),
-    )
-
-
-def outlook(
-    layout: Layout,
-    view: View,
-    merchant: str,
-    *,
-    days: int,
-    actor: str,
-    now: datetime | None = None,
-    k: int = K,
-) -> SalesOutlook:
-    """Sales of the `days` after the last recorded month that is over, from its released days.
-
-    Days that are withheld share evenly what the others leave over of their month, where at least
-    LEAST_TOLD of it is told. NotFound where fewer than LEAST_DAYS days in a row are known then.
-    """
-    if not 1 <= days <= MOST_DAYS:
-        raise InvalidInput(f"{days} days", field="days", remedy=f"ask for 1 to {MOST_DAYS} days")
-    sold_by(view, merchant)
-    currency = layout.settings().currency
-    course, guessed = _history(
-        layout, view, merchant, last_month(now or datetime.now(UTC)), actor, k
-    )
-    gap = next((i for i in reversed(range(len(course))) if course[i].value is None), -1)
-    known = course[gap + 1 :]
-    if len(known) < LEAST_DAYS:
-        raise NotFound(
-            f"{len(known)} days in a row are known, and a forecast takes {LEAST_DAYS}",
-            remedy="come back when more months with enough visitors and buyers are over",
-        )
-    series = np.array([d.value for d in known], np.float64)
-    ahead = forecast(series, days)
-    first = date.fromisoformat(known[-1].day) + timedelta(days=1)
-    digits = minor_digits(currency)
-    return SalesOutlook(
-        merchant=merchant,
-        currency=currency,
-        since=known[0].day,
-        shared_out=sum(d.day in guessed for d in known),
-        days=tuple(
-            OutlookDay(
-                day=str(first + timedelta(days=i)),
-                mean=round(float(ahead.mean[i]), digits),
-                low=round(float(ahead.low[i]), digits),
-                high=round(float(ahead.high[i]), digits),
-            )
-            for i in range(days)
-        ),
-        total=round(ahead.total, digits),
-        total_low=round(ahead.total_low, digits),
-        total_high=round(ahead.total_high, digits),
-        level=ahead.level,
-        origins=ahead.origins,
         simulated=simulated_figures(layout),
     )
 
@@ -333,6 +283,12 @@ def assortment(layout: Layout, view: View, merchant: str) -> Assortment:
         shelves += [_shelf(p, expected, _prices(others, p) if category else []) for p in own]
     asked = [s for s in shelves if s.expected]
     lacking = sorted(shelves, key=lambda s: (-len(s.missing) - (not s.images), s.product_id))
+    numbers = np.array([sold[s.product_id] for s in lacking[:SHELVES]], np.int64)
+    listings = zip(view.snapshot.products(numbers), numbers.tolist(), strict=True)
+    shown = [
+        s.model_copy(update={"quality": quality})
+        for s, quality in zip(lacking, qualities_of(view, listings), strict=False)
+    ]
     some = view.snapshot.browse(Filters(), Sort.RELEVANCE, PEERS)
     return Assortment(
         merchant=merchant,
@@ -345,7 +301,7 @@ def assortment(layout: Layout, view: View, merchant: str) -> Assortment:
         if asked
         else None,
         shop_has_images=any(p.images for p in view.snapshot.products(some.numbers)),
-        products=tuple(lacking[:SHELVES]),
+        products=tuple(shown),
         simulated=layout.settings().simulated,
     )
 
@@ -386,7 +342,7 @@ def _shelf(product: Product, expected: Sequence[str], prices: Sequence[float]) -
 # --- Released months ------------------------------------------------------------------------------
 
 
-def _month(layout: Layout, view: View, merchant: str, period: str, actor: str, k: int) -> Month:
+def month_of(layout: Layout, view: View, merchant: str, period: str, actor: str, k: int) -> Month:
     """The reports of a month: as they were released, or released now."""
     since, until = month_bounds(period)
     sold = sold_by(view, merchant)
@@ -395,6 +351,7 @@ def _month(layout: Layout, view: View, merchant: str, period: str, actor: str, k
         (SALES, merchant, ()),
         (SALES, merchant, ("channel",)),
         (SALES, merchant, ("object_id",)),
+        (SALES, merchant, ("week",)),
         (SALES, merchant, ("day",)),
         (MARKET_ACTS, MARKET, ()),
     )
@@ -441,6 +398,7 @@ def acts_of(
         "content": CONTENT_DAYS * 86_400_000_000,
         "currency": currency,
         "unit": 10 ** minor_digits(currency),
+        "weeks": [f"{first:02d}" for first in WEEKS_BEGIN],
     }
     own = connection.sql(_EVENTS, params=given).to_arrow_table()
     searches = events.filter(pc.field("action_name") == "search")["query_id"]
@@ -455,54 +413,14 @@ def acts_of(
     return own, market
 
 
-def _history(
-    layout: Layout, view: View, merchant: str, period: str, actor: str, k: int
-) -> tuple[list[Day], set[str]]:
-    """Sales by day of every recorded month in a row up to `period`, oldest first, and the days of
-    them that share out what the others leave over."""
-    currency = layout.settings().currency
-    days: list[Day] = []
-    guessed: set[str] = set()
-    for _ in range(MOST_MONTHS):
-        try:
-            month = _month(layout, view, merchant, period, actor, k)
-        except NotFound:
-            if days:
-                break  # before the first month
-        else:
-            course = _course(month, MONEY, currency)
-            whole = _whole(month, course, currency)
-            guessed |= {w.day for w, d in zip(whole, course, strict=True) if w.value != d.value}
-            days = [*whole, *days]
-        period = month_before(period)
-    return days, guessed
-
-
-def _whole(month: Month, course: Sequence[Day], currency: str) -> Sequence[Day]:
-    """A month's sales by day, with what its total leaves over on the days that are withheld: no
-    more than the released figures say. Before the first and after the last recorded day nothing."""
-    total = _single(month.total)
-    recorded = sorted(f.key[0] for f in month.by_day.figures)
-    if total is None or MONEY not in total.metrics or not recorded:
-        return course
-    within = [d for d in course if recorded[0] <= d.day <= recorded[-1]]
-    told = [d.value for d in within if d.value is not None]
-    if len(told) == len(within) or len(told) < LEAST_TOLD * len(within):
-        return course
-    left = float(_major(int(total.metrics[MONEY]), currency)) - sum(told)
-    each = max(left, 0.0) / (len(within) - len(told))
-    hidden = {d.day for d in within if d.value is None}
-    return [Day(day=d.day, value=each) if d.day in hidden else d for d in course]
-
-
-def _single(report: Report) -> Figures | None:
+def single(report: Report) -> Figures | None:
     return report.figures[0] if report.figures else None
 
 
 def _values(
     layout: Layout, merchant: str, month: Month, currency: str
 ) -> dict[IndicatorName, float | None]:
-    total, market = _single(month.total), _single(month.market)
+    total, market = single(month.total), single(month.market)
     found: dict[IndicatorName, float | None] = {
         "creator_gmv": _creator_gmv(layout, merchant, month.period, currency)
     }
@@ -512,7 +430,7 @@ def _values(
     views, lines = counts.get("click", 0), counts.get("purchase", 0)
     return {
         **found,
-        "gmv": float(_major(int(counts[MONEY]), currency)) if MONEY in counts else None,
+        "gmv": float(major(int(counts[MONEY]), currency)) if MONEY in counts else None,
         "orders": counts["orders"],
         "views": views,
         "conversion": lines / views if views else None,
@@ -544,7 +462,7 @@ def _creator_gmv(layout: Layout, merchant: str, period: str, currency: str) -> f
     return float(sum(net, Decimal(0))) if lines else None
 
 
-def _course(month: Month, metric: str, currency: str) -> tuple[Day, ...]:
+def course(month: Month, metric: str, currency: str) -> tuple[Day, ...]:
     """A metric on every day of the month; None where it was not released."""
     told = {
         f.key[0]: f.metrics.get(metric, 0)
@@ -561,7 +479,7 @@ def _course(month: Month, metric: str, currency: str) -> tuple[Day, ...]:
             day=day,
             value=None
             if day not in told
-            else float(_major(int(told[day]), currency))
+            else float(major(int(told[day]), currency))
             if money
             else told[day],
         )
@@ -598,8 +516,8 @@ def _moved(
         Moved(
             part=name,
             title=titles.get(name, "Everything else" if name == REST else name),
-            amount=_major(sum(found.values()), currency),
-            **{f: _major(found.get(f, 0), currency) for f in (*FACTORS, UNTRACKED)},
+            amount=major(sum(found.values()), currency),
+            **{f: major(found.get(f, 0), currency) for f in (*FACTORS, UNTRACKED)},
         )
         for name, found in amounts.items()
     ]
@@ -614,5 +532,5 @@ def _less(whole: Part, parts: Sequence[Part]) -> Part:
     )
 
 
-def _major(minor: int, currency: str) -> Decimal:
+def major(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-minor_digits(currency))

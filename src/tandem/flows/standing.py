@@ -6,7 +6,7 @@ in a copy that no shopper sees: the position that comes out is the one the shop 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -87,19 +87,28 @@ def standing(
 def quality_of(view: View, product: Product, number: int) -> ListingQuality:
     """The listing's quality beside listings of its category; without one, beside those whose
     texts are most like its own; without an encoder, beside others of the shop."""
-    vectors = None if product.category else view.snapshot.vectors(np.array([number]))
-    if product.category:
-        path = " > ".join(product.category)
-        are = f"products under {path}"
-        found = view.snapshot.browse(Filters(category=(path,)), Sort.RELEVANCE, PEERS + 1)
-    elif vectors is not None:
-        are = "products most like it"
-        found = view.snapshot.dense(vectors[0], LIKE + 1, Filters())
-    else:
-        are = "products of this shop"
-        found = view.snapshot.browse(Filters(), Sort.RELEVANCE, PEERS + 1)
-    peers = view.snapshot.products(found.numbers[found.numbers != number][:PEERS])
-    return listing_quality(product, peers, are)
+    return next(qualities_of(view, [(product, number)]))
+
+
+def qualities_of(view: View, listings: Iterable[tuple[Product, int]]) -> Iterator[ListingQuality]:
+    """The quality of each of several listings, given with their numbers."""
+    shelves: dict[tuple[str, ...], list[Product]] = {}  # of a category, read once
+    for product, number in listings:
+        vectors = None if product.category else view.snapshot.vectors(np.array([number]))
+        if vectors is not None:
+            are = "products most like it"
+            found = view.snapshot.dense(vectors[0], LIKE + 1, Filters())
+            shelf = view.snapshot.products(found.numbers)
+        else:
+            path = " > ".join(product.category)
+            are = f"products under {path}" if path else "products of this shop"
+            if product.category not in shelves:
+                filters = Filters(category=(path,)) if path else Filters()
+                browsed = view.snapshot.browse(filters, Sort.RELEVANCE, PEERS + 1)
+                shelves[product.category] = view.snapshot.products(browsed.numbers)
+            shelf = shelves[product.category]
+        peers = [p for p in shelf if p.id != product.id]
+        yield listing_quality(product, peers[:PEERS], are)
 
 
 def _position(ranking: Ranking, number: int) -> int | None:

@@ -47,7 +47,8 @@ def said_in(terms: Iterable[Term], listing: AnalysedProduct) -> dict[str, tuple[
 def proposals(
     listing: AnalysedProduct, understanding: Understanding, above: Sequence[Product]
 ) -> tuple[Proposal, ...]:
-    """Changes to try one by one; the last is all honest ones together, where there are several.
+    """Changes to try one by one; then, where there are several, those that need no new fact
+    together, and all of them.
 
     above: the listings that stand above, best first.
     """
@@ -60,9 +61,13 @@ def proposals(
         *_description(product),
     ]
     free = [p for p in found if p.claim is None]
+    together = []
     if len(free) > 1:
-        found.append(_together(product, free))
-    return tuple(found)
+        together.append(_together(product, free, "All of these that need no new fact, together."))
+    if len(found) > max(1, len(free)):
+        says = "All of these together, as far as they are true."
+        together.append(_together(product, found, says, claim="all of it is true"))
+    return (*found, *together)
 
 
 def _title(product: Product, said: Mapping[str, tuple[str, ...]]) -> Iterable[Proposal]:
@@ -166,19 +171,17 @@ def _text(value: AttributeValue) -> str:
     return f"{value:g}" if isinstance(value, float) else value
 
 
-def _together(product: Product, free: Sequence[Proposal]) -> Proposal:
+def _together(
+    product: Product, parts: Sequence[Proposal], says: str, claim: str | None = None
+) -> Proposal:
     changed = product
-    for proposal in free:
+    for proposal in parts:
         update = {
             name: getattr(proposal.product, name)
             for name in Product.model_fields
             if getattr(proposal.product, name) != getattr(product, name)
         }
+        if "attributes" in update:
+            update["attributes"] = {**changed.attributes, **update["attributes"]}
         changed = changed.model_copy(update=update)
-    return Proposal(
-        "together",
-        "All of these that need no new fact, together.",
-        "",
-        "",
-        changed,
-    )
+    return Proposal("together", says, "", "", changed, claim)

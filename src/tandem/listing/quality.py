@@ -12,11 +12,16 @@ from collections.abc import Sequence
 
 from tandem.contracts.listing import Check, ListingQuality
 from tandem.contracts.product import Product
+from tandem.queries.normalise import fold, tokens
+from tandem.queries.stopwords import STOP_WORDS
+from tandem.queries.units import UNITS
 
 TITLE = (20, 150)  # characters; shorter says too little, longer is cut on most pages
 DESCRIPTION = (50, 200)  # characters that make a description whole: never fewer, never more
+STUFFED = (0.15, 5)  # of its words that one word may be, when it is there more often than this
 COMMON = 0.5  # an attribute is expected when so many of the peers state it
 NAMED = 6  # missing attributes that are named
+_STOPS = frozenset(word for words in STOP_WORDS.values() for word in words.split())
 
 
 def listing_quality(product: Product, peers: Sequence[Product], peers_are: str) -> ListingQuality:
@@ -70,15 +75,33 @@ def _description(product: Product, peers: Sequence[Product]) -> Check:
     least, most = DESCRIPTION
     # As long as half of the peers' is long enough, where they are brief.
     whole = min(most, max(least, usual[len(usual) // 2])) if usual else most
+    advice = []
+    if length < whole:
+        advice.append(
+            f"describe use, size, material and what is in the box in {whole} characters or more"
+        )
+    found = f"{length} characters" if length else "none"
+    if stuffed := _stuffed(product):
+        word, times = stuffed
+        found += f", says “{word}” {times} times"
+        advice.append("say it once or twice: repeating a word wins nothing and puts readers off")
     return Check(
         name="description",
-        score=min(1.0, length / whole),
+        score=min(1.0, length / whole) * (0.5 if stuffed else 1.0),
         weight=20,
-        found=f"{length} characters" if length else "none",
-        suggestion=None
-        if length >= whole
-        else f"describe use, size, material and what is in the box in {whole} characters or more",
+        found=found,
+        suggestion=_sentence(advice),
     )
+
+
+def _stuffed(product: Product) -> tuple[str, int] | None:
+    """The word that the description repeats beyond reason, and how often; None where there is
+    none. Units of measure are repeated for good reason."""
+    words = [fold(word) for word in tokens(product.description)]
+    counted = Counter(w for w in words if len(w) > 2 and w not in _STOPS and w not in UNITS)
+    share, often = STUFFED
+    word, times = next(iter(counted.most_common(1)), ("", 0))
+    return (word, times) if times > often and times > share * counted.total() else None
 
 
 def _known(
@@ -113,7 +136,7 @@ def _category(product: Product, peers: Sequence[Product]) -> list[Check]:
             found=" > ".join(product.category) or "none",
             suggestion=None
             if depth >= usual
-            else f"file it more precisely: its kind is {usual} levels deep",
+            else f"file it more precisely: its kind is {usual} level{'s' * (usual > 1)} deep",
         )
     ]
 

@@ -2,10 +2,10 @@
 import { call, fewOf, label as attributeName, productPath } from "./api.js";
 import { $, h } from "./dom.js";
 import { campaigns } from "./campaigns.js";
-import { ask, asMoney, busy, capital, chips, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
+import { ask, asMoney, busy, capital, chips, day, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
 import { inbox, name, title } from "./deals.js";
 import { chooser } from "./picker.js";
-import { fromAddress, ofMerchant, whyNot } from "./why.js";
+import { about, fromAddress, ofMerchant, whyNot } from "./why.js";
 
 const NAMES = {
   gmv: "Sales (GMV)", orders: "Orders", views: "Product views", conversion: "Conversion",
@@ -14,7 +14,6 @@ const NAMES = {
 const SAME = 0.0005; // a smaller change reads 0.0
 const SHELVES = 12, ROWS = 25, PARTS = 8, SUITING = 8; // at first
 const CREATORS = 48; // that are asked for
-const UNSAID = 4; // named at once
 const KEPT = "seller-key";
 const NEEDS_KEY = new Set(["overview", "search", "products", "deals", "campaigns"]);
 const OF_A_MONTH = new Set(["overview", "search"]);
@@ -102,7 +101,7 @@ async function overview() {
   if (!report.over) return;
   for (const panel of ["moved", "ahead"]) $(`${panel}-panel`).hidden = false;
   await fill($("moved"), async () => moved(await call("GET", `/v1/seller/movement?${asked()}`, me)), busy("Working it out …"));
-  await fill($("ahead"), async () => ahead(await call("GET", `/v1/seller/forecast?${new URLSearchParams({ merchant, days: 28 })}`, me), report), busy("Looking ahead …"));
+  await fill($("ahead"), async () => ahead(await call("GET", `/v1/seller/forecast?${new URLSearchParams({ merchant, days: 28 })}`, me)), busy("Looking ahead …"));
 }
 
 // Targets are set before their month: the way to the one under way.
@@ -199,16 +198,18 @@ function parts(title, rows, currency) {
     h("ul", { class: "moves" }, rows.map((r) => bar(r.title, Number(r.amount), most, currency, r))));
 }
 
-function ahead(o, report) {
-  const past = (report.indicators.find((i) => i.name === "gmv")?.days || []).slice(-42);
+function ahead(o) {
   const kept = Math.round(o.level * 10);
+  const weekly = o.step === "week";
+  const span = weekly ? `${o.days.length} weeks` : `${o.days.length} days`;
   return [
     h("p", { class: "figure" }, h("b", {}, asMoney(o.total, o.currency, 0))),
-    h("p", { class: "muted" }, `expected in the next ${o.days.length} days, ${kept} times of 10 between ${asMoney(o.total_low, o.currency, 0)} and ${asMoney(o.total_high, o.currency, 0)}`),
-    h("p", { class: "legend" }, h("span", {}, h("i", {}), "Sales by day"), h("span", {}, h("i", { class: "ahead" }), "Expected"), h("span", {}, h("i", { class: "band" }), "Interval")),
-    outlookChart(past, o.days, `Sales by day, and ${o.days.length} days to come with their interval`),
-    h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, past[0]?.day || ""), h("span", {}, o.days[0].day), h("span", {}, o.days.at(-1).day)),
-    h("p", { class: "muted" }, o.origins ? `The interval’s width was measured on ${o.origins} earlier forecasts of your own sales.` : "Too little is known yet to measure the interval; it is the model’s own."),
+    h("p", { class: "muted" }, `expected in the ${span} from ${day(`${o.days[0].day}T12:00`)}, ${kept} times of 10 between ${asMoney(o.total_low, o.currency, 0)} and ${asMoney(o.total_high, o.currency, 0)}`),
+    h("p", { class: "legend" }, h("span", {}, h("i", {}), `Sales by ${o.step}`), h("span", {}, h("i", { class: "ahead" }), "Expected"), h("span", {}, h("i", { class: "band" }), "Interval")),
+    outlookChart(o.past, o.days, `Sales by ${o.step}, and ${span} to come with their interval`),
+    h("p", { class: "axis", "aria-hidden": "true" }, h("span", {}, o.past[0]?.day || ""), h("span", {}, o.days[0].day), h("span", {}, o.days.at(-1).day)),
+    h("p", { class: "muted" }, o.origins ? `The interval’s width was measured on ${o.origins} earlier forecasts of your own sales.` : "Too little is known yet to measure the interval; it is the model’s own.", weekly ? " By week, since too few people bought on many a day for it to be told." : null,
+      o.shared_out ? ` ${o.shared_out.toLocaleString()} of the ${o.step}s before are withheld, and share what is left of their month.` : null),
   ];
 }
 
@@ -290,9 +291,9 @@ function products() {
       tile("With a price", percent(a.with_price, 0), "shoppers filter by it"),
       tile("With an image", a.shop_has_images || a.with_image ? percent(a.with_image, 0) : "–", a.shop_has_images || a.with_image ? "of your products" : "this shop shows no images"),
       tile("Attributes stated", a.attribute_completeness === null ? "–" : percent(a.attribute_completeness, 0), "of those that most of their kind state")),
-    h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `What lacks most comes first. The mark shows where your price stands among others of its kind.`),
+    h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `${a.count > a.products.length ? `The ${a.products.length} that lack most of ${a.count.toLocaleString()}` : "What lacks most comes first"}. The mark shows where your price stands among others of its kind.`),
       h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
-        h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Left unsaid"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
+        h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Listing"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
         body)), more))];
   }, waiting(4));
 }
@@ -304,13 +305,18 @@ function shelf(s, currency, images) {
   return h("tr", {}, h("th", { scope: "row", dir: "auto" }, h("a", { href: `/p/${productPath(s.product_id)}` }, s.title)),
     cell("Price", "num", s.price === null ? "–" : asMoney(s.price, currency)), cell("Others", "num", c ? `${asMoney(c.low, currency)} – ${asMoney(c.high, currency)}` : "–"),
     cell("Where you stand", null, c ? h("div", { class: "rangebar", role: "img", "aria-label": `${percent(c.position, 0)} of ${c.products} comparable products cost less` }, mark) : h("span", { class: "muted" }, "too few to compare")),
-    cell("Left unsaid", null, unsaid([...(s.images || !images ? [] : ["Image"]), ...s.missing.map(attributeName)])));
+    cell("Listing", null, listing(s, images)));
 }
 
-// A few names at once; the others when they are asked for.
-function unsaid(names) {
-  if (names.length <= UNSAID + 1) return names.join(", ") || "Nothing";
-  return h("details", { class: "unsaid" }, h("summary", {}, `${names.slice(0, UNSAID).join(", ")} `, h("span", {}, `and ${names.length - UNSAID} more`)), names.slice(UNSAID).join(", "));
+// How good the listing is; what to do about it when it is asked for.
+function listing(s, images) {
+  const todo = (s.quality?.checks || []).filter((c) => c.suggestion);
+  const unsaid = [...(s.images || !images ? [] : ["Image"]), ...s.missing.map(attributeName)];
+  const ask = h("button", { type: "button", class: "quiet", onclick: () => { choose("why"); about({ id: s.product_id, title: s.title }); } }, "Why doesn’t it rank?");
+  ask.setAttribute("aria-label", `Why doesn’t ${s.title} rank?`);
+  return h("details", { class: "unsaid" }, h("summary", {}, s.quality ? h("b", {}, `${Math.round(s.quality.score)} of 100`) : "Not known", " ", h("span", {}, todo.length ? `${todo.length} to do` : "all is well")),
+    h("ul", { class: "plain-items" }, todo.map((c) => h("li", {}, h("b", {}, capital(c.name)), `: ${c.suggestion}`))),
+    unsaid.length ? h("p", { class: "muted small" }, `Left unsaid: ${unsaid.join(", ")}`) : null, ask);
 }
 
 // --- Creators ---------------------------------------------------------------------------------------

@@ -123,6 +123,14 @@ export function whyNot(q) {
   $("ask").requestSubmit();
 }
 
+// One product; what shoppers type is still to be said.
+export function about(product) {
+  field.take(product);
+  $("q").value = "";
+  $("answer").replaceChildren();
+  $("q").focus();
+}
+
 // What the address asks for.
 export function fromAddress() {
   const asked = new URLSearchParams(location.search);
