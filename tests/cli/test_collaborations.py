@@ -96,6 +96,30 @@ def test_from_invitation_to_settlement(run, shop, do, tmp_path, monkeypatch):  #
     assert b"secret-order" not in everything
 
 
+def test_nobody_is_asked_who_withdrew_nor_about_another_merchants_product(run, shop, do, tmp_path):  # noqa: F811
+    (tmp_path / "products.csv").write_text(
+        "id,title,merchant,price,currency\np1,Lamp,acme,9,EUR\np2,Chair,rival,9,EUR\np3,Mat,,9,EUR\n"
+    )
+    assert run("import", "catalog", tmp_path / "products.csv", "-w", shop)[0] == 0
+    code, refused = do(*INVITE, "--rate", 9)
+    assert code != 0
+    assert "'p2' is no product of acme" in refused["error"]
+    own = ("--products", "p1,p3,p9", "--rate", 9)  # nobody's, and one that is not listed yet
+    code, refused = do("apply", "--as", "creator:mia", "--merchant", "rival", *own)
+    assert (code != 0, "name products of this merchant" in refused["error"]) == (True, True)
+    first = ("invite", "--as", "merchant:acme", "--creator", "mia", *own)
+    code, c = do(*first, "--key", "k")
+    assert code == 0
+    do("act", c["id"], "withdraw", "--as", "merchant:acme")
+    consent = ("--as", "creator", "--purpose", "creator_marketing", "-w", shop)
+    assert run("consent", "withdraw", "mia", *consent)[0] == 0
+    code, refused = do(*first)
+    assert (code != 0, "takes no invitations" in refused["error"]) == (True, True)
+    assert do(*first, "--key", "k") == (0, c)  # the answer of then
+    # Who wants to work with a merchant may still ask.
+    assert do("apply", "--as", "creator:mia", "--merchant", "acme", *own)[0] == 0
+
+
 def test_deadlines_and_lists(do, monkeypatch):
     _, c = do("apply", "--as", "creator:mia", "--merchant", "acme", "--products", "p", "--rate", 9)
     assert do("expire")[1] == {"expired": []}

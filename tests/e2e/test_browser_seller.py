@@ -15,7 +15,7 @@ from test_browser import page as page
 
 from live_server import served
 from tandem.collaboration.desk import Desk
-from tandem.contracts.campaign import NewCampaign
+from tandem.contracts.campaign import NewCampaign, RegionResult
 from tandem.contracts.collaboration import Apply, Party
 from tandem.contracts.matching import CreatorMatches
 from tandem.contracts.product import Money, Product
@@ -300,6 +300,56 @@ def test_a_campaign_is_planned_and_read_and_leads_to_an_invitation(
     page.one("[data-creator=mia] button").click()
     assert page.one("dialog input[name=other]").get_attribute("value") == "mia"
     assert "eading lamp" in page.text("dialog .picked")
+
+
+def test_a_trial_by_regions_is_planned_and_told(page: Page, house: House) -> None:
+    entered(page, house.merchant)
+    page.one("#tab-campaigns").click()
+    page.until(lambda: page.all(".campaign"))
+    page.one("#new-campaign").click()
+    page.one("#plan summary").click()
+    page.one("#plan input[name=regions]").click()
+    page.one("#plan input[name=name]").send_keys("Autumn")
+    page.one("#plan input[name=budget]").send_keys("200")
+    page.one("#plan-product").send_keys("A-1")
+    page.one("#plan-add").click()
+    page.until(lambda: page.all("#plan-chosen li"))
+    page.one("#plan input[name=currency]").send_keys("EUR")
+    page.one("#plan-go").click()
+    page.until(lambda: "Autumn" in page.text("#campaign h2"))
+    made = house.campaigns.campaigns("Acme")[-1]
+    assert made.asked.by_region
+    assert made.asked.holdout == 0
+    told = page.text("#campaign")
+    assert "Show it in DE-BY, DE-HE, DE-HH, DE-BE, DE-SL" in told
+    assert "adds 33 orders there" in told
+    assert "62% of the time" in told
+    house.campaigns.kept[made.id] = made.model_copy(
+        update={
+            "region_trial": RegionResult(
+                pairs=5,
+                shown_orders=161,
+                usual=121.0,
+                added=40.0,
+                low=-3.0,
+                high=63.0,
+                assumptions=("People order where they live.",),
+            )
+        }
+    )
+    page.js("scrollTo(0, 0)")
+    page.one("#campaign .back").click()
+    page.until(lambda: "Autumn" in page.text("#campaigns"))
+    page.js(
+        "[...document.querySelectorAll('.campaign h3 button')]"
+        ".find((b) => b.textContent.includes('Autumn')).click()"
+    )
+    page.until(lambda: "orders added, 9 times of 10 between -3 and 63" in page.text("#campaign"))
+    assert "It may be chance" in page.text("#campaign")
+    for size in (DESK, PHONE):
+        page.view(size)
+        fits(page, size, "a trial by regions")
+    del house.campaigns.kept[made.id]
 
 
 def test_campaigns_of_another_merchant_and_none_at_all(page: Page, house: House) -> None:

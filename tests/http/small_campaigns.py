@@ -13,10 +13,21 @@ from tandem.contracts.campaign import (
     NewCampaign,
     Outlook,
     PlannedPiece,
+    RegionPlan,
 )
 from tandem.contracts.errors import Conflict, Forbidden, NotFound
 from tandem.contracts.product import Money
 from tandem.reports.campaign import campaign_report
+
+REGIONS = RegionPlan(
+    shown=("DE-BY", "DE-HE", "DE-HH", "DE-BE", "DE-SL"),
+    not_shown=("DE-NW", "DE-BW", "DE-SN", "DE-BB", "DE-TH"),
+    share=0.45,
+    days_before=30,
+    usual=120.4,
+    detectable=33.2,
+    power=0.62,
+)
 
 
 class SmallCampaigns:
@@ -49,6 +60,7 @@ class SmallCampaigns:
             exploration_cost=0.0,
             matcher_generation="g000001-20260301T000000",
             simulated=False,
+            regions=REGIONS if asked.by_region else None,
         )
         self.kept[campaign.id] = campaign
         return campaign

@@ -73,7 +73,8 @@ class OutreachPolicy:
 class Desk:
     """The collaborations in `store`. Safe for many threads; several processes may have one each.
 
-    clock: aware datetimes in UTC. new_id: unique ids for collaborations and settlements.
+    clock: aware datetimes in UTC. new_id: unique ids for collaborations and settlements. admit:
+    asked of every new approach; raises a TandemError where it may not be made.
     """
 
     def __init__(
@@ -83,16 +84,21 @@ class Desk:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+        admit: Callable[[Party, Invite | Apply], None] = lambda *_: None,
     ) -> None:
         self.store = store
         self.policy = policy or OutreachPolicy()
         self.clock = clock
         self._new_id = new_id
+        self._admit = admit
 
     # --- Life cycle ---------------------------------------------------------------------------
 
     def open(self, party: Party, opening: Invite | Apply, key: str | None = None) -> Collaboration:
-        """Invite or apply. Conflict beyond the outreach policy."""
+        """Invite or apply. Conflict beyond the outreach policy, and what `admit` raises."""
+
+        if not self._answered(party, key):
+            self._admit(party, opening)  # may take its time, and nobody waits for it
 
         def work(books: Books) -> Collaboration:
             now = self.clock()
@@ -307,6 +313,10 @@ class Desk:
 
     # --- Once ---------------------------------------------------------------------------------
 
+    def _answered(self, party: Party, key: str | None) -> bool:
+        with self.store.reading() as books:
+            return key is not None and books.answered(_keeper(party), key) is not None
+
     def _once(
         self,
         party: Party,
@@ -326,7 +336,7 @@ class Desk:
         with self.store.writing() as books:
             if key is None:
                 return work(books)
-            name = f"{party.role}:{party.id}"
+            name = _keeper(party)
             asked = f"{about or ''} {request.model_dump_json()}"
             known = books.answered(name, key)
             if known is None:
@@ -339,6 +349,11 @@ class Desk:
                     remedy="use a new key for a new request",
                 )
             return kind.validate_json(known[1])
+
+
+def _keeper(party: Party) -> str:
+    """Whose idempotency keys they are."""
+    return f"{party.role}:{party.id}"
 
 
 class _Orders(BaseModel):

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from tandem.collaboration.desk import Desk
-from tandem.contracts.collaboration import AttributedOrder, Party, Refund
-from tandem.contracts.errors import InvalidInput, TandemError
+from tandem.contracts.collaboration import Apply, AttributedOrder, Invite, Party, Refund
+from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, TandemError
+from tandem.governance.creators import CreatorConsent
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
+from tandem.storage.catalog import merchants_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
 
@@ -58,11 +60,32 @@ class OrderNames:
 @contextlib.contextmanager
 def collaboration_desk(workspace: Path) -> Iterator[Desk]:
     """The desk of a workspace; its file is made on first use."""
-    store = CollaborationStore(Layout.open(workspace).collaborations)
+    layout = Layout.open(workspace)
+    store = CollaborationStore(layout.collaborations)
     try:
-        yield Desk(store)
+        yield Desk(store, admit=lambda party, opening: admit(layout, party, opening))
     finally:
         store.close()
+
+
+def admit(layout: Layout, party: Party, opening: Invite | Apply) -> None:
+    """Who may be approached about what: nobody who withdrew from being approached (Directive
+    2002/58/EC Art. 13), and about no product that the catalogue says another merchant sells. What
+    the catalogue does not know is left to the parties. Raises Conflict and Forbidden.
+    """
+    invited = isinstance(opening, Invite)
+    merchant = party.id if isinstance(opening, Invite) else opening.merchant_id
+    if isinstance(opening, Invite) and CreatorConsent.of(layout).refused(opening.creator_id):
+        raise Conflict(
+            f"creator '{opening.creator_id}' takes no invitations",
+            remedy="ask creators who are proposed to you",
+        )
+    for product, seller in merchants_of(layout, opening.product_ids).items():
+        if seller not in (None, merchant):
+            raise Forbidden(
+                f"'{product}' is no product of {merchant}",
+                remedy="name your own products" if invited else "name products of this merchant",
+            )
 
 
 def import_orders(workspace: Path, file: Path) -> Recorded:

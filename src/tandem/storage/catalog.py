@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -316,6 +316,27 @@ def read_ids(layout: Layout, batch_size: int = 65_536) -> Iterator[list[str]]:
         with pq.ParquetFile(folder / part) as table:
             for batch in table.iter_batches(batch_size, columns=["id"], use_threads=False):
                 yield batch.column(0).to_pylist()
+
+
+def merchants_of(layout: Layout, ids: Sequence[str]) -> dict[str, str | None]:
+    """Who sells these products, by id, as the live generation says; of those that it knows."""
+    import pyarrow.parquet as pq
+
+    if layout.catalog.live() is None:
+        return {}
+    described = manifest(layout)
+    folder = layout.catalog.path(described.generation)
+    found: dict[str, str | None] = {}
+    for part in described.parts:
+        table = pq.read_table(
+            folder / part,
+            columns=["id", "merchant"],
+            filters=[("id", "in", list(ids))],
+            use_threads=False,
+        )
+        columns = (table[name].to_pylist() for name in ("id", "merchant"))
+        found |= dict(zip(*columns, strict=True))
+    return found
 
 
 _DIGEST_OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z

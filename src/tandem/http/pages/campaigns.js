@@ -143,7 +143,7 @@ form.addEventListener("submit", async (event) => {
       merchant_id: desk.merchant, name: v.name.value.trim(), goal: v.goal.value,
       budget: { amount: v.budget.value, currency: v.currency.value.trim().toUpperCase() },
       starts: v.starts.value, ends: v.ends.value, product_ids: ids,
-      creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100, holdout: Number(v.holdout.value) / 100,
+      creators_per_product: Number(v.creators.value), exploration: Number(v.exploration.value) / 100, holdout: v.regions.checked ? 0 : Number(v.holdout.value) / 100, by_region: v.regions.checked,
     } });
     await open(made.id);
   } catch (problem) {
@@ -225,7 +225,25 @@ function came(r) {
   return h("p", { class: "came" }, h("span", { class: `label ${r.content_ids.length || r.collaboration === "CONTENT_LIVE" ? "ok" : ""}` }, r.content_ids.length ? "Live" : DEALS[r.collaboration]), h("span", {}, facts.join(" · ")));
 }
 
+const added = (t) => [h("p", { class: "figure" }, h("b", {}, t.added.toLocaleString()), ` orders added, 9 times of 10 between ${t.low.toLocaleString()} and ${t.high.toLocaleString()}`)];
+const rests = (t) => [
+  t.low <= 0 && t.high >= 0 ? h("p", {}, "It may be chance: nothing at all lies within the range.") : null,
+  h("details", {}, h("summary", {}, "What this rests on"), h("ul", { class: "items" }, t.assumptions.map((a) => h("li", { class: "muted" }, a))))];
+
+// A trial by regions: where it is to be shown, what it can find, and what it found.
+function byRegion(c) {
+  const r = c.regions;
+  const t = c.region_trial;
+  const where = [h("p", {}, h("b", {}, t ? "Shown in " : "Show it in "), r.shown.join(", ")), h("p", {}, h("b", {}, t ? "Not shown in " : "and not in "), r.not_shown.join(", "))];
+  const few = (n) => n.toLocaleString(undefined, { maximumFractionDigits: 0 });
+  const body = !t ? [...where, h("p", { class: "muted" }, `Drawn by lot. About ${few(r.usual)} orders would come from the first anyway. Eight times of ten you will see it if the campaign adds ${few(r.detectable)} orders there; what the plan expects would be seen ${percent(r.power, 0)} of the time. When the campaign is over you see here what it added.`)]
+    : t.reason ? [h("p", {}, `Not known: ${t.reason}.`), ...where]
+      : [added(t), h("p", { class: "muted" }, `${many(t.shown_orders, "order")} came from where it was shown; without it about ${few(t.usual)} would have, as the regions where it was not shown say.`), rests(t), ...where];
+  return h("section", { class: "panel", "aria-labelledby": "trial-head" }, h("h2", { id: "trial-head" }, t ? "What it added" : "Where it is shown"), body);
+}
+
 function trial(c) {
+  if (c.regions) return byRegion(c);
   if (!c.held_out.length) return null;
   const names = [...new Set(c.held_out.map((p) => p.creator_id))];
   const t = c.trial;
@@ -233,10 +251,9 @@ function trial(c) {
   const cost = `They were expected to bring ${amount(goal, c.trial_cost, currencyOf(c))}${goal === "gmv" ? " in sales" : ` ${goal}`}.`;
   const body = !t ? [h("p", { class: "muted" }, `${many(names.length, "creator")} of the plan, drawn by lot, are not asked: ${names.join(", ")}. ${cost} When the campaign is over you see here what it added.`)]
     : t.reason ? [h("p", {}, `Not known: ${t.reason}.`)]
-      : [h("p", { class: "figure" }, h("b", {}, t.added.toLocaleString()), ` orders added, 9 times of 10 between ${t.low.toLocaleString()} and ${t.high.toLocaleString()}`),
+      : [added(t),
         h("p", { class: "muted" }, `${t.asked_rate} orders by 1,000 people who had watched one of the ${many(t.asked_creators, "creator")} you asked; ${t.held_rate} by 1,000 who had watched one of the ${many(t.held_creators, "creator")} left out by lot.`),
-        t.low <= 0 && t.high >= 0 ? h("p", {}, "It may be chance: nothing at all lies within the range.") : null,
-        h("details", {}, h("summary", {}, "What this rests on"), h("ul", { class: "items" }, t.assumptions.map((a) => h("li", { class: "muted" }, a))))];
+        rests(t)];
   return h("section", { class: "panel", "aria-labelledby": "trial-head" }, h("h2", { id: "trial-head" }, "What it added"), body);
 }
 
