@@ -121,7 +121,7 @@ def test_stop_ramp_layers_and_holdout(shop, server):
 
     def served():
         rules = server._current()
-        chosen = (server._choose(rules, Q, f"c{i}") for i in range(300))
+        chosen = (server._choose(rules, online.open_to(Q, None), f"c{i}") for i in range(300))
         return {i for i, c in enumerate(chosen) if c.configuration.ranker == "bm25"}
 
     few = served()
@@ -223,7 +223,7 @@ def test_a_slow_or_failing_canary_goes_back(shop, server, candidate, monkeypatch
     layout = shop.layout
     gates = ("latency", "quality", "exposure")
     canary(layout, "models", candidate, share=0.5, override=gates, **WHO)
-    monkeypatch.setattr(shop, "with_model", lambda *_: 1 / 0)
+    monkeypatch.setattr(shop, "with_artefact", lambda *_: 1 / 0)
     answers = [server.answer(Q, f"c{i}") for i in range(20)]
     assert {a.model_generation for a in answers} == {layout.models.live()}
     server.refreshed()
@@ -332,7 +332,7 @@ def test_what_another_model_would_have_earned_is_told_from_drawn_lists(shop, can
     looked, top, n = np.array([1.0, 0.5, 0.2]), 3, 1_600
     policy = Exploration(top=top, steepness=0.7)
     rng = np.random.default_rng(0)
-    other = shop.with_model(shop.view, candidate)
+    other = shop.with_artefact(shop.view, "models", candidate)
     now, truth, differs, records = datetime.now(UTC), [], [], []
     log, worth = ServedLog(shop.layout.served), {}
     first = {q: [h.product.id for h in shop.search(q, k=top).hits] for q in queries}

@@ -21,7 +21,7 @@ from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.experiments import gates
-from tandem.flows import online, registry, workspace
+from tandem.flows import loading, online, registry
 from tandem.flows.artefacts import artefact_of, artefacts, roll_back_artefact
 from tandem.flows.comparing import _feeds, _same
 from tandem.flows.experimenting import book_of
@@ -163,7 +163,7 @@ def test_what_has_no_say_is_no_canary(simulated_shop, tmp_path):
         with pytest.raises(Conflict, match="no say"):
             canary(shop.layout, "configurations", name, share=0.1, **WHO)
         with pytest.raises(InvalidInput, match="neither shadow nor canary"):
-            shadow(shop.layout, "feeds", name, share=0.1, **WHO)
+            shadow(shop.layout, "matchers", name, share=0.1, **WHO)
 
 
 def test_of_two_who_start_a_canary_at_once_one_is_told_that_the_other_was_first(shop, monkeypatch):
@@ -349,7 +349,7 @@ def test_a_live_update_reads_no_candidate_again(shop, recommenders, monkeypatch)
         read.append(path)
         return load_tables(path)
 
-    monkeypatch.setattr(workspace, "load_tables", counted)
+    monkeypatch.setattr(loading, "load_tables", counted)
     before = shop.with_artefact(shop.view, "recommenders", candidate)
     assert shop.with_artefact(shop.view, "recommenders", candidate) is before
     updated = replace(shop.view)

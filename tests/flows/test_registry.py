@@ -11,6 +11,7 @@ from tandem.flows.registry import card, promote
 from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
 from tandem.storage.layout import Layout
+from tandem.storage.seal import seal
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,7 @@ def test_a_worse_candidate_stays_one_and_the_refusal_is_on_record(layout):
     for by_system in values["per_query"]["nDCG@10"].values():
         by_system["ltr"] = max(0.0, (by_system["ltr"] or 0.0) - 0.2)
     record.write_text(json.dumps(values))
+    seal(record.parent)
     decision = promote(layout, "models", worse, who="tester", why="simpler", override=("latency",))
     assert decision.stage == "candidate"
     assert "refused by" in decision.why

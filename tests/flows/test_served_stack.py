@@ -28,6 +28,7 @@ from tandem.recommend.stacking import TREES_FILE, Sources, Stacked
 from tandem.recommend.tables import MANIFEST, load_tables
 from tandem.recommend.weights import WEIGHTS
 from tandem.storage.layout import Layout
+from tandem.storage.seal import seal
 
 PRODUCTS = 40
 
@@ -205,6 +206,7 @@ def test_a_stack_that_learned_from_people_goes_with_one_of_them(trained, tmp_pat
         retire_generation(layout, "recommenders", name)
     folder = layout.recommenders.path(report.generation)
     changed(folder, MANIFEST, other(data=STORED_EVENTS))  # as if it had been from the stored ones
+    seal(folder)
     with open_workspace(layout.root) as shop:
         asked = RecommendRequest(kind=Kind.NEXT, recent=(product(6),), size=5)
         shop.with_artefact(shop.view, "recommenders", report.generation)
@@ -214,5 +216,6 @@ def test_a_stack_that_learned_from_people_goes_with_one_of_them(trained, tmp_pat
         assert not folder.exists()
         shop.refresh()
         assert shop.view.following is None
-        assert (shop._recommender, shop._tried) == (None, {})
+        assert "recommenders" not in shop._held
+        assert not shop._tried
         assert shop.recommend(asked).model_generation is None

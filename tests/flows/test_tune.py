@@ -14,6 +14,7 @@ from tandem.flows.tune import tune
 from tandem.flows.workspace import Workspace, open_workspace
 from tandem.storage.configurations import FILE, publish_configuration
 from tandem.storage.layout import Layout
+from tandem.storage.seal import seal
 
 pytest.importorskip("optuna")
 # Weights that nobody would choose: tuning has something to find.
@@ -82,5 +83,6 @@ def test_a_configuration_that_cannot_be_read_says_how_to_go_on(shop_copy):
     with layout.writing():
         name = publish_configuration(layout, BAD, {})
     (layout.configurations.path(name) / FILE).write_text('{"words": -1}')
+    seal(layout.configurations.path(name))
     with pytest.raises(InvalidInput, match="not a search configuration"):
         open_workspace(shop_copy)

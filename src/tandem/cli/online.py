@@ -33,8 +33,9 @@ def variant_of(text: str) -> Variant:
     if setting in ("-rewrite", "-rules"):
         values[setting[1:]] = False
     elif setting:
-        # A generation is of the model where a model ranks, else of the tuned weights.
-        of = "weights" if ranker in ("bm25", "hybrid") else "model"
+        # A generation is of the model where a model ranks, else of what the system is made of.
+        named = {"bm25": "weights", "hybrid": "weights", "cross": "cross"}
+        of = named.get(ranker, "model")
         values = {"ranker": ranker or "ltr", **({of: model} if model else {})}
     try:
         share = float(weight) if weight else 1.0
@@ -56,7 +57,7 @@ def start_command(
         list[str],
         typer.Option(
             help="Repeat: first the control. NAME, NAME=RANKER, NAME=RANKER@GENERATION (of the "
-            "model; of bm25 and hybrid the tuned weights), "
+            "model; of bm25 and hybrid the tuned weights, of cross the cross-encoder), "
             "NAME=-rewrite (no spelling correction), NAME=-rules (no merchandising rules); "
             "with :WEIGHT behind it for another share."
         ),

@@ -34,7 +34,9 @@ PromotedKind = Literal[
 ]
 """Kinds whose candidates are asked by gates before they go live."""
 
-Tried = Literal["models", "configurations", "recommenders"]
-"""Kinds that may answer unseen, or a share of the people, before they go live."""
+Tried = Literal["models", "configurations", "cross-encoders", "recommenders", "personal", "feeds"]
+"""Kinds that shoppers are answered with, and that may be tried on them before they go live: unseen,
+or on a share of the people. Matchers answer merchants and creators, whose proposals have to be the
+same on both sides."""
 
 Stage = Literal["candidate", "shadow", "canary", "live", "retired"]

@@ -23,7 +23,10 @@ Kind = Literal["experiment", "canary"]
 CONFIGURED: Mapping[Tried, str] = {
     "models": "model",
     "configurations": "weights",
+    "cross-encoders": "cross",
     "recommenders": "recommender",
+    "personal": "personal",
+    "feeds": "feed",
 }
 """The field of a search configuration that names a generation of a kind."""
 
@@ -34,23 +37,31 @@ class SearchConfiguration(Frozen):
     """How searches are answered; what is None is as everybody has it.
 
     ranker: a system by name. model: generation of the learned ranker, instead of the live one;
-    weights: of the tuned weights of bm25 and hybrid; recommender: of what recommends. rewrite:
+    weights: of the tuned weights of bm25 and hybrid; cross: of the cross-encoder; personal: of what
+    makes lists personal; recommender: of what recommends; feed: of what orders the feed. rewrite:
     whether spelling is corrected. rules: whether the shop's merchandising rules apply.
     """
 
     ranker: str | None = Field(default=None, max_length=64, examples=["ltr"])
     model: str | None = Field(default=None, max_length=64)
     weights: str | None = Field(default=None, max_length=64)
+    cross: str | None = Field(default=None, max_length=64)
+    personal: str | None = Field(default=None, max_length=64)
     recommender: str | None = Field(default=None, max_length=64)
+    feed: str | None = Field(default=None, max_length=64)
     rewrite: bool | None = None
     rules: bool | None = None
 
     @property
     def touched(self) -> frozenset[str]:
-        """What it sets: `ranking`, `recommendations`, `rewrite`, `rules`."""
+        """What it sets: `ranking`, `reranking`, `personal`, `recommendations`, `feed`, `rewrite`,
+        `rules`."""
         parts = {
             "ranking": (self.ranker, self.model, self.weights),
+            "reranking": (self.cross,),
+            "personal": (self.personal,),
             "recommendations": (self.recommender,),
+            "feed": (self.feed,),
             "rewrite": (self.rewrite,),
             "rules": (self.rules,),
         }

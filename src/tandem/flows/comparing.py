@@ -25,6 +25,7 @@ from tandem.experiments import gates
 from tandem.experiments.measures import parse_measures, score
 from tandem.flows.artefacts import evaluation_of, lineage_of
 from tandem.flows.feed import FEATURES, feed_features
+from tandem.flows.loading import load_matcher
 from tandem.flows.personal_search import MEASURES, Pools, compare
 from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
@@ -213,7 +214,7 @@ def by_query(record: Mapping[str, Any], system: str) -> dict[str, float]:
     """Out-of-fold values by query."""
     return {
         query: values[system]
-        for query, values in record["per_query"][gates.MEASURE].items()
+        for query, values in record.get("per_query", {}).get(gates.MEASURE, {}).items()
         if values.get(system) is not None
     }
 
@@ -343,7 +344,7 @@ def _matchers(layout: Layout, generation: str, live: str | None) -> tuple[Gate, 
     if live is None:
         return (gates.alone("matchers"),)
     (ours, mine), (theirs, other) = (
-        Matcher.load(layout.matchers.path(name)) for name in (generation, live)
+        load_matcher(layout.matchers.path(name)) for name in (generation, live)
     )
     quality = gates.apart(mine.metrics, other.metrics, same_data=_same(mine, other))
     shared = [p for p in ours.product_ids if p in theirs.product_number]

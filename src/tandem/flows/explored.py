@@ -110,7 +110,7 @@ def evaluate_explored(
             "a model and a steepness at once", field="model", remedy="ask for one of the two"
         )
     with Workspace(layout) as shop:
-        order = _Asked(shop.with_model(shop.view, model)).order
+        order = _Asked(shop.with_artefact(shop.view, "models", model)).order
         policy = f"the order of {model}"
         return _evaluated(layout, policy, None, order, actor, limits, resamples, seed)
 

@@ -23,10 +23,11 @@ from tandem.finetuning.cross_encoder import finetune_cross_encoder
 from tandem.finetuning.encoder import finetune_encoder
 from tandem.finetuning.judged import JudgedQuery
 from tandem.finetuning.manifest import FinetuneManifest
+from tandem.flows.artefacts import EVALUATION
 from tandem.flows.generations import made
 from tandem.flows.index import Progress
 from tandem.flows.telling import traced, tracked
-from tandem.flows.train import Learning, judged_rows, lessons_of
+from tandem.flows.train import Learning, evaluation_record, judged_rows, lessons_of
 from tandem.flows.workspace import Workspace
 from tandem.ranking.cross import DEPTH
 from tandem.ranking.learned import (
@@ -41,9 +42,10 @@ from tandem.retrieval.encoders.cross import OnnxCrossEncoder, export_cross_encod
 from tandem.retrieval.encoders.graph import check
 from tandem.retrieval.encoders.loading import MODEL, TOKENIZER, convert, find_encoder, load_encoder
 from tandem.retrieval.encoders.onnx import OnnxEncoder
-from tandem.storage.atomic import new_directory, write_json_atomic
+from tandem.storage.atomic import write_json_atomic
 from tandem.storage.catalog import read_products
 from tandem.storage.layout import Generations, Layout
+from tandem.storage.seal import sealed_directory
 
 MEASURES = ("nDCG@10", "R@100")
 FOLDS = 3  # few, because every fold trains a transformer
@@ -405,10 +407,10 @@ def _publish(
     with layout.writing():
         generations.sweep()
         generation = generations.next_name()
-        with new_directory(generations.root / generation) as scratch:
+        with sealed_directory(generations.root / generation) as scratch:
             manifest = replace(manifest, training=write(scratch))
             manifest.save(scratch)
-            write_json_atomic(scratch / "evaluation.json", evaluation.to_json())
+            write_json_atomic(scratch / EVALUATION, evaluation_record(evaluation))
     return generation, manifest
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 from tandem.contracts.artefact import ArtefactKind
@@ -12,6 +15,7 @@ from tandem.flows.trials import end_trials
 from tandem.governance.audit import os_actor
 from tandem.registry.decisions import Decisions
 from tandem.storage.layout import Layout
+from tandem.storage.seal import sealed_directory
 
 Kind = Literal[
     "index",
@@ -75,6 +79,21 @@ def made(
     return Decisions(layout.decisions).record(
         name, "candidate", who=who, why=what, instead_of=beside, kind=kind
     )
+
+
+@contextmanager
+def publishing(
+    layout: Layout, kind: Kind, *, live: bool, who: str | None = None, what: str = "made"
+) -> Iterator[tuple[str, Path]]:
+    """Name and scratch folder of a new generation, which is sealed, on record, and live or a
+    candidate when the block succeeds, and nowhere when it does not."""
+    generations = layout.generations(kind)
+    with layout.writing():
+        generations.sweep()
+        name = generations.next_name()
+        with sealed_directory(generations.root / name) as scratch:
+            yield name, scratch
+        made(layout, kind, name, live=live, who=who, what=what)
 
 
 def roll_back(

@@ -23,10 +23,11 @@ from tandem.contracts.matching import (
 )
 from tandem.contracts.parties import Creator
 from tandem.contracts.product import Product
+from tandem.flows.loading import load_matcher
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import CreatorConsent
 from tandem.matching.expectation import SHOWN_LEVEL
-from tandem.matching.matcher import Flags, Matched, Matcher, MatcherManifest
+from tandem.matching.matcher import Flags, Matched, MatcherManifest
 from tandem.matching.reasons import reasons
 from tandem.storage.catalog import read_products
 from tandem.storage.layout import Layout
@@ -43,7 +44,7 @@ class _Loaded:
 
     def __init__(self, layout: Layout, path: Path) -> None:
         self.generation = path.name
-        self.matcher, self.manifest = Matcher.load(path)
+        self.matcher, self.manifest = load_matcher(path)
         self.creators = {c.id: c for c in read_creators(layout)}
         # What the catalogue lost since is not proposed.
         self.products: dict[str, Product] = {

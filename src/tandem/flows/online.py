@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -67,6 +67,7 @@ from tandem.registry.experiments import Experiments
 log = logging.getLogger(__name__)
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 BELIEVED = 1.0  # seconds that the book, a key ring or a person's decision is taken for the newest
 REMEMBERED = 100_000
@@ -112,9 +113,6 @@ class _Rules:
         found = [Layer(name, members) for name, members in layers.items()]
         return Assignment(self.book.salt, found, self.book.holdout)
 
-    def shadows(self, *kinds: Tried) -> tuple[ShadowRun, ...]:
-        return tuple(s for s in self.book.shadows if s.kind in kinds)
-
     def slots(self, where: Where) -> tuple[BanditSlot, ...]:
         return tuple(s for s in self.book.slots if s.where == where and s.state == "running")
 
@@ -130,12 +128,33 @@ class _Rules:
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What one request gets. experiments: variant by experiment that has an effect on it."""
+    """What one request gets. experiments: variant by experiment that has an effect on it;
+    configurations: of these variants, in order. tries: of the experiments, the one whose generation
+    answers; touched: what they are about. ranker: what a slot tries."""
 
-    configuration: SearchConfiguration = field(default_factory=SearchConfiguration)
     experiments: Mapping[str, str] = field(default_factory=dict)
-    canary: str | None = None  # of the experiments, the canary whose model answers
-    ranking: bool = False  # whether any of the experiments is about the ranking
+    configurations: Mapping[str, SearchConfiguration] = field(default_factory=dict)
+    tries: str | None = None
+    touched: frozenset[str] = frozenset()
+    ranker: str | None = None
+
+    @cached_property
+    def configuration(self) -> SearchConfiguration:
+        values: dict[str, object] = {}
+        for one in self.configurations.values():
+            values |= one.model_dump(exclude_none=True)
+        if self.ranker is not None:
+            values["ranker"] = self.ranker
+        return SearchConfiguration.model_validate(values)
+
+    def without(self, name: str) -> _Chosen:
+        """As if one of the experiments were not there."""
+        return replace(
+            self,
+            experiments={n: v for n, v in self.experiments.items() if n != name},
+            configurations={n: c for n, c in self.configurations.items() if n != name},
+            tries=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -199,10 +218,10 @@ class Online:
             if self._log_served:
                 self._shop.record(response)
             return response
-        chosen = self._choose(rules, request, client_id)
         known = None
         if client_id is not None and personal:
             known = self._shop.visitors.asking(client_id, recent)
+        chosen = self._choose(rules, open_to(request, known), client_id)
         query_id = uuid.uuid4().hex
         tried = self._tried(rules, view, request, chosen, client_id, user_agent, query_id)
         work, tried = self._trying(view, request, chosen, known, tried)
@@ -217,8 +236,7 @@ class Online:
         if self._log_served:
             self._shop.record(response, chosen.experiments, explored, _noted(tried))
         if explored is None and not tried:
-            for run in rules.shadows("models", "configurations"):
-                self._shadow(view, run, request, response, chosen)
+            self._shadow_search(rules, view, request, response, chosen, known)
         return response
 
     def recommend(
@@ -233,8 +251,12 @@ class Online:
         rules = self._current()
         view = self._shop.view
         known_by = client_id if personal else None
-        chosen = _Chosen() if rules is None else self._choose_recommender(rules, client_id)
-        response, chosen = self._recommended(view, request, known_by, chosen)
+        parts = {"recommendations", "feed"} if request.kind is Kind.FEED else {"recommendations"}
+        chosen = _Chosen() if rules is None else self._choose(rules, parts, client_id)
+        response, chosen = self._attempt(
+            chosen,
+            lambda c: self._shop.recommend(request, known_by, self._inside(view, c.configuration)),
+        )
         if client_id is not None:
             for name, variant in chosen.experiments.items():
                 self._expose(name, variant, client_id, user_agent, response.query_id)
@@ -321,87 +343,57 @@ class Online:
                 self._looked = now
         return self._rules
 
-    def _choose(self, rules: _Rules, request: SearchRequest, client_id: str | None) -> _Chosen:
-        """The configuration of a request, from the experiments that have an effect on it.
+    def _choose(self, rules: _Rules, parts: Set[str], client_id: str | None) -> _Chosen:
+        """The configuration of a request, from the experiments that have an effect on it. parts: of
+        an answer, those that experiments may set in this one.
 
-        Whatever the request sets itself no experiment changes, and who cannot be affected was not
-        exposed. Where two would set the same, the first one does and the other has no effect.
+        Where two would set the same, the first one does and the other has no effect. Who gets a
+        canary is in no other one.
         """
-        if client_id is None or not rules.experiments:
-            return _Chosen()
-        open_to = {"rewrite", "rules", "ranking"} if request.q.strip() else set()
-        if request.ranker is not None or request.sort is not Sort.RELEVANCE:
-            open_to -= {"ranking", "rules"}
-        if not request.rewrite:
-            open_to.discard("rewrite")
-        if not any(e.touched & open_to for e in rules.experiments):
-            return _Chosen()
-        unit = self._unit(client_id)
-        if unit is None:
-            return _Chosen()
-        values: dict[str, object] = {}
-        experiments: dict[str, str] = {}
-        canary = None
-        ranking = False
-        taken: set[str] = set()
-        for e in rules.experiments:
-            if not e.touched & open_to or e.touched & taken:
-                continue
-            variant = rules.assignment.variant(unit, e.name)
-            if variant is None:
-                continue
-            experiments[e.name] = variant
-            ranking = ranking or "ranking" in e.touched
-            configuration = rules.configurations[e.name, variant]
-            values |= configuration.model_dump(exclude_none=True)
-            # Whoever gets the live model as a canary's control may be in an experiment on it.
-            if e.kind != "canary" or variant != e.control:
-                taken |= e.touched
-                canary = e.name if e.kind == "canary" else canary
-        return _Chosen(SearchConfiguration.model_validate(values), experiments, canary, ranking)
-
-    def _choose_recommender(self, rules: _Rules, client_id: str | None) -> _Chosen:
-        """Who recommends: a canary's recommender, or everybody's."""
-        running = [e for e in rules.experiments if "recommendations" in e.touched]
+        running = [e for e in rules.experiments if e.touched & parts]
         if client_id is None or not running or (unit := self._unit(client_id)) is None:
             return _Chosen()
         experiments: dict[str, str] = {}
+        configurations: dict[str, SearchConfiguration] = {}
+        touched: set[str] = set()
+        taken: set[str] = set()
+        canary = tries = None
         for e in running:
+            if e.touched & taken or (e.kind == "canary" and canary is not None):
+                continue
             variant = rules.assignment.variant(unit, e.name)
             if variant is None:
                 continue
             experiments[e.name] = variant
-            configuration = rules.configurations[e.name, variant]
-            if configuration.recommender is not None:
-                return _Chosen(configuration, experiments, e.name)
-        return _Chosen(experiments=experiments)
+            touched |= e.touched
+            configurations[e.name] = rules.configurations[e.name, variant]
+            if configurations[e.name].generations:
+                tries = tries or e.name
+            # Whoever gets the live one as a canary's control may be in an experiment on it.
+            if e.kind != "canary" or variant != e.control:
+                taken |= e.touched
+                canary = e.name if e.kind == "canary" else canary
+        return _Chosen(experiments, configurations, canary or tries, frozenset(touched))
 
-    def _recommended(
-        self, view: View, request: RecommendRequest, known_by: str | None, chosen: _Chosen
-    ) -> tuple[RecommendResponse, _Chosen]:
-        """As `_ranked`: what a canary fails on is answered by the live one. One that cannot be read
-        fails too; what the request itself does wrong is not the canary's."""
-        inside = view
+    def _attempt(self, chosen: _Chosen, work: Callable[[_Chosen], T]) -> tuple[T, _Chosen]:
+        """A generation on trial that fails is not shown: what is live answers, and the failure
+        counts. What the request itself does wrong fails both ways, and is not the trial's."""
         started = time.perf_counter()
         try:
-            if (generation := chosen.configuration.recommender) is not None:
-                inside = self._shop.with_artefact(view, "recommenders", generation)
-            started = time.perf_counter()
-            response = self._shop.recommend(request, known_by, inside)
+            done = work(chosen)
         except Exception as error:
-            asked = inside is not view and isinstance(error, TandemError)
-            if chosen.canary is None or asked:
+            if chosen.tries is None:
                 raise
-            log.warning("canary %s failed: %s", chosen.canary, error)
-            self._note(chosen.canary, "canary", None)
-            rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
-            return self._shop.recommend(request, known_by, view), _Chosen(experiments=rest)
+            rest = chosen.without(chosen.tries)
+            done = work(rest)
+            log.warning("%s failed: %s", chosen.tries, error)
+            self._note(chosen.tries, "canary", None)
+            return done, rest
         took = (time.perf_counter() - started) * 1000
-        watched = self._canaries("recommendations")
-        for name in chosen.experiments:
-            if name in watched:
-                self._note(name, "canary" if chosen.canary == name else "control", took)
-        return response, chosen
+        for name in self._canaries() & chosen.experiments.keys():
+            if chosen.tries in (None, name):
+                self._note(name, "canary" if chosen.tries == name else "control", took)
+        return done, chosen
 
     def _unit(self, client_id: str) -> str | None:
         """The pseudonym of a client whom analytics may read, or None."""
@@ -437,7 +429,7 @@ class Online:
         if (
             not running
             or client_id is None
-            or chosen.ranking
+            or "ranking" in chosen.touched
             or request.ranker is not None
             or request.sort is not Sort.RELEVANCE
             or not request.q.strip()
@@ -467,9 +459,8 @@ class Online:
         """A ranker that fails is not shown: everybody's answers, and no reward is its own."""
         for slot, showing in tried.items():
             ranker = slot.arms[showing.arm].value
-            configuration = chosen.configuration.model_copy(update={"ranker": ranker})
             try:
-                trying = replace(chosen, configuration=configuration)
+                trying = replace(chosen, ranker=ranker)
                 return self._ranked(view, request, trying, known), tried
             except Exception as error:
                 if not showing.explored:
@@ -534,41 +525,24 @@ class Online:
     def _ranked(
         self, view: View, request: SearchRequest, chosen: _Chosen, known: Known | None
     ) -> _Work:
-        """A canary that fails is not shown: the live model answers, and the failure counts."""
-        watched = [e for e in chosen.experiments if e in self._canaries("ranking")]
         started = time.perf_counter()
-        try:
-            inside, asked = self._configured(view, request, chosen.configuration)
-            ranking = rank(inside, asked, known)
-        except Exception as error:
-            if chosen.canary is None:
-                raise
-            log.warning("canary %s failed: %s", chosen.canary, error)
-            self._note(chosen.canary, "canary", None)
-            rest = {n: v for n, v in chosen.experiments.items() if n != chosen.canary}
-            return _Work(
-                view, request, rank(view, request, known), started, _Chosen(experiments=rest)
-            )
-        took = (time.perf_counter() - started) * 1000
-        for name in watched:
-            self._note(name, "canary" if chosen.canary == name else "control", took)
+
+        def work(chosen: _Chosen) -> tuple[View, SearchRequest, Ranking]:
+            configuration = chosen.configuration
+            inside = self._inside(view, configuration)
+            update = configuration.model_dump(include={"ranker", "rewrite"}, exclude_none=True)
+            asked = request.model_copy(update=update)
+            return inside, asked, rank(inside, asked, known)
+
+        (inside, asked, ranking), chosen = self._attempt(chosen, work)
         return _Work(inside, asked, ranking, started, chosen)
 
-    def _configured(
-        self, view: View, request: SearchRequest, configuration: SearchConfiguration
-    ) -> tuple[View, SearchRequest]:
-        if configuration.model is not None and configuration.model != view.model_generation:
-            view = self._shop.with_model(view, configuration.model)
-        if configuration.weights is not None:
-            view = self._shop.with_artefact(view, "configurations", configuration.weights)
-        if configuration.rules is False:
-            view = replace(view, policy=BusinessPolicy())
-        update: dict[str, object] = {}
-        if configuration.ranker is not None:
-            update["ranker"] = configuration.ranker
-        if configuration.rewrite is not None:
-            update["rewrite"] = configuration.rewrite
-        return view, request.model_copy(update=update)
+    def _inside(self, view: View, configuration: SearchConfiguration) -> View:
+        """The view with what a configuration puts in the place of what is live."""
+        for kind, generation in configuration.generations.items():
+            if generation != view.generations[kind]:
+                view = self._shop.with_artefact(view, kind, generation)
+        return replace(view, policy=BusinessPolicy()) if configuration.rules is False else view
 
     def _explored(self, work: _Work, policy: Exploration) -> tuple[_Work, Explored | None]:
         """With the first places drawn anew, where that is to be done."""
@@ -627,9 +601,9 @@ class Online:
 
     # --- Canaries -----------------------------------------------------------------------------
 
-    def _canaries(self, touched: str) -> frozenset[str]:
+    def _canaries(self) -> frozenset[str]:
         running = self._rules.experiments if self._rules else ()
-        return frozenset(e.name for e in running if e.kind == "canary" and touched in e.touched)
+        return frozenset(e.name for e in running if e.kind == "canary")
 
     def _note(self, name: str, arm: str, milliseconds: float | None) -> None:
         with self._lock:
@@ -668,41 +642,37 @@ class Online:
 
     # --- Shadows ------------------------------------------------------------------------------
 
-    def _shadow(
+    def _shadow_search(
         self,
+        rules: _Rules,
         view: View,
-        run: ShadowRun,
         request: SearchRequest,
         response: SearchResponse,
         chosen: _Chosen,
+        known: Known | None,
     ) -> None:
-        """Let the shadow answer too, later and unseen, where the live model answered."""
-        if (
-            request.ranker is not None
-            or request.sort is not Sort.RELEVANCE
-            or not request.q.strip()
-            or request.page != 1
-            or "ranking" in chosen.configuration.touched
-            or run.generation in (view.model_generation, view.configuration_generation)
-            # Tuned weights have no say in what a learned ranker answers.
-            or (run.kind == "configurations" and response.ranker not in ("bm25", "hybrid"))
-            or self._draw() >= run.share
-        ):
+        """Let the shadows that have a say in a search answer too, later and unseen."""
+        relevant = request.sort is Sort.RELEVANCE and bool(request.q.strip())
+        if not relevant or request.page != 1:
             return
+        touched = chosen.configuration.touched
+        everybodys = request.ranker is None and "ranking" not in touched
+        say: Mapping[Tried, bool] = {
+            "models": everybodys,
+            # Tuned weights have no say in what a learned ranker answers.
+            "configurations": everybodys and response.ranker in ("bm25", "hybrid"),
+            "cross-encoders": response.ranker == "cross" and "reranking" not in touched,
+            "personal": response.personal and "personal" not in touched,
+        }
         shown = [h.product.id for h in response.hits[:SHADOW_DEPTH]]
         live_ms = response.timings_ms.get("total", 0.0) - response.timings_ms.get("facets", 0.0)
-        ranker = "ltr" if run.kind == "models" else response.ranker
-        asked = request.model_copy(update={"facets": (), "ranker": ranker})
-        beside = (
-            response.model_generation
-            if run.kind == "models"
-            else response.parts.get("configurations")
-        )
 
-        def mine(inside: View) -> list[str]:
-            return [h.product.id for h in answer(inside, asked).hits]
+        def mine(run: ShadowRun, inside: View) -> list[str]:
+            ranker = "ltr" if run.kind == "models" else response.ranker
+            asked = request.model_copy(update={"facets": (), "ranker": ranker})
+            return [h.product.id for h in answer(inside, asked, known=known).hits]
 
-        self._unseen(view, run, mine, shown, beside, live_ms, response.simulated)
+        self._unseen(rules, view, say, mine, shown, live_ms, response.simulated)
 
     def _shadow_recommender(
         self,
@@ -712,61 +682,69 @@ class Online:
         known_by: str | None,
         response: RecommendResponse,
     ) -> None:
-        """The same for recommendations that sessions or baskets have a say in."""
-        for run in rules.shadows("recommenders"):
-            if (
-                request.kind is Kind.SIMILAR
-                or run.generation == view.recommender_generation
-                or self._draw() >= run.share
-            ):
-                continue
+        """The same for recommendations."""
+        say: Mapping[Tried, bool] = {
+            "recommenders": request.kind is not Kind.SIMILAR,
+            "feeds": request.kind is Kind.FEED,
+        }
 
-            def mine(inside: View) -> list[str]:
-                answered = self._shop.recommend(request, known_by, inside)
-                return [i.product.id for i in answered.items]
+        def mine(run: ShadowRun, inside: View) -> list[str]:
+            answered = self._shop.recommend(request, known_by, inside)
+            return [i.product.id for i in answered.items]
 
-            shown = [i.product.id for i in response.items[:SHADOW_DEPTH]]
-            live_ms = response.timings_ms.get("total", 0.0)
-            beside = response.model_generation
-            self._unseen(view, run, mine, shown, beside, live_ms, response.simulated)
+        shown = [i.product.id for i in response.items[:SHADOW_DEPTH]]
+        live_ms = response.timings_ms.get("total", 0.0)
+        self._unseen(rules, view, say, mine, shown, live_ms, response.simulated)
 
     def _unseen(
         self,
+        rules: _Rules,
         view: View,
-        run: ShadowRun,
-        mine: Callable[[View], list[str]],
+        say: Mapping[Tried, bool],
+        mine: Callable[[ShadowRun, View], list[str]],
         shown: list[str],
-        beside: str | None,
         live_ms: float,
         simulated: bool,
     ) -> None:
-        """Answer once more in the background, and note how far both agree."""
-
-        def work() -> None:
-            found: list[str] | None = None
-            took = None
-            try:
-                inside = self._shop.with_artefact(view, run.kind, run.generation)
-                started = time.perf_counter()
-                found = mine(inside)[:SHADOW_DEPTH]
-                took = (time.perf_counter() - started) * 1000
-            except Exception as error:
-                log.warning("shadow %s failed: %s", run.generation, error)
-            self._shadowed.put(
-                ShadowRequest(
-                    at=datetime.now(UTC),
-                    kind=run.kind,
-                    generation=run.generation,
-                    beside=beside,
-                    overlap=None if found is None else _overlap(found, shown),
-                    same_first=None if found is None else found[:1] == shown[:1],
-                    live_ms=round(live_ms, 3),
-                    shadow_ms=None if took is None else round(took, 3),
-                    simulated=simulated,
+        """Draw which shadows answer once more in the background; how far they agree is noted."""
+        for run in rules.book.shadows:
+            waits = say.get(run.kind, False) and run.generation != view.generations[run.kind]
+            if waits and self._draw() < run.share:
+                self._background.put(
+                    partial(self._noted_shadow, view, run, mine, shown, live_ms, simulated)
                 )
-            )
 
-        self._background.put(work)
+    def _noted_shadow(
+        self,
+        view: View,
+        run: ShadowRun,
+        mine: Callable[[ShadowRun, View], list[str]],
+        shown: list[str],
+        live_ms: float,
+        simulated: bool,
+    ) -> None:
+        found: list[str] | None = None
+        took = None
+        try:
+            inside = self._shop.with_artefact(view, run.kind, run.generation)
+            started = time.perf_counter()
+            found = mine(run, inside)[:SHADOW_DEPTH]
+            took = (time.perf_counter() - started) * 1000
+        except Exception as error:
+            log.warning("shadow %s failed: %s", run.generation, error)
+        self._shadowed.put(
+            ShadowRequest(
+                at=datetime.now(UTC),
+                kind=run.kind,
+                generation=run.generation,
+                beside=view.generations[run.kind],
+                overlap=None if found is None else _overlap(found, shown),
+                same_first=None if found is None else found[:1] == shown[:1],
+                live_ms=round(live_ms, 3),
+                shadow_ms=None if took is None else round(took, 3),
+                simulated=simulated,
+            )
+        )
 
     def _draw(self) -> float:
         with self._lock:
@@ -802,6 +780,22 @@ class _Background:
                 job()
             except Exception as error:
                 log.warning("online: %s", error)
+
+
+def open_to(request: SearchRequest, known: Known | None) -> set[str]:
+    """What experiments may set in a search. Whatever the request sets itself none changes, and who
+    cannot be affected was not exposed."""
+    if not request.q.strip():
+        return set()
+    parts = {"rewrite"} if request.rewrite else set()
+    if request.sort is not Sort.RELEVANCE:
+        return parts
+    parts |= {"ranking", "rules"} if request.ranker is None else set()
+    if request.ranker == "cross":
+        parts.add("reranking")
+    if known is not None and (known.session or known.before):
+        parts.add("personal")
+    return parts
 
 
 def _noted(tried: Mapping[BanditSlot, SlotShowing]) -> dict[str, ServedArm]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -18,8 +18,10 @@ from tandem.contracts.search import Filters, SearchRequest, Understanding
 from tandem.experiments.folds import Fit, Selecting, cross_validate, query_folds, select
 from tandem.experiments.offline import Evaluation, System
 from tandem.features.declarations import LTR_FEATURES
-from tandem.flows.generations import made
+from tandem.flows.artefacts import EVALUATION
+from tandem.flows.generations import publishing
 from tandem.flows.index import Progress
+from tandem.flows.telling import tracked
 from tandem.flows.view import View, candidates
 from tandem.flows.workspace import Workspace
 from tandem.queries.categories import Lessons, lesson
@@ -34,10 +36,9 @@ from tandem.ranking.learned import (
     save_ranker,
 )
 from tandem.ranking.models import DEFAULT_MODEL, MODELS, model_class
-from tandem.registry import tracking
 from tandem.registry.lineage import DataSet, job
 from tandem.retrieval.pipeline import QueryContext
-from tandem.storage.atomic import new_directory, write_json_atomic
+from tandem.storage.atomic import write_json_atomic
 from tandem.storage.layout import Layout
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "P@10")
@@ -59,6 +60,7 @@ class TrainReport:
     seconds: float
 
 
+@tracked("models")
 def train_ranker(
     layout: Layout,
     name: str | None = None,
@@ -270,15 +272,9 @@ def publish(
     who: str,
 ) -> str:
     """Save a ranker with its evaluation as a new generation, live or as a candidate."""
-    with layout.writing():
-        layout.models.sweep()
-        name = layout.models.next_name()
-        with new_directory(layout.models.root / name) as scratch:
-            save_ranker(ranker, manifest, scratch)
-            write_json_atomic(scratch / "evaluation.json", evaluation_record(evaluation))
-        decision = made(layout, "models", name, live=live, who=who, what="trained")
-    tracking.trained(layout, "models", name, asdict(manifest))
-    tracking.decided(layout, "models", decision)
+    with publishing(layout, "models", live=live, who=who, what="trained") as (name, scratch):
+        save_ranker(ranker, manifest, scratch)
+        write_json_atomic(scratch / EVALUATION, evaluation_record(evaluation))
     return name
 
 

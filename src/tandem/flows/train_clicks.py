@@ -23,7 +23,7 @@ from tandem.experiments.offline import Evaluation
 from tandem.features.declarations import LTR_FEATURES
 from tandem.flows.index import Progress
 from tandem.flows.lots import lots_of
-from tandem.flows.telling import traced
+from tandem.flows.telling import traced, tracked
 from tandem.flows.train import DEPTH, MEASURES, Ranked, dense_systems, judged_rows, publish
 from tandem.flows.workspace import Workspace
 from tandem.governance.reading import EventReader
@@ -153,6 +153,7 @@ def drawn(layout: Layout, log: ClickLog, purpose: Purpose, actor: str) -> Propen
 
 
 @traced("train ranker from clicks", "models", "index", "events")
+@tracked("models")
 def train_from_clicks(
     layout: Layout,
     name: str | None = None,

@@ -15,7 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
 from tandem.flows.feed import FEATURES, feed_features
-from tandem.flows.generations import made
+from tandem.flows.generations import publishing
 from tandem.flows.telling import traced, tracked
 from tandem.flows.videos import Video, shelf
 from tandem.flows.view import View
@@ -25,7 +25,6 @@ from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
 from tandem.recommend.objectives import OBJECTIVES, FeedManifest, FeedRanker
-from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content
 from tandem.storage.visitor_state import MOST_RECENT, newest
@@ -84,12 +83,8 @@ def train_feed(layout: Layout, *, live: bool = True) -> FeedReport:
         code_version=code_version(),
         metrics=metrics,
     )
-    with layout.writing():
-        layout.feeds.sweep()
-        name = layout.feeds.next_name()
-        with new_directory(layout.feeds.root / name) as scratch:
-            ranker.save(scratch, manifest)
-        made(layout, "feeds", name, live=live)
+    with publishing(layout, "feeds", live=live) as (name, scratch):
+        ranker.save(scratch, manifest)
     return FeedReport(name, manifest, time.perf_counter() - started)
 
 

@@ -15,7 +15,7 @@ from tandem.contracts.errors import InvalidInput
 from tandem.contracts.parties import Content, Creator
 from tandem.contracts.product import Product
 from tandem.flows.embedding import CatalogEmbedder
-from tandem.flows.generations import made
+from tandem.flows.generations import publishing
 from tandem.flows.telling import traced, tracked
 from tandem.governance.audit import os_actor
 from tandem.governance.creators import CreatorConsent
@@ -34,7 +34,6 @@ from tandem.matching.words import WordVectors
 from tandem.ranking.learned import code_version
 from tandem.retrieval.encoders.base import TextEncoder
 from tandem.retrieval.encoders.loading import load_encoder
-from tandem.storage.atomic import new_directory
 from tandem.storage.catalog import read_products
 from tandem.storage.layout import Layout
 from tandem.storage.parties import party_manifest, read_content, read_creators
@@ -110,12 +109,9 @@ def train_matcher(
         content_generation=layout.content.live() or "",
         metrics=metrics,
     )
+    with publishing(layout, "matchers", live=live) as (name, scratch):
+        matcher.save(scratch, manifest)
     with layout.writing():
-        layout.matchers.sweep()
-        name = layout.matchers.next_name()
-        with new_directory(layout.matchers.root / name) as scratch:
-            matcher.save(scratch, manifest)
-        made(layout, "matchers", name, live=live)
         layout.matchers.prune(KEEP_GENERATIONS)
     return MatcherReport(name, manifest, time.perf_counter() - started)
 

@@ -12,7 +12,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.recommend import STORED_EVENTS
-from tandem.flows.generations import made
+from tandem.flows.generations import publishing
 from tandem.flows.personal_search import Episode, Pools, choices, compare, summary
 from tandem.flows.telling import traced, tracked
 from tandem.flows.visitors import LOOKED, SESSION
@@ -21,7 +21,6 @@ from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
 from tandem.ranking.learned import code_version
 from tandem.ranking.personal import PersonalManifest, PersonalRanker, save_personal
-from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 from tandem.storage.visitor_state import MOST_RECENT, newest
 
@@ -81,12 +80,8 @@ def train_personal(layout: Layout, *, live: bool = True) -> PersonalReport:
             index_generation=shop.view.generation,
             metrics=metrics,
         )
-    with layout.writing():
-        layout.personal.sweep()
-        name = layout.personal.next_name()
-        with new_directory(layout.personal.root / name) as scratch:
-            save_personal(ranker, manifest, scratch)
-        made(layout, "personal", name, live=live)
+    with publishing(layout, "personal", live=live) as (name, scratch):
+        save_personal(ranker, manifest, scratch)
     return PersonalReport(name, manifest, ranker.weights, time.perf_counter() - started)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,8 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.contracts.recommend import MAX_RECENT, STORED_EVENTS
 from tandem.contracts.search import Filters, Sort
-from tandem.flows.generations import made
-from tandem.flows.telling import traced
+from tandem.flows.generations import publishing
+from tandem.flows.telling import traced, tracked
 from tandem.flows.workspace import Workspace
 from tandem.governance.audit import os_actor
 from tandem.governance.reading import EventReader
@@ -27,8 +27,6 @@ from tandem.recommend.behaviour import Behaviour, behaviour_of, read_behaviour
 from tandem.recommend.following import FOLDER, Following, ServedModel
 from tandem.recommend.sessions import Ints, Pairs, pairs_of
 from tandem.recommend.tables import RecommenderManifest, Tables, Way
-from tandem.registry import tracking
-from tandem.storage.atomic import new_directory
 from tandem.storage.layout import Layout
 
 CUTOFF = 20
@@ -47,6 +45,7 @@ class RecommenderReport:
 
 
 @traced("train recommender", "recommenders", "index", "events")
+@tracked("recommenders")
 def train_recommender(
     layout: Layout,
     events: Path | None = None,
@@ -103,17 +102,11 @@ def train_recommender(
         next_by=by,
     )
     tables = Tables.fit(found.ids, found.sessions, found.baskets)
-    with layout.writing():
-        layout.recommenders.sweep()
-        name = layout.recommenders.next_name()
-        with new_directory(layout.recommenders.root / name) as scratch:
-            tables.save(scratch, manifest)
-            if served is not None:
-                (scratch / FOLDER).mkdir()
-                served.save(scratch / FOLDER)
-        decision = made(layout, "recommenders", name, live=live)
-    tracking.trained(layout, "recommenders", name, asdict(manifest))
-    tracking.decided(layout, "recommenders", decision)
+    with publishing(layout, "recommenders", live=live) as (name, scratch):
+        tables.save(scratch, manifest)
+        if served is not None:
+            (scratch / FOLDER).mkdir()
+            served.save(scratch / FOLDER)
     return RecommenderReport(name, manifest, time.perf_counter() - started)
 
 

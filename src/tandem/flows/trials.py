@@ -87,13 +87,12 @@ def start_canary(
                     weight=share,
                     configuration=SearchConfiguration.model_validate(
                         {CONFIGURED[kind]: generation}
-                        # Whoever is shown a ranker is not asked for another one.
                         | ({"ranker": "ltr"} if kind == "models" else {})
                     ),
                 ),
             ),
             # Of recommendations there are no searches to divide by.
-            success=("clicks",) if kind == "recommenders" else CLICK_RATE,
+            success=("clicks",) if kind in ("recommenders", "feeds") else CLICK_RATE,
             planned=planned,
             started=decision.at,
             changes=(Change(at=decision.at, who=decision.who, what="started", why=decision.why),),

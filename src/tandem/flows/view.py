@@ -6,13 +6,14 @@ view and replace the reference, so nothing changes under a running request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
 
+from tandem.contracts.artefact import Tried
 from tandem.contracts.candidates import Floats, Numbers
 from tandem.contracts.configuration import SearchConfiguration
 from tandem.contracts.parties import Content
@@ -39,6 +40,15 @@ from tandem.retrieval.port import Snapshot
 RETRIEVED = 500
 RERANKED = 300
 BEST_RATED = 1_000
+GENERATION: Mapping[Tried, str] = {
+    "models": "model_generation",
+    "configurations": "configuration_generation",
+    "cross-encoders": "cross_generation",
+    "recommenders": "recommender_generation",
+    "personal": "personal_generation",
+    "feeds": "feed_generation",
+}
+"""The field of a view that names the generation of a kind."""
 _UNKNOWN = -2  # an item whose number nobody has asked for yet
 T = TypeVar("T")
 
@@ -216,10 +226,10 @@ class View:
             manifests.append(self.cross_manifest)
         return tuned | {q for m in manifests if m is not None for q in m.trained_on}
 
-    def with_ranker(
-        self, ranker: LearnedRanker | None, generation: str | None, manifest: Manifest | None
-    ) -> View:
-        return replace(self, ranker=ranker, model_generation=generation, manifest=manifest)
+    @property
+    def generations(self) -> dict[Tried, str | None]:
+        """By kind; None where nothing of it is live."""
+        return {kind: getattr(self, name) for kind, name in GENERATION.items()}
 
 
 def candidates(with_dense: bool) -> Stage:

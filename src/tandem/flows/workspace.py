@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, get_args
 
-from tandem.contracts.artefact import ArtefactKind
+from tandem.contracts.artefact import ArtefactKind, Tried
 from tandem.contracts.errors import Behind, Conflict, InvalidInput, NotFound, TandemError
 from tandem.contracts.events import EXPOSURE_ACTION, EventOutcome
 from tandem.contracts.judgment import JudgmentList, Provenance
@@ -39,43 +39,37 @@ from tandem.contracts.search_performance import SearchPerformance
 from tandem.features.store import FeatureStore
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows.events import EventIntake
-from tandem.flows.feed import FEATURES
 from tandem.flows.index import index_manifest
 from tandem.flows.interests import interests
+from tandem.flows.loading import load
 from tandem.flows.recommending import recommend
 from tandem.flows.search import answer
 from tandem.flows.search_performance import last_recorded_month, search_performance
 from tandem.flows.standing import standing
-from tandem.flows.view import View
+from tandem.flows.view import GENERATION, View
 from tandem.flows.visitors import Visitors
 from tandem.governance.memory import forget_people
 from tandem.queries.model import QueryModel
 from tandem.ranking.business import BusinessPolicy
-from tandem.ranking.cross import CrossRanker
-from tandem.ranking.learned import LearnedRanker, Manifest, load_ranker
-from tandem.ranking.personal import PersonalRanker, load_personal
-from tandem.recommend.following import Following, load_following
-from tandem.recommend.objectives import FeedRanker, load_feed_ranker
-from tandem.recommend.tables import RecommenderManifest, load_tables
 from tandem.registry.served import ServedLog
 from tandem.retrieval.encoders import TextEncoder, load_encoder, product_text
-from tandem.retrieval.encoders.cross import OnnxCrossEncoder
 from tandem.retrieval.engines.embedded import EmbeddedEngine
 from tandem.retrieval.pipeline import Pipeline, QueryContext, Stage
-from tandem.storage.configurations import load_configuration
 from tandem.storage.judgments import (
     judgment_names,
     judgments_stamp,
     load_judgments,
     save_judgments,
 )
-from tandem.storage.layout import Generations, Layout
+from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content
+from tandem.storage.seal import check_seal
 from tandem.storage.updates import Update, UpdateJournal
 
 log = logging.getLogger(__name__)
 
-RANKERS = 4  # loaded beside the live one, for experiments
+TRIED = 8  # generations that stay loaded beside the live ones, for trials and experiments
+UNRANKED: Tried = "configurations"  # what weighs systems that have learned nothing
 
 
 def open_workspace(path: str | Path) -> Workspace:
@@ -105,9 +99,11 @@ class _Live:
         manifest = index_manifest(path)
         self.queries = QueryModel.load(path / "queries")
         self.store = FeatureStore.open(path / "features")
-        self.encoder = encoder_of(manifest["encoder"])
         own = layout.root / str(manifest["encoder"])
         fine_tuned = own.parent == layout.encoders.root
+        if fine_tuned:
+            check_seal(own, "or run: tandem train encoder")
+        self.encoder = encoder_of(manifest["encoder"])
         self.encoder_manifest = FinetuneManifest.load(own) if fine_tuned else None
         self.encoder_generation = own.name if fine_tuned else None
         self.catalog_generation: str | None = manifest.get("catalog_generation")
@@ -153,15 +149,10 @@ class Workspace:
         self.settings = layout.settings()
         self._writing = threading.Lock()
         self._encoders: dict[str, TextEncoder | None] = {}
-        self._ranker: tuple[str, LearnedRanker, Manifest] | None = None
-        self._cross: tuple[str, CrossRanker, FinetuneManifest] | None = None
-        self._recommender: tuple[str, Following, RecommenderManifest] | None = None
-        self._rankers: dict[str, tuple[LearnedRanker, Manifest]] = {}
+        self._held: dict[str, tuple[str, dict[str, Any]]] = {}
         self._tried: dict[tuple[str, str], tuple[View | None, View, dict[str, Any]]] = {}
         self._loading = threading.Lock()
-        self._feed: tuple[str, FeedRanker] | None = None
         self._content: tuple[str, tuple[Content, ...]] | None = None
-        self._personal: tuple[str, PersonalRanker] | None = None
         self._judged: tuple[object, JudgmentList] | None = None
         self._opening_intake = threading.Lock()
         self._intake: EventIntake | None = None
@@ -434,7 +425,7 @@ class Workspace:
     def _forget_people(self) -> None:
         forget_people()
         # A stacked recommender holds sessions: one that was retired must not stay in memory.
-        self._recommender = None
+        self._held.pop("recommenders", None)
         with self._loading:
             self._tried.clear()
         for encoder in self._encoders.values():
@@ -443,15 +434,7 @@ class Workspace:
 
     def _generations(self) -> tuple[str | None, ...]:
         view = self._view
-        return (
-            view.generation,
-            view.model_generation,
-            view.cross_generation,
-            view.recommender_generation,
-            view.configuration_generation,
-            view.personal_generation,
-            view.feed_generation,
-        )
+        return (view.generation, *view.generations.values())
 
     def _catch_up(self) -> None:
         entries = self._journal.since(self._live.sequence)
@@ -469,43 +452,12 @@ class Workspace:
         """The view with the live rankers and the shop's rules."""
         view = replace(view, policy=BusinessPolicy.load(self.layout.rules_file))
         self._rules = rules_digest(self.layout)
-        if (path := self.layout.configurations.live_path()) is not None:
-            view = replace(
-                view, configuration=load_configuration(path), configuration_generation=path.name
-            )
-        if not self._ranked:
-            return view
-        if (path := self.layout.models.live_path()) is not None:
-            if self._ranker is None or self._ranker[0] != path.name:
-                self._ranker = (path.name, *load_ranker(path))
-            name, ranker, manifest = self._ranker
-            view = view.with_ranker(ranker, name, manifest)
-        if (path := self.layout.cross_encoders.live_path()) is not None:
-            if self._cross is None or self._cross[0] != path.name:
-                cross = CrossRanker(OnnxCrossEncoder.load(path))
-                self._cross = (path.name, cross, FinetuneManifest.load(path))
-            name, cross, lineage = self._cross
-            view = replace(view, cross=cross, cross_generation=name, cross_manifest=lineage)
-        if (path := self.layout.recommenders.live_path()) is not None:
-            if self._recommender is None or self._recommender[0] != path.name:
-                tables, learned = load_tables(path)
-                following = load_following(path, tables, learned)
-                self._recommender = (path.name, following, learned)
-            name, following, learned = self._recommender
-            view = replace(
-                view,
-                following=following,
-                recommender_generation=name,
-                recommender_manifest=learned,
-            )
-        if (path := self.layout.personal.live_path()) is not None:
-            if self._personal is None or self._personal[0] != path.name:
-                self._personal = (path.name, load_personal(path)[0])
-            view = replace(view, personal=self._personal[1], personal_generation=path.name)
-        if (path := self.layout.feeds.live_path()) is not None:
-            if self._feed is None or self._feed[0] != path.name:
-                self._feed = (path.name, load_feed_ranker(path, FEATURES)[0])
-            view = replace(view, feed_ranker=self._feed[1], feed_generation=path.name)
+        for kind in GENERATION if self._ranked else (UNRANKED,):
+            if (path := self.layout.generations(kind).live_path()) is None:
+                continue
+            if kind not in self._held or self._held[kind][0] != path.name:
+                self._held[kind] = (path.name, load(kind, path))
+            view = replace(view, **self._held[kind][1])
         live = self.layout.content.live()
         if live is not None:
             if self._content is None or self._content[0] != live:
@@ -513,40 +465,21 @@ class Workspace:
             view = replace(view, content=self._content[1], content_generation=live)
         return view
 
-    def with_model(self, view: View, generation: str) -> View:
-        """`view` with another learned ranker. NotFound without that generation; the last few that
-        were asked for stay loaded."""
-        with self._loading:
-            if generation not in self._rankers:
-                loaded = load_ranker(self.layout.models.path(generation))
-                while len(self._rankers) >= RANKERS:
-                    del self._rankers[next(iter(self._rankers))]
-                self._rankers[generation] = loaded
-            ranker, manifest = self._rankers[generation]
-        return view.with_ranker(ranker, generation, manifest)
-
-    def with_artefact(self, view: View, kind: str, generation: str) -> View:
-        """`view` with another generation of `models`, `configurations`, `cross-encoders`,
-        `recommenders`, `personal` or `feeds`. NotFound without it; the last few that were asked
-        for stay loaded."""
-        if kind == "models":
-            return self.with_model(view, generation)
+    def with_artefact(self, view: View, kind: Tried, generation: str) -> View:
+        """`view` with another generation of a kind. NotFound without it; the last few that were
+        asked for stay loaded."""
         with self._loading:
             key = (kind, generation)
             of, tried, loaded = self._tried.pop(key, (None, view, {}))
             if of is not view:
                 # Live updates make views all the time: it is read once, and looked for each time.
-                path = self._path(kind, generation)
-                loaded = loaded or _loaded(kind, path)
+                path = self.layout.generations(kind).path(generation)
+                loaded = loaded or load(kind, path)
                 tried = replace(view, **loaded)
-            while len(self._tried) >= RANKERS:
+            while len(self._tried) >= TRIED:
                 del self._tried[next(iter(self._tried))]
             self._tried[key] = (view, tried, loaded)
         return tried
-
-    def _path(self, kind: str, generation: str) -> Path:
-        generations: Generations = getattr(self.layout, kind.replace("-", "_"))
-        return generations.path(generation)
 
     def _encoder(self, name: str | None) -> TextEncoder | None:
         key = name or ""
@@ -647,12 +580,7 @@ class Workspace:
             "currency": self.settings.currency,
             "products": view.snapshot.size,
             "index_generation": view.generation,
-            "model_generation": view.model_generation,
-            "cross_generation": view.cross_generation,
-            "recommender_generation": view.recommender_generation,
-            "configuration_generation": view.configuration_generation,
-            "personal_generation": view.personal_generation,
-            "feed_generation": view.feed_generation,
+            **{name: getattr(view, name) for name in GENERATION.values()},
             "model": view.manifest.model if view.manifest else None,
             "encoder": view.encoder.name if view.encoder else None,
             "languages": list(view.queries.analyser.languages),
@@ -694,29 +622,6 @@ class Workspace:
         )
 
 
-def _loaded(kind: str, path: Path) -> dict[str, Any]:
-    """What a generation of a kind puts into a view."""
-    name = path.name
-    if kind == "configurations":
-        return {"configuration": load_configuration(path), "configuration_generation": name}
-    if kind == "cross-encoders":
-        return {
-            "cross": CrossRanker(OnnxCrossEncoder.load(path)),
-            "cross_generation": name,
-            "cross_manifest": FinetuneManifest.load(path),
-        }
-    if kind == "recommenders":
-        tables, learned = load_tables(path)
-        return {
-            "following": load_following(path, tables, learned),
-            "recommender_generation": name,
-            "recommender_manifest": learned,
-        }
-    if kind == "personal":
-        return {"personal": load_personal(path)[0], "personal_generation": name}
-    return {"feed_ranker": load_feed_ranker(path, FEATURES)[0], "feed_generation": name}
-
-
 def _known_parts(parts: Mapping[str, str]) -> dict[ArtefactKind, str]:
     return {kind: parts[kind] for kind in get_args(ArtefactKind) if kind in parts}
 
@@ -727,12 +632,7 @@ def _made_of(view: View) -> tuple[Any, ...]:
         view.generation,
         view.catalog_generation,
         view.encoder_generation,
-        view.model_generation,
-        view.cross_generation,
-        view.recommender_generation,
-        view.configuration_generation,
-        view.personal_generation,
-        view.feed_generation,
+        *view.generations.values(),
         view.content_generation,
         view.policy,
     )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tandem.contracts.candidates import Floats
 from tandem.contracts.errors import InvalidInput
+from tandem.ranking.trees import read_trees
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,6 @@ class LambdaMART(RankingModel):
 
     @classmethod
     def load(cls, directory: Path, names: tuple[str, ...]) -> Self:
-        import lightgbm
-
         files = sorted(directory.glob(f"{cls.kind}-*.txt"))
         if not files:
             raise InvalidInput(
@@ -197,7 +196,7 @@ class LambdaMART(RankingModel):
                 file=str(directory),
                 remedy="roll back to an older model, or run: tandem train ranker",
             )
-        return cls(names, tuple(lightgbm.Booster(model_file=str(f)) for f in files))
+        return cls(names, tuple(read_trees(f, len(names)) for f in files))
 
 
 @dataclass(frozen=True)

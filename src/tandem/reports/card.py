@@ -146,7 +146,7 @@ def _evaluated(kind: str, evaluation: Mapping[str, Any]) -> list[Block]:
         )
     values = {
         query: by_system[system]
-        for query, by_system in evaluation["per_query"][CHOSEN_BY].items()
+        for query, by_system in evaluation.get("per_query", {}).get(CHOSEN_BY, {}).items()
         if by_system.get(system) is not None
     }
     worst = sorted(values.items(), key=lambda item: item[1])[:WORST]

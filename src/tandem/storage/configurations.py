@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from tandem.contracts.configuration import SearchConfiguration
 from tandem.contracts.errors import InvalidInput
-from tandem.storage.atomic import new_directory, write_json_atomic
+from tandem.storage.atomic import write_json_atomic
 from tandem.storage.layout import Layout
+from tandem.storage.seal import sealed_directory
 
 FILE = "configuration.json"
 EVIDENCE = "manifest.json"
@@ -42,7 +43,7 @@ def publish_configuration(
 
 def _write(layout: Layout, configuration: SearchConfiguration, evidence: dict[str, Any]) -> str:
     name = layout.configurations.next_name()
-    with new_directory(layout.configurations.root / name) as scratch:
+    with sealed_directory(layout.configurations.root / name) as scratch:
         write_json_atomic(scratch / FILE, configuration.model_dump())
         write_json_atomic(scratch / EVIDENCE, evidence)
     return name
