@@ -145,7 +145,7 @@ function other(a) {
   const made = a.lineage.trained_at ? ` · ${when(a.lineage.trained_at)}` : "";
   return h("li", { data: { generation: a.generation } },
     h("div", { class: "row" }, h("span", {}, `${a.generation.slice(0, 7)}${made}`), label(a.stage)),
-    a.kind === "configurations" && a.lineage.verdict ? h("p", { class: "muted" }, a.lineage.verdict) : null,
+    a.kind === "configurations" && a.lineage.verdict ? h("p", { class: "muted" }, a.lineage.verdict) : null, trial(a),
     acts(`/v1/artefacts/${a.kind}`, `/v1/artefacts/${a.kind}/${a.generation}/card`, a, !JUDGED.includes(a.kind)));
 }
 

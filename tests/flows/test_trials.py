@@ -1,0 +1,209 @@
+"""Shadows and canaries of what has a say in some answers only: the cross-encoder where it is asked
+for, the personal ranker where something is known of who asks, the feed's ranker in the feed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import tandem
+from small_bert import write_small_model
+from tandem.contracts.artefact import Tried
+from tandem.contracts.errors import InvalidInput
+from tandem.contracts.recommend import Kind, RecommendRequest
+from tandem.contracts.search import SearchRequest
+from tandem.features.declarations import TASTE
+from tandem.finetuning.manifest import FinetuneManifest
+from tandem.flows import online, registry
+from tandem.flows.artefacts import artefact_of
+from tandem.flows.experimenting import book_of
+from tandem.flows.feed import FEATURES
+from tandem.flows.generations import publishing
+from tandem.flows.online import Online
+from tandem.flows.registry import canary, promote, shadow, withdraw
+from tandem.flows.tracing import trace
+from tandem.ranking.personal import DEFAULT, PersonalManifest, PersonalRanker, save_personal
+from tandem.recommend.objectives import FeedManifest, FeedRanker, Objective
+from tandem.retrieval.encoders.cross import export_cross_encoder
+from tandem.storage.seal import SEAL
+
+WHO = {"who": "tester", "why": "a drill"}
+AT = "2026-03-01T12:00:00+00:00"
+PAIRS = [(q, t) for q in ("red", "usb cable") for t in ("red shoe", "blue", "4k speaker")]
+Q = SearchRequest(q="shoes", size=10)
+
+
+def write_personal(folder, number):
+    taste = dict.fromkeys(TASTE, 10.0 * number)
+    manifest = PersonalManifest(AT, "made up", 1, 1, True, "0", None, {})
+    save_personal(PersonalRanker({**DEFAULT.weights, **taste}), manifest, folder)
+
+
+def write_feed(folder, number):
+    size = len(FEATURES)
+    weights = np.where(np.arange(size) % 2 == number, 1.0, 0.0)
+    click = Objective(weights, -3.0, np.array([-9.0, 9.0]), np.array([0.01, 0.9]))
+    made = FeedRanker(tuple(FEATURES), np.zeros(size), np.ones(size), {"click": click})
+    made.save(folder, FeedManifest(AT, "made up", 1, True, "0", {}))
+
+
+def write_cross_encoder(folder, number):
+    write_small_model(folder, seed=3 + number, outputs=1)
+    export_cross_encoder(folder, PAIRS)
+    FinetuneManifest(
+        **{"kind": "cross-encoder", "base": "small", "epochs": 1, "rate": 1e-4, "seed": number},
+        **{"data_fingerprint": "0", "judgments": "simulated", "queries": 0, "pairs": 0},
+        **{"code_version": "0", "trained_at": AT},
+    ).save(folder)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind, a request in which it has a say, and one in which it has none."""
+
+    kind: Tried
+    write: object
+    concerned: SearchRequest | RecommendRequest
+    other: SearchRequest | RecommendRequest
+    personal: bool = False
+
+
+PARTS = (
+    Part("cross-encoders", write_cross_encoder, Q.model_copy(update={"ranker": "cross"}), Q),
+    Part("personal", write_personal, Q, SearchRequest(q=""), personal=True),
+    Part(
+        "feeds",
+        write_feed,
+        RecommendRequest(kind=Kind.FEED, size=10),
+        RecommendRequest(kind=Kind.NEXT, recent=("SIM-0000001",), size=10),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def root(simulated_shop, tmp_path_factory):
+    """A shop with two generations of each kind: one that is live, and a candidate."""
+    root = shutil.copytree(simulated_shop, tmp_path_factory.mktemp("trials") / "shop")
+    with tandem.open(root) as shop:
+        for part in PARTS:
+            for number in (0, 1):
+                with publishing(shop.layout, part.kind, live=not number, who="tester") as (_, to):
+                    part.write(to, number)
+    return root
+
+
+@pytest.fixture
+def shop(root, tmp_path):
+    with tandem.open(shutil.copytree(root, tmp_path / "shop")) as shop:
+        yield shop
+
+
+@pytest.fixture
+def server(shop, monkeypatch):
+    monkeypatch.setattr(online, "BELIEVED", 0.0)
+    # What the gates say of a kind is tested with the kind.
+    monkeypatch.setattr(registry, "_asked", lambda *_: ())
+    server = Online(shop, seed=1)
+    yield server
+    server.close()
+
+
+def ask(server, part, request, client):
+    if isinstance(request, RecommendRequest):
+        return server.recommend(request, client)
+    return server.answer(request, client, recent=("SIM-0000002",) if part.personal else ())
+
+
+def answered_by(part, answer):
+    return answer.model_generation if part.kind == "cross-encoders" else answer.parts.get(part.kind)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda p: p.kind)
+def test_it_is_tried_where_it_has_a_say(shop, server, part):
+    layout = shop.layout
+    live, candidate = layout.generations(part.kind).names()
+    clients = [f"c{i}" for i in range(16)]
+    if part.personal:
+        for client in clients[:-1]:
+            shop.visitors.decide(client, True)
+    shadow(layout, part.kind, candidate, share=1.0, **WHO)
+    asked = [ask(server, part, r, "c0") for r in (part.concerned, part.other, part.concerned)]
+    assert answered_by(part, asked[0]) == live
+    server._background.close()
+    server._background = online._Background()
+
+    canary(layout, part.kind, candidate, share=0.5, **WHO)
+    assert artefact_of(layout, part.kind, candidate).share == 0.5
+    answers = {c: ask(server, part, part.concerned, c) for c in clients}
+    by = {c: answered_by(part, a) for c, a in answers.items()}
+    assert {by[c] for c in clients[:-1]} == {live, candidate}
+    assert answered_by(part, ask(server, part, part.concerned, None)) != candidate, "nobody"
+    (running,) = book_of(layout).running()
+    exposed = {name for _, _, name, _ in server._told}
+    assert exposed == set(clients[:-1] if part.personal else clients)
+    ask(server, part, part.other, "newcomer")
+    assert "newcomer" not in {name for _, _, name, _ in server._told}, "it has no say in that"
+
+    # One that fails is not shown, and counts.
+    shutil.rmtree(layout.generations(part.kind).path(candidate))
+    shop._tried.clear()
+    again = {answered_by(part, ask(server, part, part.concerned, c)) for c in clients[:-1]}
+    assert again == {live}
+    assert server._times[running.name].failed >= online.MIN_FAILED
+    server.refreshed()
+    assert not book_of(layout).running()
+    server.close()
+    shop.close()
+    traced = trace(layout, next(a for c, a in answers.items() if by[c] == candidate).query_id)
+    assert (part.kind, candidate) in [(p.kind, p.generation) for p in traced.parts]
+    assert [e.name for e in traced.experiments] == [running.name]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda p: p.kind)
+def test_what_a_shadow_saw_is_told_with_it(shop, server, part):
+    layout = shop.layout
+    _, candidate = layout.generations(part.kind).names()
+    shop.visitors.decide("c0", True)
+    shadow(layout, part.kind, candidate, share=1.0, **WHO)
+    for request in (part.concerned, part.other, part.concerned):
+        ask(server, part, request, "c0")
+    server.close()
+    found = artefact_of(layout, part.kind, candidate)
+    assert (found.stage, found.share) == ("shadow", 1.0)
+    assert (found.shadowed.requests, found.shadowed.failed) == (2, 0)
+    assert 0 <= found.shadowed.overlap <= 1
+    assert "2 real requests unseen" in registry.card(layout, part.kind, candidate).markdown()
+    withdraw(layout, part.kind, candidate, **WHO)
+    assert not book_of(layout).shadows
+
+
+def test_nobody_is_in_two_canaries_at_once(shop, server):
+    layout = shop.layout
+    personal, cross = PARTS[1], PARTS[0]
+    for part in (personal, cross):
+        canary(layout, part.kind, layout.generations(part.kind).names()[1], share=0.5, **WHO)
+    names = {e.of: e.name for e in book_of(layout).running()}
+    arms = []
+    for i in range(60):
+        shop.visitors.decide(f"c{i}", True)
+        answer = server.answer(cross.concerned, f"c{i}", recent=("SIM-0000002",))
+        tried = layout.cross_encoders.names()[1] == answer.model_generation
+        arms.append((answer.parts.get("personal") == layout.personal.names()[1], tried))
+    assert (True, True) not in arms
+    assert {(True, False), (False, True), (False, False)} <= set(arms)
+    assert len(names) == 2
+
+
+def test_a_candidate_with_a_file_that_was_changed_is_not_promoted(shop):
+    layout = shop.layout
+    live, candidate = layout.feeds.names()
+    file = layout.feeds.path(candidate) / "weights.json"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(InvalidInput, match="cut short or changed") as told:
+        promote(layout, "feeds", candidate, **WHO)
+    assert told.value.file == str(file)
+    assert layout.feeds.live() == live
+    assert (layout.feeds.path(live) / SEAL).exists()
