@@ -23,12 +23,13 @@ from tandem.contracts.collaboration import (
     Publish,
 )
 from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, NotFound
-from tandem.contracts.parties import MoneyRange
+from tandem.contracts.matching import CreatorMatch, Estimate, Expectation
+from tandem.contracts.parties import Creator, MoneyRange
 from tandem.contracts.product import Money
 from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.campaign_results import _audiences
-from tandem.flows.campaigns import CampaignDesk, _check_apart
+from tandem.flows.campaigns import CampaignDesk, _check_apart, _cost, _units
 from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.matching import MatchOffice
@@ -324,6 +325,18 @@ def test_trials_of_the_same_people_cannot_be_subtracted(desk, tried):
     store.remove(first.id)
     store.put(crossed.model_copy(update={"id": "d" * 16}))
     assert "told before" in office.follow("d" * 16, today=over).campaign.trial.reason
+    # Ten people who watched nobody buy too: the merchant's own total less both sides is theirs.
+    moment = int(datetime(2028, 1, 9, tzinfo=UTC).timestamp() * 1e6)
+    base = {"action_name": "purchase", "object_id": tried.product_ids[0], "timestamp": moment}
+    strangers = [
+        {**base, "client": pseudonym(f"s{n}"), "event_key": f"{n:016x}{1:016x}", "received": moment}
+        for n in range(10)
+    ]
+    events = EventStore(layout)
+    events.append(stored(strangers))
+    events.close()
+    store.put(same.model_copy(update={"id": "a" * 16}))
+    assert "watched none" in office.follow("a" * 16, today=over).campaign.trial.reason
 
 
 def ordered_in_regions(layout, product, regions, first, days, start, lifted=(), share=0.0):
@@ -422,7 +435,7 @@ def test_a_trial_by_regions_says_before_what_it_can_find_and_after_what_was_adde
     CampaignStore(layout).put(other)
     second = office.follow(other.id, today=date(2031, 6, 29)).campaign.region_trial
     assert "told before" in second.reason
-    assert (second.added, second.shown_orders, second.shown_before) == (None, None, None)
+    assert (second.added, second.shown_orders, second.usual) == (None, None, None)
     for one in (plan, other):
         CampaignStore(layout).remove(one.id)
 
@@ -601,6 +614,26 @@ def test_a_campaign_on_the_command_line(desk, asked):
     assert json.loads(run("list", "--json")[1])["campaigns"][0]["results"]["status"] == "cancelled"
     assert run("remove", later) == (0, f"{later} is removed\n")
     assert later not in run("list")[1]
+
+
+@pytest.mark.parametrize(
+    ("currency", "cost", "units"),
+    [("EUR", "10.34", 1034), ("JPY", "11", 11), ("KWD", "10.334", 10334)],
+)
+def test_costs_are_in_whole_minor_units(currency, cost, units):
+    expected = Expectation(
+        clicks=Estimate(expected=1, low=0, high=2),
+        orders=Estimate(expected=1, low=0, high=2),
+        gmv=Estimate(expected=3.333, low=0, high=9),
+        currency=currency,
+    )
+    creator = Creator(id="mia", handle="mia", commission_rate=1000)
+    match = CreatorMatch.model_construct(
+        creator=creator, product_id="p", one_piece=expected, new=False, reasons=()
+    )
+    found = _cost(match, Decimal(10), currency)
+    assert found == Money(amount=cost, currency=currency)
+    assert _units(found) == units
 
 
 def test_a_creator_who_is_erased_is_in_no_plan(desk, asked):

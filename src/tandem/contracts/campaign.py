@@ -114,17 +114,14 @@ class RegionPlan(Frozen):
 class RegionResult(Frozen):
     """What the campaign added in the regions that saw it, beside those that did not, by lot.
 
-    Orders of the campaign's products on its days (`shown_orders`, `not_shown_orders`) and on as
-    many as the plan says before. usual: orders from the regions that saw it, had they not. added:
-    orders, with an interval of `confidence`. All of them None where `reason` says why they are not
-    known.
+    shown_orders: of the campaign's products on its days, from the regions that saw it; usual: had
+    they not; added: orders, with an interval of `confidence`. Nothing else is told, so that the
+    merchant's own totals less it are never of few people. All of them None where `reason` says why
+    they are not known.
     """
 
     pairs: Count
-    shown_before: Count | None = None
-    not_shown_before: Count | None = None
     shown_orders: Count | None = None
-    not_shown_orders: Count | None = None
     usual: float | None = None
     added: float | None = None
     low: float | None = None

@@ -198,6 +198,8 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
             since=starts - AUDIENCE_DAYS * 86_400_000_000,
             until=_moment(campaign.last_day + timedelta(days=1)),
         ).table
+    import pyarrow.compute as pc
+
     names = sorted(sides)
     acts = _audiences(events, names, campaign.asked.product_ids, starts)
     people, orders = (
@@ -221,6 +223,12 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         )
     found = effect(people, orders, asked, counted.confidence)
     assert found is not None
+    # Orders of the campaign's products are known in all: less both sides, they are the others'.
+    others = _shoppers(events) - len(acts.filter(pc.field("action_name") == "watch"))
+    if 0 < others < k:
+        return counted.model_copy(
+            update={"reason": f"fewer than {k} people watched none of these creators before"}
+        )
     if not _may_be_told(layout, campaign, acts, sides, k):
         return counted.model_copy(
             update={
@@ -254,6 +262,13 @@ def _audiences(
     connection.register("creators", pa.table({"id": pa.array(creators, pa.string())}))
     connection.register("products", pa.table({"id": pa.array(sorted(products), pa.string())}))
     return connection.sql(_AUDIENCES, params={"starts": starts}).to_arrow_table()
+
+
+def _shoppers(events: pa.Table) -> int:
+    import pyarrow.compute as pc
+
+    shoppers = events.filter(pc.equal(events["traffic"], "shopper"))["client"]
+    return int(pc.count_distinct(shoppers).as_py())
 
 
 def _counts(acts: pa.Table, action: str) -> Counter[str]:

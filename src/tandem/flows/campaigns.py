@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from tandem.flows.campaign_results import (
 from tandem.flows.matching import MatchOffice
 from tandem.flows.region_trial import by_lot, drawn_regions, region_result
 from tandem.governance.audit import AuditLog, os_actor
+from tandem.ingest.currencies import minor_digits
 from tandem.matching.allocation.problem import Allocation
 from tandem.matching.allocation.replan import explore
 from tandem.reports.campaign import campaign_report
@@ -267,9 +268,9 @@ def _chosen(
         product=np.array([product[m.product_id] for m in matches]),
         merchant=np.zeros(len(product), np.int64),
         value=value,
-        cost=np.array([int((c.amount * 100).to_integral_value()) for c in costs]),
+        cost=np.array([_units(c) for c in costs]),
         slots=np.array([_slots(slots[c]) for c in creators]),
-        budgets=np.array([int(asked.budget.amount * 100)]),
+        budgets=np.array([_units(asked.budget)]),
         places=np.full(len(product), asked.creators_per_product),
         exclusive=np.full(len(matches), -1),
         risky=np.zeros(len(matches), np.bool_),
@@ -301,12 +302,17 @@ def _slots(told: int | None) -> int:
 
 
 def _cost(match: CreatorMatch, sample: Decimal, currency: str) -> Money:
-    """Expected commission, and the product that is sent; rounded up to hundredths."""
+    """Expected commission, and the product that is sent; rounded up to the minor unit."""
     rate = match.creator.commission_rate
     gmv = match.one_piece.gmv.expected if match.one_piece.gmv else 0.0
     commission = Decimal(repr(gmv)) * (USUAL_RATE if rate is None else rate) / 10_000
-    cents = int((100 * (commission + sample)).to_integral_value(rounding="ROUND_CEILING"))
-    return Money(amount=Decimal(cents) / 100, currency=currency)
+    step = Decimal(1).scaleb(-minor_digits(currency))
+    return Money(amount=(commission + sample).quantize(step, ROUND_CEILING), currency=currency)
+
+
+def _units(money: Money) -> int:
+    """Whole minor units that it pays for."""
+    return int(money.amount.scaleb(minor_digits(money.currency)))
 
 
 def _of(match: CreatorMatch, goal: Goal) -> Estimate | None:

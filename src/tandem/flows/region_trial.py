@@ -1,8 +1,8 @@
 """A campaign's trial by regions: drawn and judged before it starts, told when it is over.
 
 Regions are those that events say (`region`): countries or their largest parts, of people who may be
-counted. Only regions with at least k shoppers are drawn, and what is told are four sums of orders,
-released like all figures.
+counted. Only regions with at least k shoppers are drawn. What it rests on, four sums of orders, is
+released like all figures; what is told of them is one sum and what was added.
 """
 
 from __future__ import annotations
@@ -181,10 +181,7 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
     added, low, high = found.added
     return counted.model_copy(
         update={
-            "shown_before": int(before[0].sum()),
-            "not_shown_before": int(before[1].sum()),
             "shown_orders": int(after[0].sum()),
-            "not_shown_orders": int(after[1].sum()),
             "usual": round(found.usual, 1),
             "added": round(added, 1),
             "low": round(low, 1),
