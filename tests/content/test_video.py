@@ -90,3 +90,16 @@ def test_what_is_no_video_is_told_so(tmp_path, good):
             video_facts(path)
         assert error.value.remedy
         assert error.value.file == name
+        # Not where the copy lies that was looked at.
+        assert str(tmp_path) not in str(error.value)
+
+
+def test_a_file_that_is_cut_off_is_not_ready(tmp_path):
+    whole = make(tmp_path / "whole.mkv", 6, rolling)
+    assert passed(check_video(whole))["whole"]
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    report = check_video(cut)
+    assert not passed(report)["whole"]
+    assert not report.ready
+    assert report.facts.picture_seconds < 5 < report.facts.seconds

@@ -25,6 +25,7 @@ LEAST_SIDE, GOOD_SIDE = 540, 1080  # pixels of the shorter side
 LEAST_RATE = 23.0  # frames a second
 LOUDNESS, TOLERANCE = -14.0, 5.0  # LUFS: what large platforms play back at
 PEAK = -1.0  # dBTP; above it players distort
+CUT_OFF = 1.0  # seconds that the picture may end before the video does
 HOOK = 1.0  # seconds by which something should have happened
 SHOT = 8.0  # seconds: longer shots lose viewers
 MOTION = 0.4  # percent of the brightness range, mean over the picture: the picture moves
@@ -42,6 +43,7 @@ def check_video(file: Path) -> VideoReport:
     facts = video_facts(file)
     checks = (
         _length(facts),
+        _whole(facts),
         _resolution(facts),
         _frame_rate(facts),
         _sound(facts),
@@ -76,8 +78,10 @@ def video_facts(file: Path) -> VideoFacts:
             with av.open(handle, mode="r", format=kind) as container:
                 return _measured(container, file)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        # Never the whole error, which names the place of the copy that was looked at.
+        why = getattr(error, "strerror", None) or type(error).__name__
         raise InvalidInput(
-            f"cannot be read as a video: {error}",
+            f"is damaged or cut off ({why.lower()})",
             file=file.name,
             remedy="export it anew, as MP4 with H.264",
         ) from None
@@ -89,7 +93,8 @@ def _container(start: bytes, file: Path) -> str:
         return "mp4"
     if start[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
-    raise InvalidInput("is no video", file=file.name, remedy=f"send {CONTAINERS}")
+    what = "is no video" if start else "is empty"
+    raise InvalidInput(what, file=file.name, remedy=f"send {CONTAINERS}")
 
 
 @dataclass
@@ -195,6 +200,7 @@ def _measured(container: InputContainer, file: Path) -> VideoFacts:
     watching.vpush(None)
     _drain(watching.vpull, picture)
     seconds = told or picture.last
+    lasts = min(seconds, picture.last + 1 / FEW)
     picture.end(seconds)
     width, height = shown.width, shown.height
     if rotation % 180:
@@ -202,6 +208,7 @@ def _measured(container: InputContainer, file: Path) -> VideoFacts:
     return VideoFacts(
         container=container.format.name,
         seconds=round(seconds, 2),
+        picture_seconds=round(lasts, 2),
         width=width,
         height=height,
         orientation="square" if width == height else "portrait" if width < height else "landscape",
@@ -261,6 +268,17 @@ def _length(facts: VideoFacts) -> TextCheck:
         SHORTEST <= facts.seconds <= LONGEST,
         f"{facts.seconds:.1f} seconds",
         f"make it {SHORTEST:.0f} to {LONGEST:.0f} seconds long",
+        must=True,
+    )
+
+
+def _whole(facts: VideoFacts) -> TextCheck:
+    missing = facts.seconds - facts.picture_seconds
+    return _check(
+        "whole",
+        missing <= max(CUT_OFF, 0.05 * facts.seconds),
+        f"the picture lasts {facts.picture_seconds:.1f} of {facts.seconds:.1f} seconds",
+        "export it anew: the file is cut off, or its sound is longer than its picture",
         must=True,
     )
 

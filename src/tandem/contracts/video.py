@@ -26,6 +26,7 @@ class VideoFacts(Frozen):
 
     container: str
     seconds: float
+    picture_seconds: float = Field(description="Until the last picture; shorter when cut off")
     width: int
     height: int
     orientation: Literal["portrait", "landscape", "square"]
