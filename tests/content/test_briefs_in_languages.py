@@ -85,7 +85,7 @@ def test_what_the_title_says_already_is_no_news():
         title="HP battery",
         attributes={"type": "Battery", "color": "black", "cells": "six cells"},
     )
-    assert make_brief(battery, []).key_message == "HP battery: color: black; cells: six cells."
+    assert make_brief(battery, []).key_message == "HP battery – color: black; cells: six cells."
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,12 @@ def test_who_asks_for_another_kind_is_not_promised_this_one():
     brief = make_brief(battery, log)
     assert [k.text for k in brief.keywords] == ["acme", "acme battery"]
     assert "acme battery" in brief.hooks[0].say
+    # A listing without a category is what its title says, and no more than that.
+    shaver = Product(
+        id="S-1", title="Acme electric shaver", brand="Acme", attributes={"system": "rotary"}
+    )
+    assert [k.text for k in keywords(shaver, [QueryCount("system", 90), *log])] == ["acme"]
+    assert "Looking for Acme electric shaver?" in make_brief(shaver, log).hooks[0].say
     # Nobody names its kind: what there is, is better than nothing.
     assert [k.text for k in keywords(battery, log[:1])] == ["notebook"]
 

@@ -32,8 +32,8 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
     """Queries that the product answers to the word, the most asked first.
 
     Only queries asked often enough, all of whose words are the listing's own, are shown. Where some
-    of them name its kind, the others are left out, but for its brand: who asks for a notebook does
-    not want its battery. Where nobody asked for it yet, its kind (or name) and brand stand in, with
+    of them name its kind, or its brand, the others are left out: who asks for a notebook does not
+    want its battery. Where nobody asked for it yet, its kind (or name) and brand stand in, with
     `asked` None.
     """
     words = product_words(product)
@@ -43,8 +43,8 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
         if entry.asked >= FEWEST_ASKED and asked and asked <= words:
             fitting[entry.query] = max(entry.asked, fitting.get(entry.query, 0))
     brand = fold(product.brand or "")
-    if any(_names_kind(query, product) for query in fitting):
-        fitting = {q: n for q, n in fitting.items() if fold(q) == brand or _names_kind(q, product)}
+    named = {q: n for q, n in fitting.items() if fold(q) == brand or _names_kind(q, product)}
+    fitting = named or fitting
     most = sorted(fitting.items(), key=lambda item: (-item[1], item[0]))
     found = tuple(Keyword(text=text, asked=count) for text, count in most[:KEYWORDS])
     if found:
@@ -56,12 +56,16 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
 
 
 def _names_kind(query: str, product: Product) -> bool:
-    """Whether a query has a word of what the product is, in any of its forms."""
-    if not product.category:
-        return False
+    """Whether a query has a word of what the product is, in any of its forms: of its category, or
+    of its title where it has none, but for the brand."""
     language = product.language or "en"
-    kind = {stem(fold(w), language) for w in tokens(product.category[-1])}
-    return not kind.isdisjoint(stem(fold(w), language) for w in tokens(query))
+    brand = {fold(w) for w in tokens(product.brand or "")}
+
+    def forms(text: str) -> set[str]:
+        return {stem(fold(w), language) for w in tokens(text) if fold(w) not in brand}
+
+    kind = product.category[-1] if product.category else product.title
+    return not forms(kind).isdisjoint(forms(query))
 
 
 def make_brief(product: Product, log: Sequence[QueryCount], language: str | None = None) -> Brief:
@@ -75,7 +79,7 @@ def make_brief(product: Product, log: Sequence[QueryCount], language: str | None
     given = {
         "name": name,
         "kind": kind,
-        "asked": _asked_for(search, product) or kind,
+        "asked": _asked_for(search, product) or (kind if product.category else name),
         "first": told[0] if told else kind,
         "rest": "; ".join(told[1:]) or kind,
         "words": ", ".join(k.text for k in search),
@@ -94,7 +98,7 @@ def make_brief(product: Product, log: Sequence[QueryCount], language: str | None
         product_id=product.id,
         title=product.title,
         language=in_.language,
-        key_message=f"{name}: {'; '.join(told) or kind}.",
+        key_message=f"{name} – {'; '.join(told) or kind}.",
         hooks=(hooks[0], hooks[1], hooks[2]),
         scenes=tuple(
             Scene(name=scene, seconds=seconds, show=said(show), say=said(say))
@@ -124,7 +128,7 @@ def make_captions(
     given = {
         "tag": in_.tag,
         "name": name,
-        "asked": _asked_for(search, product) or kind,
+        "asked": _asked_for(search, product) or (kind if product.category else name),
         "told": "; ".join(told),
         "first": told[0][:1].upper() + told[0][1:],
         "last": told[-1],
@@ -161,7 +165,15 @@ def short_name(product: Product) -> str:
 
 
 def _kind(product: Product, in_: Phrases) -> str:
-    return product.category[-1] if product.category else in_.product
+    """The last category, as it is written within a sentence: German keeps its capitals."""
+    if not product.category:
+        return in_.product
+    words = product.category[-1].split(" ")
+    return " ".join(w if in_.language == "de" else _uncapital(w) for w in words)
+
+
+def _uncapital(word: str) -> str:
+    return word.lower() if word[1:].islower() else word
 
 
 def _sound(fact: str, product: Product) -> bool:

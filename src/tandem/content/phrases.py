@@ -87,7 +87,7 @@ _ALL = (
         disclosure="Switch on the platform's label for paid content, or put #{tag} at the start of "
         "the caption.",
         captions=(
-            "#{tag} Looking for {asked}? {name}: {told}.",
+            "#{tag} Looking for {asked}? {name} – {told}.",
             "#{tag} I tried the {name}. {first}. What would you use it for?",
             "#{tag} {name} in half a minute: {last}.",
         ),
@@ -148,7 +148,7 @@ _ALL = (
         disclosure="Schalte die Kennzeichnung der Plattform für bezahlte Inhalte ein, oder setz "
         "#{tag} an den Anfang.",
         captions=(
-            "#{tag} Auf der Suche nach {asked}? {name}: {told}.",
+            "#{tag} Auf der Suche nach {asked}? {name} – {told}.",
             "#{tag} Ausprobiert: {name}. {first}. Wofür würdest du es nehmen?",
             "#{tag} {name} in einer halben Minute: {last}.",
         ),
@@ -209,7 +209,7 @@ _ALL = (
         disclosure="Activez la mention de la plateforme pour les contenus payés, ou mettez #{tag} "
         "au début.",
         captions=(
-            "#{tag} Vous cherchez {asked} ? {name} : {told}.",
+            "#{tag} Vous cherchez {asked} ? {name} – {told}.",
             "#{tag} Essai : {name}. {first}. Vous l'utiliseriez pour quoi ?",
             "#{tag} {name} en une demi-minute : {last}.",
         ),
@@ -260,7 +260,7 @@ _ALL = (
         disclosure="Activa la etiqueta de la plataforma para contenido pagado, o pon #{tag} al "
         "principio.",
         captions=(
-            "#{tag} ¿Buscas {asked}? {name}: {told}.",
+            "#{tag} ¿Buscas {asked}? {name} – {told}.",
             "#{tag} Probado: {name}. {first}. ¿Para qué lo usarías?",
             "#{tag} {name} en medio minuto: {last}.",
         ),
@@ -311,7 +311,7 @@ _ALL = (
         disclosure="Attiva l'etichetta della piattaforma per i contenuti pagati, o metti #{tag} "
         "all'inizio.",
         captions=(
-            "#{tag} Cerchi {asked}? {name}: {told}.",
+            "#{tag} Cerchi {asked}? {name} – {told}.",
             "#{tag} Provato: {name}. {first}. Tu per che cosa lo useresti?",
             "#{tag} {name} in mezzo minuto: {last}.",
         ),
@@ -362,7 +362,7 @@ _ALL = (
         disclosure="Zet het label van het platform voor betaalde inhoud aan, of zet #{tag} aan het "
         "begin.",
         captions=(
-            "#{tag} Op zoek naar {asked}? {name}: {told}.",
+            "#{tag} Op zoek naar {asked}? {name} – {told}.",
             "#{tag} Geprobeerd: {name}. {first}. Waar zou jij het voor gebruiken?",
             "#{tag} {name} in een halve minuut: {last}.",
         ),
@@ -412,7 +412,7 @@ _ALL = (
         ),
         disclosure="Liga a etiqueta da plataforma para conteúdo pago, ou põe #{tag} no início.",
         captions=(
-            "#{tag} Procuras {asked}? {name}: {told}.",
+            "#{tag} Procuras {asked}? {name} – {told}.",
             "#{tag} Experimentado: {name}. {first}. Para que o usarias?",
             "#{tag} {name} em meio minuto: {last}.",
         ),
