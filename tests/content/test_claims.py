@@ -126,6 +126,8 @@ def test_who_asks_for_another_kind_is_not_promised_this_one():
     brief = make_brief(battery, log)
     assert [k.text for k in brief.keywords] == ["acme", "acme battery"]
     assert "acme battery" in brief.hooks[0].say
+    unfiled = battery.model_copy(update={"category": ()})
+    assert [k.text for k in keywords(unfiled, log)] == ["acme", "acme battery"]
     # A listing without a category is what its title says, and no more than that.
     shaver = Product(
         id="S-1", title="Acme electric shaver", brand="Acme", attributes={"system": "rotary"}

@@ -215,6 +215,11 @@ def test_queries_lead_to_why_and_prices_stand_beside_others(page: Page, house: H
     page.one("#assortment .unsaid .quiet").click()
     assert page.one("#product").get_attribute("value") == "Speaker"
     assert page.driver.switch_to.active_element.get_attribute("id") == "q"
+    page.js("document.getElementById('tab-why').focus()")
+    page.keys(Keys.END)
+    assert page.driver.switch_to.active_element.get_attribute("id") == "tab-campaigns"
+    page.keys(Keys.HOME)
+    assert page.driver.switch_to.active_element.get_attribute("id") == "tab-overview"
 
 
 def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House) -> None:
@@ -292,6 +297,9 @@ def test_a_campaign_is_planned_and_read_and_leads_to_an_invitation(
     page.driver.switch_to.frame(frame)
     page.until(lambda: "Campaign: Summer" in page.text("h1"))
     page.driver.switch_to.default_content()
+    page.js("arguments[0].contentWindow.print = () => { window.printed = true; }", frame)
+    page.one("#print-report").click()
+    assert page.js("return window.printed")
     page.js("scrollTo(0, 0)")
     page.one("#campaign .back").click()
     page.until(lambda: len(page.all(".campaign")) == 2)

@@ -192,6 +192,8 @@ def test_an_assortment_beside_others(shop, merchant):
     own = [p for p in everything(shop) if p.merchant == merchant]
     assert found.count == len(own)
     assert not found.shop_has_images
+    # Measured by others, not by one's own habits.
+    assert any(s.quality.peers_are.endswith(", by others") for s in found.products)
     shelf = next(s for s in found.products if s.comparable)
     product = shop.product(shelf.product_id)
     others = [

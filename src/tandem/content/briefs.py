@@ -43,8 +43,13 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
         if entry.asked >= FEWEST_ASKED and asked and asked <= words:
             fitting[entry.query] = max(entry.asked, fitting.get(entry.query, 0))
     brand = fold(product.brand or "")
-    named = {q: n for q, n in fitting.items() if fold(q) == brand or _names_kind(q, product)}
-    fitting = named or fitting
+    for kind in _kinds(product):
+        named = {q: n for q, n in fitting.items() if _names(q, kind, product)}
+        if named:
+            fitting = {**named, **{q: n for q, n in fitting.items() if fold(q) == brand}}
+            break
+    else:
+        fitting = {q: n for q, n in fitting.items() if fold(q) == brand} or fitting
     most = sorted(fitting.items(), key=lambda item: (-item[1], item[0]))
     found = tuple(Keyword(text=text, asked=count) for text, count in most[:KEYWORDS])
     if found:
@@ -55,16 +60,22 @@ def keywords(product: Product, log: Sequence[QueryCount]) -> tuple[Keyword, ...]
     return tuple(Keyword(text=text, asked=None) for text in own)
 
 
-def _names_kind(query: str, product: Product) -> bool:
-    """Whether a query has a word of what the product is, in any of its forms: of its category, or
-    of its title where it has none, but for the brand."""
+def _kinds(product: Product) -> tuple[str, ...]:
+    """Words for what the product is, the surest first: its category; without one the end of its
+    name, where English says it, then its whole title."""
+    if product.category:
+        return (product.category[-1],)
+    return (*tokens(short_name(product))[-1:], product.title)
+
+
+def _names(query: str, kind: str, product: Product) -> bool:
+    """Whether a query has a word of a kind, in any of its forms, that is not the brand's."""
     language = product.language or "en"
     brand = {fold(w) for w in tokens(product.brand or "")}
 
     def forms(text: str) -> set[str]:
         return {stem(fold(w), language) for w in tokens(text) if fold(w) not in brand}
 
-    kind = product.category[-1] if product.category else product.title
     return not forms(kind).isdisjoint(forms(query))
 
 

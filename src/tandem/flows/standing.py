@@ -25,6 +25,7 @@ from tandem.retrieval.pipeline import Chain
 
 ABOVE = 10  # listings above that this one is held against
 PEERS = 200
+OTHERS = 5  # listings of other merchants that are enough to measure by
 LIKE = 50  # nearest products that stand in for a category
 DIFFERENCES = 5
 NOTICED = 0.01  # of the largest effect, a smaller one is not worth a word
@@ -86,7 +87,8 @@ def standing(
 
 def quality_of(view: View, product: Product, number: int) -> ListingQuality:
     """The listing's quality beside listings of its category; without one, beside those whose
-    texts are most like its own; without an encoder, beside others of the shop."""
+    texts are most like its own; without an encoder, beside others of the shop. Of these, beside
+    other merchants' where there are enough: nobody is measured by their own habits."""
     return next(qualities_of(view, [(product, number)]))
 
 
@@ -104,10 +106,13 @@ def qualities_of(view: View, listings: Iterable[tuple[Product, int]]) -> Iterato
             are = f"products under {path}" if path else "products of this shop"
             if product.category not in shelves:
                 filters = Filters(category=(path,)) if path else Filters()
-                browsed = view.snapshot.browse(filters, Sort.RELEVANCE, PEERS + 1)
+                browsed = view.snapshot.browse(filters, Sort.RELEVANCE, 2 * PEERS)
                 shelves[product.category] = view.snapshot.products(browsed.numbers)
             shelf = shelves[product.category]
         peers = [p for p in shelf if p.id != product.id]
+        others = [p for p in peers if p.merchant != product.merchant]
+        if product.merchant and len(others) >= OTHERS:
+            peers, are = others, f"{are}, by others"
         yield listing_quality(product, peers[:PEERS], are)
 
 

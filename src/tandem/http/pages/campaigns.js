@@ -298,10 +298,10 @@ function told(c) {
       const page = await response.text();
       // No script, no form, no way to the shop's own pages.
       const frame = h("iframe", { class: "report", title: `Report of ${c.asked.name}` });
-      frame.setAttribute("sandbox", "");
+      frame.setAttribute("sandbox", "allow-same-origin allow-modals"); // this page prints it
       frame.srcdoc = page;
       const keep = h("button", { type: "button", class: "secondary", onclick: () => save(page, c) }, "Save it, to forward");
-      buttons.replaceChildren(keep);
+      buttons.replaceChildren(keep, h("button", { type: "button", class: "secondary", id: "print-report", onclick: () => frame.contentWindow.print() }, "Print"));
       viewer.replaceChildren(frame);
       keep.focus();
     } catch (error) {

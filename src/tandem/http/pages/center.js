@@ -5,7 +5,9 @@ import { $, h, svg } from "./dom.js";
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const plain = (text) => text.replaceAll("_", " ");
 export const percent = (share, digits = 1) => share.toLocaleString(undefined, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
-export const day = (at) => new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+// Names of months are words: they are in the page's language, figures as the reader writes them.
+export const dated = (at, parts) => new Date(at).toLocaleDateString(document.documentElement.lang, parts);
+export const day = (at) => dated(at, { day: "numeric", month: "short", year: "numeric" });
 export const asMoney = (amount, currency, digits) => new Intl.NumberFormat(undefined, {
   style: "currency", currency, ...(digits === undefined ? {} : { minimumFractionDigits: digits, maximumFractionDigits: digits }),
 }).format(Number(amount));
@@ -102,10 +104,10 @@ export function tabs(shown) {
   for (const [at, button] of buttons.entries()) {
     button.addEventListener("click", () => choose(button.dataset.tab));
     button.addEventListener("keydown", (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
+      const next = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+      if (next === undefined) return;
       event.preventDefault();
-      choose(buttons[(at + step + buttons.length) % buttons.length].dataset.tab, true);
+      choose(buttons[(next + buttons.length) % buttons.length].dataset.tab, true);
     });
   }
   return choose;

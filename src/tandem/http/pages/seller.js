@@ -2,7 +2,7 @@
 import { call, fewOf, label as attributeName, productPath } from "./api.js";
 import { $, h } from "./dom.js";
 import { campaigns } from "./campaigns.js";
-import { ask, asMoney, busy, capital, chips, day, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
+import { ask, asMoney, busy, capital, chips, dated, day, empty, fill, growing, outlookChart, percent, said, signIn, sparkline, tabs, waiting } from "./center.js";
 import { inbox, name, title } from "./deals.js";
 import { chooser } from "./picker.js";
 import { about, fromAddress, ofMerchant, whyNot } from "./why.js";
@@ -110,7 +110,7 @@ function planner() {
   return h("button", { type: "button", class: "quiet start", id: "aim-ahead", onclick: () => { $("period").value = month; overview(); } }, `Set targets for ${monthName(month)}`);
 }
 
-const monthName = (period) => new Date(`${period}-15T12:00`).toLocaleDateString(undefined, { month: "long", year: "numeric" });
+const monthName = (period) => dated(`${period}-15T12:00`, { month: "long", year: "numeric" });
 const label = (report) => (report.simulated ? h("p", { class: "label ask" }, "Simulated: not of real shoppers") : null);
 
 function shown(value, unit, currency) {
@@ -292,7 +292,7 @@ function products() {
       tile("With an image", a.shop_has_images || a.with_image ? percent(a.with_image, 0) : "–", a.shop_has_images || a.with_image ? "of your products" : "this shop shows no images"),
       tile("Attributes stated", a.attribute_completeness === null ? "–" : percent(a.attribute_completeness, 0), "of those that most of their kind state")),
     h("section", { class: "panel", "aria-label": "Products" }, h("p", { class: "muted" }, `${a.count > a.products.length ? `The ${a.products.length} that lack most of ${a.count.toLocaleString()}` : "What lacks most comes first"}. The mark shows where your price stands among others of its kind.`),
-      h("div", { class: "wide" }, h("table", { class: "grid-table stacks" },
+      h("div", { class: "wide" }, h("table", { class: "grid-table stacks shelves" },
         h("thead", {}, h("tr", {}, ["Product", "Price", "Others", "Where you stand", "Listing"].map((t, i) => h("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, t)))),
         body)), more))];
   }, waiting(4));
