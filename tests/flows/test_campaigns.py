@@ -33,6 +33,7 @@ from tandem.flows.campaigns import CampaignDesk, _check_apart, _cost, _units
 from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.matching import MatchOffice
+from tandem.flows.region_trial import drawn_regions
 from tandem.flows.train_matcher import train_matcher
 from tandem.governance.audit import AuditLog
 from tandem.governance.creators import CreatorConsent
@@ -212,6 +213,18 @@ def test_a_trial_is_told_once_and_of_many_people_only(desk, tried):
     assert trial.asked_rate == pytest.approx(1000 * bought[True] / trial.asked_people, abs=0.01)
     assert trial.low > 0
     assert trial.low < trial.added < trial.high
+    # In simulated content some published who were not asked, and some who were did not.
+    days = (tried.starts, tried.ends)
+    shown = {
+        c.creator_id
+        for c in read_content(layout)
+        if days[0] <= c.published.date() <= days[1] and set(c.product_ids) & set(tried.product_ids)
+    }
+    said = " ".join(trial.doubts)
+    silent, astray = set(went) - shown, set(stayed) & shown
+    assert (f"{len(silent)} of {len(went)} creators who were asked did" in said) is bool(silent)
+    assert (f"{len(astray)} of {len(stayed)} creators who were left" in said) is bool(astray)
+    assert trial.doubts
     kept = next(c for c in office.campaigns(tried.merchant_id) if c.id == plan.id)
     assert kept.trial == trial
 
@@ -400,6 +413,14 @@ def test_a_trial_by_regions_says_before_what_it_can_find_and_after_what_was_adde
     assert drawn.days_before == 28
     assert 0 < drawn.detectable < drawn.usual
     assert 0 <= drawn.power <= 1
+    # Whatever the lot, the same is told: planning again and again tells nothing of a region.
+    lots, told = set(), set()
+    for seed in "123456":
+        again = drawn_regions(layout, asked, 40.0, seed, today=begin, actor="test").model_dump()
+        lots.add((again.pop("shown"), again.pop("not_shown")))
+        told.add(tuple(again.values()))
+    assert len(lots) > 1
+    assert len(told) == 1
     whole = sum(p.one_piece.orders.expected for p in plan.pieces)
     assert plan.outlook.orders.expected == pytest.approx(whole * drawn.share, abs=0.05)
     sales = sum(p.one_piece.gmv.expected for p in plan.pieces)
@@ -587,6 +608,9 @@ def test_a_campaign_on_the_command_line(desk, asked):
     code, out = run("plan", *wish, "--ends", "2026-11-30", "--by-region", "--holdout", "0.2")
     assert code != 0
     assert "not both" in out
+    code, out = run("plan", *wish, "--ends", "2026-11-30", "--try", "--json")
+    assert code == 0
+    assert json.loads(out)["id"] not in run("list")[1]
     code, out = run("plan", *wish, "--ends", "2026-11-30", "--json")
     assert code == 0
     made = json.loads(out)

@@ -35,7 +35,7 @@ class SmallCampaigns:
         self.kept: dict[str, Campaign] = {}
         self.followed = 0
 
-    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign:
+    def plan(self, asked: NewCampaign, *, keep: bool = True, actor: str | None = None) -> Campaign:
         for product in asked.product_ids:
             if product not in MERCHANTS:
                 raise NotFound(f"no product '{product}'", remedy="search for it")
@@ -62,7 +62,8 @@ class SmallCampaigns:
             simulated=False,
             regions=REGIONS if asked.by_region else None,
         )
-        self.kept[campaign.id] = campaign
+        if keep:
+            self.kept[campaign.id] = campaign
         return campaign
 
     def campaigns(self, merchant: str | None = None) -> list[Campaign]:

@@ -53,6 +53,18 @@ def test_a_merchant_plans_for_itself_only(served, who):
     assert response.status_code == (200 if allowed else 403), response.text
 
 
+def test_a_plan_may_be_looked_at_only(served):
+    client, keys = served
+    acme = keys[Role.MERCHANT, "Acme"]
+    tried = client.post(f"{PATH}?keep=false", json=BODY | {"by_region": True}, headers=acme)
+    assert tried.status_code == 200
+    assert tried.json()["regions"]["shown"]
+    assert client.get(PATH, params={"merchant": "Acme"}, headers=acme).json()["campaigns"] == []
+    both = client.post(PATH, json=BODY | {"by_region": True, "holdout": 0.3}, headers=acme)
+    assert both.status_code == 422
+    assert "not both" in both.text
+
+
 @pytest.mark.parametrize("who", WHO, ids=str)
 def test_anothers_campaign_answers_as_one_that_never_was(served, who):
     client, keys = served

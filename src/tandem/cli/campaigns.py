@@ -50,6 +50,9 @@ def plan_command(
         bool,
         typer.Option("--by-region", help="Instead: half of the regions, by lot, do not see it."),
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep/--try", help="Keep the plan, or only look at it.")
+    ] = True,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     json_: JsonOption = False,
 ) -> None:
@@ -89,12 +92,15 @@ def plan_command(
             field=".".join(map(str, first["loc"])) or "ends",
             remedy="see: tandem seller campaign plan --help",
         ) from None
-    made = _desk(workspace).plan(asked)
+    made = _desk(workspace).plan(asked, keep=keep)
     if json_:
         print_json(made.model_dump(mode="json"))
         return
     _show_plan(made)
-    out.print(f"Follow it: tandem seller campaign show {made.id}", markup=False)
+    if keep:
+        out.print(f"Follow it: tandem seller campaign show {made.id}", markup=False)
+    else:
+        out.print("This plan is not kept; without --try it is, with lots of its own.", markup=False)
 
 
 @campaign_app.command("list")
@@ -246,6 +252,8 @@ def _show_results(view: CampaignView) -> None:
             f"It added {trial.added:,.0f} orders, {trial.low:,.0f} to {trial.high:,.0f} with "
             f"{trial.confidence:.0%} confidence."
         )
+        for doubt in getattr(trial, "doubts", ()):
+            out.print(f"But: {doubt}", markup=False)
 
 
 def _mean(estimate: Estimate | None) -> float:

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 FEWEST = 3
 """Creators in each arm, for an interval."""
 ASSUMPTIONS = (
-    "Who was asked was decided by lot, and nobody who was not asked published about the products.",
+    "Who was asked was decided by lot. Creators count on the side that it put them on, whatever "
+    "they did: where some did otherwise, the difference is smaller than it would have been.",
     "People are counted with the creator whom they watched most before; what those who also watch "
     "somebody of the other side saw makes the difference smaller than it was.",
     "Only people who watched one of the creators before are counted: what new viewers bought is "

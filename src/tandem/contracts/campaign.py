@@ -75,7 +75,8 @@ class TrialResult(Frozen):
     watched one of the creators before.
 
     asked_rate, held_rate: orders by 1,000 people. added: orders, with an interval of `confidence`.
-    All of them None where `reason` says why they are not known.
+    All of them None where `reason` says why they are not known. doubts: what is known to have gone
+    otherwise than the lot said; creators count on the side that it put them on all the same.
     """
 
     asked_creators: Count
@@ -89,6 +90,7 @@ class TrialResult(Frozen):
     high: float | None = None
     confidence: float = 0.9
     reason: str | None = None
+    doubts: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
 
@@ -96,10 +98,10 @@ class RegionPlan(Frozen):
     """A trial by regions: `shown` see the campaign, `not_shown` do not, each beside its pair, by
     lot. What is published has to be shown in these regions and nowhere else.
 
-    share: of the products' orders that come from `shown`. days_before: days that the campaign's
-    are held against. usual: orders from `shown` on its days without it, as of late. detectable:
-    orders added that the trial finds eight times of ten; power: how often it finds as many as the
-    plan expects, if all of them are added.
+    share: of all shoppers, whom one half of these regions has. days_before: days that the
+    campaign's are held against. usual: orders from so many on its days without it, as of late.
+    detectable: orders added that the trial finds eight times of ten; power: how often it finds as
+    many as the plan expects, if all of them are added. None of these depends on the lot.
     """
 
     shown: tuple[Region, ...]

@@ -23,6 +23,7 @@ from tandem.governance.reading import EventReader
 from tandem.governance.release import K, Releases
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
+from tandem.storage.parties import read_content
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,8 +246,31 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
             "added": round(found.added, 1),
             "low": round(found.low, 1),
             "high": round(found.high, 1),
+            "doubts": _doubts(campaign, sides, read_content(layout)),
         }
     )
+
+
+def _doubts(
+    campaign: Campaign, sides: Mapping[str, bool], content: Sequence[Content]
+) -> tuple[str, ...]:
+    """Who did not keep to the lot, as far as content tells: comparing the sides as they were drawn
+    stays fair, and makes the difference smaller."""
+    products = set(campaign.asked.product_ids)
+    shown = {
+        piece.creator_id
+        for piece in content
+        if campaign.asked.starts <= piece.published.astimezone(UTC).date() <= campaign.last_day
+        and products & set(piece.product_ids)
+    }
+    asked = {name for name, side in sides.items() if side}
+    held = sides.keys() - asked
+    found = []
+    if astray := len(held & shown):
+        found.append(f"{astray} of {len(held)} creators who were left out published all the same.")
+    if silent := len(asked - shown):
+        found.append(f"{silent} of {len(asked)} creators who were asked did not publish.")
+    return tuple(found)
 
 
 def _audiences(

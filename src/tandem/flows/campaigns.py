@@ -62,12 +62,17 @@ class CampaignDesk:
         self._store = CampaignStore(layout)
 
     def plan(
-        self, asked: NewCampaign, *, today: date | None = None, actor: str | None = None
+        self,
+        asked: NewCampaign,
+        *,
+        keep: bool = True,
+        today: date | None = None,
+        actor: str | None = None,
     ) -> Campaign:
-        """Make a plan and keep it. Raises NotFound for unknown products, Forbidden for products of
-        another merchant, InvalidInput where the budget is in another currency or buys nothing,
-        or has too few regions for a trial by them, Conflict where the merchant's trials on these
-        days leave no creator."""
+        """Make a plan and keep it, unless it is only to be looked at. Raises NotFound for unknown
+        products, Forbidden for products of another merchant, InvalidInput where the budget is in
+        another currency or buys nothing, or there are too few regions for a trial by them, Conflict
+        where the merchant's trials on these days leave no creator."""
         currency = self._layout.settings().currency
         others = self._store.all(asked.merchant_id)
         _check_regions(asked, others)
@@ -133,6 +138,8 @@ class CampaignDesk:
             trial_cost=round(trial_cost, 2),
             regions=regions,
         )
+        if not keep:
+            return campaign
         self._store.add(campaign, _check_apart)
         AuditLog(self._layout).append(
             actor or os_actor(), "campaign.plan", campaign=campaign.id, pieces=len(pieces)

@@ -37,8 +37,6 @@ TRIAL = "trial"
 HISTORY_DAYS = 400
 LEAST_BEFORE, MOST_BEFORE = 14, 56
 """Days before a campaign that its days are held against: as many as it has, within these."""
-FEWEST_ORDERS = 5
-"""Of a region, in all of the history: with hardly any there is nothing to compare."""
 LOTS = 200
 """Trials of the past that are played through to say what this one can find."""
 LATE = "the campaign was planned after its first day, so no lot decided"
@@ -48,11 +46,13 @@ _COLUMNS = ("event_key", "action_name", "timestamp", "client", "object_id", "tra
 
 @dataclass(frozen=True)
 class _History:
-    """orders: (R, days) of some products by region and day. people: (R,) shoppers of any kind."""
+    """orders: (R, days) of some products by region and day; everywhere: (days,) of them all, from
+    wherever. people: (R,) shoppers of any kind."""
 
     regions: tuple[str, ...]
     people: Floats
     orders: Floats
+    everywhere: Floats
 
 
 def by_lot(campaign: Campaign) -> bool:
@@ -81,51 +81,54 @@ def drawn_regions(
     enough of regions."""
     history = _history(layout, asked.product_ids, min(today, asked.starts), actor)
     days, before = (asked.ends - asked.starts).days + 1, days_before(asked)
-    some = (history.people >= k) & (history.orders.sum(axis=1) >= FEWEST_ORDERS)
-    pairs = int(some.sum()) // 2
+    recorded = len(history.everywhere)
+    large = np.flatnonzero(history.people >= k)
+    # Neighbours in size are pairs; the smallest is left over where they do not come out even.
+    order = large[np.argsort(-history.people[large], kind="stable")]
+    pairs = len(order) // 2
+    order = order[: 2 * pairs]
     if pairs < FEWEST_PAIRS:
         raise InvalidInput(
-            f"{int(some.sum())} regions have {k} shoppers and {FEWEST_ORDERS} orders of these "
-            f"products, and a trial takes {2 * FEWEST_PAIRS}",
+            f"{len(large)} regions have {k} shoppers, and a trial takes {2 * FEWEST_PAIRS}",
             field="by_region",
-            remedy="send `region` with events, choose products that sell more, or leave creators "
-            "out by lot instead",
+            remedy="send `region` with events, or leave creators out by lot instead",
         )
-    if history.orders.shape[1] < before + days:
+    if recorded < before + days:
         raise InvalidInput(
-            f"events tell of {history.orders.shape[1]} days, and to say what a trial of {days} "
-            f"days can find takes {before + days}",
+            f"events tell of {recorded} days, and to say what a trial of {days} days can find "
+            f"takes {before + days}",
             field="by_region",
             remedy="plan a shorter campaign, or later",
         )
-    orders = history.orders[some]
-    # Neighbours in size are pairs; the smallest is left over where they do not come out even.
-    order = np.argsort(-orders.sum(axis=1), kind="stable")[: 2 * pairs]
-    paired = orders[order].reshape(pairs, 2, -1).transpose(1, 0, 2)
-    rng = np.random.default_rng([int(seed, 16), 1])
-    swapped = rng.random(pairs) < 0.5
-    names = np.array(history.regions)[some][order].reshape(pairs, 2)
-    shown = np.where(swapped, names[:, 1], names[:, 0])
-    others = np.where(swapped, names[:, 0], names[:, 1])
-    seen = np.where(swapped, paired[1].T, paired[0].T).T
-    recent = float(seen[:, -before:].sum())
-    short = missed(_windows(paired, before, days, rng))
+    names = np.array(history.regions)[order].reshape(pairs, 2)
+    orders = history.orders[order].reshape(pairs, 2, -1).transpose(1, 0, 2)
+    drawn = np.random.default_rng([int(seed, 16), 1]).integers(0, 2, pairs)
+    short = missed(_windows(orders, before, days))
+    recent = float(history.everywhere[-before:].sum())
     if short is None or not recent:
         raise InvalidInput(
-            f"these products were ordered too seldom in the last {before} days of the log",
+            "these products were ordered too seldom in too many regions",
             field="by_region",
             remedy="choose products that sell more, or leave creators out by lot instead",
         )
-    share = float(seen.sum() / history.orders.sum())
+    # What is told before the lot is told again at every try, so it must not depend on the lot nor
+    # tell of single regions: half of the merchant's own total, by where shoppers are.
+    share = float(history.people[order].sum() / history.people.sum()) / 2
+    finds = max(float(np.quantile(short, FOUND, method="higher")), 0.0)
     return RegionPlan(
-        shown=tuple(shown.tolist()),
-        not_shown=tuple(others.tolist()),
-        share=min(share, 1.0),
+        shown=tuple(names[range(pairs), drawn].tolist()),
+        not_shown=tuple(names[range(pairs), 1 - drawn].tolist()),
+        share=round(share, 4),
         days_before=before,
-        usual=round(recent / before * days, 1),
-        detectable=round(max(float(np.quantile(short, FOUND, method="higher")), 0.0) * recent, 1),
-        power=round(float((short < expected * share / recent).mean()), 2),
+        usual=_rough(recent * share / before * days),
+        detectable=_rough(finds * recent * share),
+        power=round(float((short < expected / recent).mean()), 2),
     )
+
+
+def _rough(value: float) -> float:
+    """Two digits that count."""
+    return float(f"{value:.2g}")
 
 
 def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) -> RegionResult:
@@ -190,12 +193,10 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
     )
 
 
-def _windows(
-    paired: Floats, before: int, days: int, rng: np.random.Generator
-) -> list[tuple[Floats, Floats]]:
+def _windows(paired: Floats, before: int, days: int) -> list[tuple[Floats, Floats]]:
     """Trials of the past in which nothing was shown: every stretch of days, with lots of its own.
     paired: (2, P, days)."""
-    whole = paired.shape[2]
+    whole, rng = paired.shape[2], np.random.default_rng(7)
     starts = range(before, whole - days + 1, max(1, days // 2))
     windows = []
     for start in starts:
@@ -230,14 +231,15 @@ def _history(layout: Layout, products: Sequence[str], until: date, actor: str) -
     row = {name: i for i, name in enumerate(regions)}
     days = events["timestamp"].to_numpy() // _DAY
     first = int(days.min()) if len(days) else 0
-    orders = np.zeros((len(regions), int(days.max()) - first + 1 if len(days) else 0))
+    orders = np.zeros((len(regions) + 1, int(days.max()) - first + 1 if len(days) else 0))
     for region, day, count in connection.sql(
         "SELECT region, timestamp // $day, count(*) FROM events WHERE action_name = 'purchase' "
-        "AND region IS NOT NULL AND object_id IN (SELECT id FROM products) GROUP BY 1, 2",
+        "AND object_id IN (SELECT id FROM products) GROUP BY 1, 2",
         params={"day": _DAY},
     ).fetchall():
-        orders[row[region], day - first] = count
-    return _History(regions, np.array([people[r] for r in regions], np.float64), orders)
+        orders[row.get(region, -1), day - first] = count
+    shoppers = np.array([people[r] for r in regions], np.float64)
+    return _History(regions, shoppers, orders[:-1], orders.sum(axis=0))
 
 
 def _orders(

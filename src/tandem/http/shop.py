@@ -61,7 +61,9 @@ class Visitors(Protocol):
 class CampaignOffice(Protocol):
     """Merchants' campaigns; NotFound for what is not there."""
 
-    def plan(self, asked: NewCampaign, *, actor: str | None = None) -> Campaign: ...
+    def plan(
+        self, asked: NewCampaign, *, keep: bool = True, actor: str | None = None
+    ) -> Campaign: ...
 
     def campaigns(self, merchant: str | None = None) -> list[Campaign]: ...
 

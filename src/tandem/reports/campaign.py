@@ -267,7 +267,7 @@ def _about_trial(view: CampaignView) -> list[Block]:
                     f"Orders added have an interval of {trial.confidence:.0%}. It rests on this:"
                 )
             )
-            blocks.append(Bullets(list(trial.assumptions)))
+            blocks.append(Bullets([*getattr(trial, "doubts", ()), *trial.assumptions]))
     return blocks
 
 

@@ -228,6 +228,7 @@ function came(r) {
 const added = (t) => [h("p", { class: "figure" }, h("b", {}, t.added.toLocaleString()), ` orders added, 9 times of 10 between ${t.low.toLocaleString()} and ${t.high.toLocaleString()}`)];
 const rests = (t) => [
   t.low <= 0 && t.high >= 0 ? h("p", {}, "It may be chance: nothing at all lies within the range.") : null,
+  (t.doubts ?? []).map((d) => h("p", {}, d)),
   h("details", {}, h("summary", {}, "What this rests on"), h("ul", { class: "items" }, t.assumptions.map((a) => h("li", { class: "muted" }, a))))];
 
 // A trial by regions: where it is to be shown, what it can find, and what it found.

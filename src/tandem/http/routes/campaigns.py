@@ -26,6 +26,12 @@ Who = Annotated[Principal, Depends(principal)]
 Id = Annotated[str, Path(min_length=1, max_length=64, examples=["5b0c6d1ab2f34ad3"])]
 
 
+class PlanQuery(Message):
+    """Query string of a plan."""
+
+    keep: bool = Field(default=True, description="false: only look at it")
+
+
 class CampaignsQuery(Message):
     """Query string: whose campaigns."""
 
@@ -37,14 +43,18 @@ class CampaignList(BaseModel):
 
 
 @router.post("", response_model=Campaign, responses=_WRITING)
-async def plan(request: Request, who: Who, body: NewCampaign) -> Response:
+async def plan(
+    request: Request, who: Who, body: NewCampaign, query: Annotated[PlanQuery, Query()]
+) -> Response:
     """Plan a campaign: who should show which product, within the budget, with an expected range."""
     who.require(Permission.CATALOGUE)
     if not who.owns(Role.MERCHANT, body.merchant_id):
         raise Forbidden("this key is of another tenant", remedy="plan for yourself")
     serving = of(request)
     office = _office(serving)
-    made, timings = await serving.run(serving.slow, lambda: office.plan(body, actor=who.actor))
+    made, timings = await serving.run(
+        serving.slow, lambda: office.plan(body, keep=query.keep, actor=who.actor)
+    )
     request.scope["timings_ms"] = timings
     return json_response(made)
 
