@@ -9,14 +9,19 @@ import pytest
 
 import tandem
 from tandem.contracts.errors import InvalidInput, NotFound
+from tandem.contracts.product import Product
 from tandem.contracts.search_performance import Funnel
 from tandem.flows.insights import simulate_shop
 from tandem.flows.search_performance import (
+    _chance,
     _funnel,
+    answered,
     last_month,
     opportunities,
     search_performance,
+    sold_by,
 )
+from tandem.flows.view import Answered
 from tandem.storage.events import EventStore
 
 MONTH = "2026-03"
@@ -88,6 +93,29 @@ def test_places_are_those_of_the_real_search(shop, merchant, report):
             assert query.product_id == mine[0].product.id
     for query in opportunities(report):
         assert query.place > 3
+        words = shop.product(query.product_id).model_dump_json().lower()
+        assert any(word in words for word in query.query.split())
+
+
+def test_another_thing_is_no_opportunity(shop, merchant):
+    best = next(p for p in shop.search("lamp", k=1).hits).product
+    view = shop.view
+    answer = answered(view, "zzzz qqqq")
+    here = Answered(answer.numbers, 5, frozenset(), answered(view, best.title).terms)
+    assert _chance(view, here, 9, best) == "opportunity"
+    strange = Answered(answer.numbers, 5, frozenset(), answer.terms)
+    assert _chance(view, strange, 9, best) is None
+
+
+def test_a_product_without_a_merchant_is_its_brands(shop):
+    product = shop.search("lamp", k=1).hits[0].product
+    own = Product(id="orphan", title="Odd thing", brand="Orphan & Sons")
+    assert product.merchant
+    with pytest.raises(NotFound):
+        sold_by(shop.view, "Orphan & Sons")
+    shop.upsert([own])
+    assert list(sold_by(shop.view, "Orphan & Sons")) == ["orphan"]
+    shop.delete(["orphan"])
 
 
 def test_a_report_is_frozen(shop, merchant, report):

@@ -32,6 +32,7 @@ from tandem.flows.search import rank
 from tandem.flows.view import Answered, View
 from tandem.governance.reading import EventReader
 from tandem.governance.release import Figures, K, Releases, Report
+from tandem.listing.edits import said_in
 from tandem.queries.normalise import normalise
 from tandem.storage.layout import Layout
 
@@ -214,10 +215,13 @@ def month_bounds(period: str) -> tuple[int, int]:
 
 
 def sold_by(view: View, merchant: str) -> dict[str, int]:
-    """The merchant's products: number by id."""
-    code = view.store.names.code("merchant", merchant)
-    listed = view.store.all_columns.merchant == code if code >= 0 else np.empty(0, bool)
-    numbers = np.flatnonzero(listed)
+    """The merchant's products: number by id. One that names no merchant is its brand's."""
+    names, columns = view.store.names, view.store.all_columns
+    seller, brand = names.code("merchant", merchant), names.code("brand", merchant)
+    named = (seller >= 0) & (columns.merchant == seller)
+    numbers = np.flatnonzero(
+        named | ((brand >= 0) & (columns.merchant < 0) & (columns.brand == brand))
+    )
     live = view.snapshot.ids(numbers)
     if not live:
         raise NotFound(
@@ -272,7 +276,7 @@ def _row(
         product_id=best.id if best else None,
         title=best.title if best else None,
         results=answer.total,
-        chance=_chance(answer, place, best),
+        chance=_chance(view, answer, place, best),
     )
 
 
@@ -283,7 +287,9 @@ def answered(view: View, query: str) -> Answered:
         ranking = rank(view, SearchRequest(q=query[:MAX_QUERY]))
         brands = {i.value.casefold() for i in ranking.understanding.intents if i.kind == "brand"}
         numbers = ranking.applied.candidates.numbers
-        found = view.answered[query] = Answered(numbers, ranking.total, frozenset(brands))
+        found = view.answered[query] = Answered(
+            numbers, ranking.total, frozenset(brands), ranking.understanding.terms
+        )
     return found
 
 
@@ -295,17 +301,17 @@ def _funnel(metrics: Mapping[str, float], recorded: Collection[str]) -> Funnel:
     return Funnel(impressions=impressions, clicks=clicks, carts=carts, purchases=purchases)
 
 
-def _chance(answer: Answered, place: int | None, best: Product | None) -> Chance | None:
-    """Who asks for another brand by its name is nobody's opportunity."""
+def _chance(view: View, answer: Answered, place: int | None, best: Product | None) -> Chance | None:
+    """Who asks for another brand by its name is nobody's opportunity; nor is who asks for another
+    thing: the listing has to say half of the words at least."""
     if answer.total == 0:
         return "supply_gap"
     if place is None or place <= TOP or best is None:
         return None
-    return (
-        "opportunity"
-        if not answer.brands or (best.brand or "").casefold() in answer.brands
-        else None
-    )
+    if answer.brands and (best.brand or "").casefold() not in answer.brands:
+        return None
+    said = said_in(answer.terms, view.queries.analyser.analyse(best))
+    return "opportunity" if 2 * sum(map(bool, said.values())) >= len(said) > 0 else None
 
 
 def _worth(row: QueryPerformance) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from tandem.contracts.candidates import Floats, Numbers
 from tandem.contracts.configuration import SearchConfiguration
 from tandem.contracts.parties import Content
 from tandem.contracts.recommend import Known
-from tandem.contracts.search import Filters, SearchRequest, Understanding
+from tandem.contracts.search import Filters, SearchRequest, Term, Understanding
 from tandem.features.evidence import FIELD_WEIGHTS
 from tandem.features.store import FeatureStore
 from tandem.features.taste import Looked, Taste
@@ -55,11 +55,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answered:
-    """A query's products as shoppers see them, best first; how many match; brands it names."""
+    """A query's products as shoppers see them, best first; how many match; brands that it names,
+    and its words."""
 
     numbers: Numbers
     total: int
     brands: frozenset[str]
+    terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def _history(
     edges = np.flatnonzero(np.diff(creator)) + 1
     starts, ends = np.r_[0, edges], np.r_[edges, len(creator)]
     single = ends - starts == 1
-    _many_creators(creators, products, creator, product, wanted, starts[single], out)
+    _many_creators(creators, products, creator, product, starts[single], out)
     for low, high in zip(starts[~single].tolist(), ends[~single].tolist(), strict=True):
         c = creator[low]
         shown = creators.product[creators.start[c] : creators.start[c + 1]]
@@ -175,6 +175,8 @@ def _history(
             out[name][low:high] = np.where(own >= 0, same, np.nan)
 
 
+MEET_AGAIN = 20
+"""So many times the products that are wanted may be worked out in one go, which costs less each."""
 _SURE = 0.1
 """Weight of usual success beside that of similar products."""
 
@@ -188,7 +190,6 @@ def _many_creators(
     products: ProductTable,
     creator: Ints,
     product: Ints,
-    wanted: Floats,
     pairs: Ints,
     out: dict[str, Floats],
 ) -> None:
@@ -202,7 +203,7 @@ def _many_creators(
     rows = np.repeat(creators.start[creator[pairs]], counts) + within
     of = np.repeat(pairs, counts)
     shown = creators.product[rows]
-    near = np.einsum("ij,ij->i", np.asarray(products.vectors[shown], np.float32), wanted[of])
+    near = _likeness(products, shown, product[of])
     weight = np.exp(SHARPNESS * (near - 1))
     out["closest_shown"][pairs] = np.maximum.reduceat(near, begins)
     out["similar_shown"][pairs] = np.log1p(np.add.reduceat(weight, begins))
@@ -216,6 +217,20 @@ def _many_creators(
         own = codes[product[of]]
         same = np.add.reduceat((own == codes[shown]).astype(np.float32), begins) / counts
         out[name][pairs] = np.where(codes[product[pairs]] >= 0, same, np.nan)
+
+
+def _likeness(products: ProductTable, a: Ints, b: Ints) -> Floats:
+    """(n,) products of the vectors of products a and b, pair by pair. Few products that meet again
+    and again are multiplied once."""
+    few_a, at_a = np.unique(a, return_inverse=True)
+    few_b, at_b = np.unique(b, return_inverse=True)
+    left = np.asarray(products.vectors[few_a], np.float32)
+    right = np.asarray(products.vectors[few_b], np.float32)
+    if len(few_a) * len(few_b) <= MEET_AGAIN * len(a):
+        found: Floats = (left @ right.T)[at_a, at_b]
+    else:
+        found = np.einsum("ij,ij->i", left[at_a], right[at_b])
+    return found
 
 
 def unit(vectors: NDArray[np.number]) -> Floats:

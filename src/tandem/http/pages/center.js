@@ -17,6 +17,9 @@ export function said(error) {
   return `${capital(error.message)}.${error.remedy ? ` ${capital(error.remedy)}.` : ""}`;
 }
 
+// A remedy that is a command is for those who run the shop.
+const missing = (error) => (error.remedy.includes("tandem ") ? `${capital(error.message)}. The people who run this shop can change that.` : said(error));
+
 // --- States ---------------------------------------------------------------------------------------
 
 export const busy = (text) => h("p", { class: "busy", role: "status" }, text);
@@ -65,7 +68,7 @@ export async function fill(place, work, before, again = () => fill(place, work, 
     return newest.get(place) === mine;
   } catch (error) {
     // What is not known yet is no error.
-    draw(error.status === 404 ? empty("Nothing to show yet", said(error)) : failed(error, again));
+    draw(error.status === 404 ? empty("Nothing to show yet", missing(error)) : failed(error, again));
     return false;
   }
 }
