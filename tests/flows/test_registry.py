@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 
 import tandem
 from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.flows.artefacts import artefact_of, artefacts, roll_back_artefact
+from tandem.flows.generations import publishing
 from tandem.flows.registry import card, promote
 from tandem.flows.tracing import trace
 from tandem.flows.train import train_ranker
@@ -17,11 +21,10 @@ from tandem.storage.seal import seal
 @pytest.fixture(scope="module")
 def layout(simulated_shop, tmp_path_factory) -> Layout:
     """The simulated shop with a second model, the same again, that waits as a candidate."""
-    import shutil
-
     root = shutil.copytree(simulated_shop, tmp_path_factory.mktemp("registry") / "shop")
     layout = Layout.open(root)
-    train_ranker(layout, folds=2, live=False, who="tester")
+    with publishing(layout, "models", live=False, who="tester", what="trained") as (_, folder):
+        shutil.copytree(layout.models.live_path(), folder, dirs_exist_ok=True)
     return layout
 
 
@@ -70,8 +73,6 @@ def test_a_worse_candidate_stays_one_and_the_refusal_is_on_record(layout):
     live = layout.models.live()
     worse = train_ranker(layout, kind="linear", folds=2, live=False, who="tester").generation
     record = layout.models.path(worse) / "evaluation.json"
-    import json
-
     values = json.loads(record.read_text())
     for by_system in values["per_query"]["nDCG@10"].values():
         by_system["ltr"] = max(0.0, (by_system["ltr"] or 0.0) - 0.2)

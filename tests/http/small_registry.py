@@ -65,6 +65,7 @@ class SmallRegistry:
         self,
         kind: PromotedKind,
         generation: str,
+        *,
         who: str,
         why: str,
         override: Sequence[str] = (),
@@ -80,7 +81,7 @@ class SmallRegistry:
         return self._decided(kind, generation, "live" if passed else "candidate", who, why, gates)
 
     def shadow(
-        self, kind: PromotedKind, generation: str, share: float, who: str, why: str
+        self, kind: PromotedKind, generation: str, *, share: float, who: str, why: str
     ) -> Decision:
         return self._decided(kind, generation, "shadow", who, why)
 
@@ -88,6 +89,7 @@ class SmallRegistry:
         self,
         kind: PromotedKind,
         generation: str,
+        *,
         share: float,
         who: str,
         why: str,
@@ -96,12 +98,12 @@ class SmallRegistry:
     ) -> Decision:
         return self._decided(kind, generation, "canary", who, why)
 
-    def withdraw(self, kind: PromotedKind, generation: str, who: str, why: str) -> Decision:
-        if self.artefact(kind, generation).stage not in ("shadow", "canary"):
-            raise NotFound(f"'{generation}' is neither", remedy="choose another")
-        return self._decided(kind, generation, "candidate", who, why)
+    def withdraw(self, kind: PromotedKind, name: str, *, who: str, why: str) -> Decision:
+        if self.artefact(kind, name).stage not in ("shadow", "canary"):
+            raise NotFound(f"'{name}' is neither", remedy="choose another")
+        return self._decided(kind, name, "candidate", who, why)
 
-    def roll_back(self, kind: PromotedKind, to: str | None, who: str, why: str) -> Decision:
+    def roll_back(self, kind: PromotedKind, to: str | None, *, who: str, why: str) -> Decision:
         oldest = min(self.stages.get(kind, {"": None}))
         return self._decided(kind, to or oldest, "live", who, why)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -49,24 +48,22 @@ def list_(
     from tandem.flows.artefacts import artefacts
     from tandem.storage.layout import Layout
 
-    there = artefacts(Layout.open(workspace), (kind,))
-    if kind != "models":
-        _list_artefacts(there, json_)
-        return
-    found = [RegisteredModel.of(a) for a in there]
+    found = artefacts(Layout.open(workspace), (kind,))
     if json_:
-        print_json({"models": [m.model_dump(mode="json") for m in found]})
+        print_json({"models" if kind == "models" else "artefacts": [_json(a) for a in found]})
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("generation", "stage", "model", "nDCG@10", "who"):
+    for column in ("generation", "stage", "nDCG@10", "who", "why"):
         table.add_column(column, no_wrap=column == "generation")
-    for model in found:
+    for a in found:
+        last = a.decisions[-1] if a.decisions else None
+        measured = a.lineage.get("metrics", {}).get("nDCG@10")
         table.add_row(
-            model.generation,
-            _stage(model.stage),
-            model.model,
-            f"{model.metrics['nDCG@10']['mean']:.3f}" if "nDCG@10" in model.metrics else "",
-            escape(model.decisions[-1].who) if model.decisions else "",
+            a.generation,
+            _stage(a.stage),
+            f"{measured['mean']:.3f}" if isinstance(measured, dict) else "",
+            escape(last.who) if last else "",
+            escape(last.why) if last else "",
         )
     out.print(table)
 
@@ -85,29 +82,30 @@ def show(
     from tandem.flows.artefacts import artefact_of
     from tandem.storage.layout import Layout
 
-    artefact = artefact_of(Layout.open(workspace), kind, generation)
-    if kind != "models":
-        _show_artefact(artefact, json_)
-        return
-    model = RegisteredModel.of(artefact)
+    found = artefact_of(Layout.open(workspace), kind, generation)
     if json_:
-        print_json(model.model_dump(mode="json"))
+        print_json(_json(found))
         return
-    out.print(f"[bold]{model.generation}[/] {_stage(model.stage)} · {model.model}")
-    for name in (
-        "judgments",
-        "queries",
-        "pairs",
-        "data_fingerprint",
-        "seed",
-        "code_version",
-        "trained_at",
-        "index_generation",
-    ):
-        out.print(f"  {name.replace('_', ' ')}: {model.lineage[name]}", highlight=False)
-    for measure, value in model.metrics.items():
-        out.print(f"  {measure} {_interval(value)} (queries that it had not seen)")
-    _show_record(artefact)
+    out.print(f"[bold]{found.generation}[/] {_stage(found.stage)} · {found.kind}")
+    for name, value in found.lineage.items():
+        if isinstance(value, str | int | float) or value is None:
+            out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False, markup=False)
+    for measure, value in found.lineage.get("metrics", {}).items():
+        if isinstance(value, dict) and "low" in value:
+            out.print(f"  {measure} {_interval(value)} (queries that it had not seen)")
+    if (seen := found.shadowed) is not None and seen.overlap is not None:
+        out.print(
+            f"  as a shadow: {seen.requests:,} requests, {seen.failed} failed; shares "
+            f"{seen.overlap:.0%} of the first ten, the first one in {seen.same_first:.0%}; "
+            f"median {seen.shadow_ms:.1f} ms beside {seen.live_ms:.1f} ms",
+            highlight=False,
+        )
+    for decision in found.decisions:
+        _show_decision(decision)
+
+
+def _json(a: Artefact) -> dict[str, Any]:
+    return (RegisteredModel.of(a) if a.kind == "models" else a).model_dump(mode="json")
 
 
 @models_app.command("promote")
@@ -293,48 +291,6 @@ def card(
         text = page.html() if output.suffix == ".html" else page.markdown()
         write_atomic(output, text.encode())
         out.print(f"Written to {output}.")
-
-
-def _list_artefacts(found: Sequence[Artefact], json_: bool) -> None:
-    if json_:
-        print_json({"artefacts": [a.model_dump(mode="json") for a in found]})
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("generation", "stage", "who", "why"):
-        table.add_column(column, no_wrap=column == "generation")
-    for a in found:
-        last = a.decisions[-1] if a.decisions else None
-        table.add_row(
-            a.generation,
-            _stage(a.stage),
-            escape(last.who) if last else "",
-            escape(last.why) if last else "",
-        )
-    out.print(table)
-
-
-def _show_artefact(a: Artefact, json_: bool) -> None:
-    if json_:
-        print_json(a.model_dump(mode="json"))
-        return
-    out.print(f"[bold]{a.generation}[/] {_stage(a.stage)} · {a.kind}")
-    for name, value in a.lineage.items():
-        if isinstance(value, str | int | float) or value is None:
-            out.print(f"  {name.replace('_', ' ')}: {value}", highlight=False, markup=False)
-    _show_record(a)
-
-
-def _show_record(a: Artefact) -> None:
-    """What it showed as a shadow, and what was decided about it."""
-    if (seen := a.shadowed) is not None and seen.overlap is not None:
-        out.print(
-            f"  as a shadow: {seen.requests:,} requests, {seen.failed} failed; shares "
-            f"{seen.overlap:.0%} of the first ten, the first one in {seen.same_first:.0%}; "
-            f"median {seen.shadow_ms:.1f} ms beside {seen.live_ms:.1f} ms",
-            highlight=False,
-        )
-    for decision in a.decisions:
-        _show_decision(decision)
 
 
 def trace(

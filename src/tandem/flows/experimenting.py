@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -406,6 +407,7 @@ class ExperimentDesk:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self.start = partial(start, layout)
         self._lock = threading.Lock()
         self._told: dict[OnlineExperiment, tuple[float, ExperimentStanding]] = {}
 
@@ -429,34 +431,6 @@ class ExperimentDesk:
             self._told = {e: t for e, t in self._told.items() if e.name != experiment.name}
             self._told[experiment] = (now, found)
         return found
-
-    def start(
-        self,
-        name: str,
-        variants: Sequence[Variant],
-        *,
-        who: str,
-        why: str,
-        layer: str,
-        share: float,
-        ramp: float,
-        success: Sequence[str],
-        guardrails: Sequence[str],
-        planned: int,
-    ) -> OnlineExperiment:
-        return start(
-            self._layout,
-            name,
-            variants,
-            who=who,
-            why=why,
-            layer=layer,
-            share=share,
-            ramp=ramp,
-            success=success,
-            guardrails=guardrails,
-            planned=planned,
-        )
 
     def widen(self, name: str, ramp: float, who: str, why: str) -> OnlineExperiment:
         return widen(self._layout, name, ramp, who=who, why=why)

@@ -184,6 +184,7 @@ class Registry(Protocol):
         self,
         kind: PromotedKind,
         generation: str,
+        *,
         who: str,
         why: str,
         override: Sequence[str] = (),
@@ -191,13 +192,14 @@ class Registry(Protocol):
     ) -> ModelDecision: ...
 
     def shadow(
-        self, kind: PromotedKind, generation: str, share: float, who: str, why: str
+        self, kind: PromotedKind, generation: str, *, share: float, who: str, why: str
     ) -> ModelDecision: ...
 
     def canary(
         self,
         kind: PromotedKind,
         generation: str,
+        *,
         share: float,
         who: str,
         why: str,
@@ -205,12 +207,10 @@ class Registry(Protocol):
         approved_by: str | None = None,
     ) -> ModelDecision: ...
 
-    def withdraw(
-        self, kind: PromotedKind, generation: str, who: str, why: str
-    ) -> ModelDecision: ...
+    def withdraw(self, kind: PromotedKind, name: str, *, who: str, why: str) -> ModelDecision: ...
 
     def roll_back(
-        self, kind: PromotedKind, to: str | None, who: str, why: str
+        self, kind: PromotedKind, to: str | None, *, who: str, why: str
     ) -> ModelDecision: ...
 
     def card(self, kind: PromotedKind, generation: str) -> str: ...

@@ -15,6 +15,7 @@ from tandem.http.problems import documented
 from tandem.http.schemas import (
     ArtefactsResponse,
     CanaryBody,
+    Message,
     ModelsResponse,
     PromoteBody,
     RollbackBody,
@@ -67,32 +68,12 @@ async def _page(request: Request, kind: PromotedKind, generation: str) -> Respon
     return Response(page, media_type="text/html")
 
 
-async def _promote(
-    request: Request, kind: PromotedKind, generation: str, body: PromoteBody, who: Principal
-) -> Response:
-    said = (who.actor, body.why, body.override, body.approved_by)
-    return await _switched(request, lambda r: r.promote(kind, generation, *said))
+async def _kept(request: Request, decide: Callable[[Registry], Decision]) -> Response:
+    return json_response(await _asked(request, decide))
 
 
-async def _shadow(
-    request: Request, kind: PromotedKind, generation: str, body: ShadowBody, who: Principal
-) -> Response:
-    said = (body.share, who.actor, body.why)
-    return json_response(await _asked(request, lambda r: r.shadow(kind, generation, *said)))
-
-
-async def _canary(
-    request: Request, kind: PromotedKind, generation: str, body: CanaryBody, who: Principal
-) -> Response:
-    said = (body.share, who.actor, body.why, body.override, body.approved_by)
-    return json_response(await _asked(request, lambda r: r.canary(kind, generation, *said)))
-
-
-async def _withdraw(
-    request: Request, kind: PromotedKind, generation: str, body: WhyBody, who: Principal
-) -> Response:
-    said = (who.actor, body.why)
-    return json_response(await _asked(request, lambda r: r.withdraw(kind, generation, *said)))
+def _said(body: Message, who: Principal) -> dict[str, Any]:
+    return {"who": who.actor, **body.model_dump()}
 
 
 # --- Rankers, by a name of their own --------------------------------------------------------------
@@ -121,8 +102,8 @@ async def card(request: Request, generation: _Generation) -> Response:
 @router.post("/models/rollback", response_model=Decision, responses=_CHANGE)
 async def roll_back(request: Request, body: RollbackBody, who: _Trainer) -> Response:
     """Make an older ranker live again at once; no gate is asked."""
-    said = (body.to, who.actor, body.why)
-    return await _switched(request, lambda r: r.roll_back("models", *said))
+    said = _said(body, who)
+    return await _switched(request, lambda r: r.roll_back("models", **said))
 
 
 @router.post("/models/{generation}/promote", response_model=Decision, responses=_CHANGE)
@@ -131,7 +112,8 @@ async def promote(
 ) -> Response:
     """Ask the gates and go live. The decision says with `stage` whether it did: `live`, or
     `candidate` when a gate refused. It is on record either way."""
-    return await _promote(request, "models", generation, body, who)
+    said = _said(body, who)
+    return await _switched(request, lambda r: r.promote("models", generation, **said))
 
 
 @router.post("/models/{generation}/shadow", response_model=Decision, responses=_CHANGE)
@@ -140,7 +122,8 @@ async def shadow(
 ) -> Response:
     """Let a model answer a share of the real requests unseen; `shadowed` of the model tells how
     far it agrees and how long it takes."""
-    return await _shadow(request, "models", generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.shadow("models", generation, **said))
 
 
 @router.post("/models/{generation}/canary", response_model=Decision, responses=_CHANGE)
@@ -149,7 +132,8 @@ async def canary(
 ) -> Response:
     """Ask the gates, and serve a model to a small share of the people. It goes back by itself when
     it is slow, fails, or makes people click or buy less. `stage` says whether it is served."""
-    return await _canary(request, "models", generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.canary("models", generation, **said))
 
 
 @router.post("/models/{generation}/withdraw", response_model=Decision, responses=_CHANGE)
@@ -157,7 +141,8 @@ async def withdraw(
     request: Request, generation: _Generation, body: WhyBody, who: _Trainer
 ) -> Response:
     """End a canary or a shadow at once."""
-    return await _withdraw(request, "models", generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.withdraw("models", generation, **said))
 
 
 # --- Every kind -----------------------------------------------------------------------------------
@@ -185,8 +170,8 @@ async def roll_back_artefact(
     request: Request, kind: _Kind, body: RollbackBody, who: _Trainer
 ) -> Response:
     """Make an older generation live again at once; no gate is asked."""
-    said = (body.to, who.actor, body.why)
-    return await _switched(request, lambda r: r.roll_back(kind, *said))
+    said = _said(body, who)
+    return await _switched(request, lambda r: r.roll_back(kind, **said))
 
 
 @router.post("/artefacts/{kind}/{generation}/promote", response_model=Decision, responses=_CHANGE)
@@ -194,7 +179,8 @@ async def promote_artefact(
     request: Request, kind: _Kind, generation: _Generation, body: PromoteBody, who: _Trainer
 ) -> Response:
     """Ask the gates and go live; `stage` says whether it did. On record either way."""
-    return await _promote(request, kind, generation, body, who)
+    said = _said(body, who)
+    return await _switched(request, lambda r: r.promote(kind, generation, **said))
 
 
 @router.post("/artefacts/{kind}/{generation}/shadow", response_model=Decision, responses=_CHANGE)
@@ -202,7 +188,8 @@ async def shadow_artefact(
     request: Request, kind: _Kind, generation: _Generation, body: ShadowBody, who: _Trainer
 ) -> Response:
     """Let a candidate answer a share of the real requests unseen."""
-    return await _shadow(request, kind, generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.shadow(kind, generation, **said))
 
 
 @router.post("/artefacts/{kind}/{generation}/canary", response_model=Decision, responses=_CHANGE)
@@ -210,7 +197,8 @@ async def canary_artefact(
     request: Request, kind: _Kind, generation: _Generation, body: CanaryBody, who: _Trainer
 ) -> Response:
     """Ask the gates, and serve a candidate to a small share of the people."""
-    return await _canary(request, kind, generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.canary(kind, generation, **said))
 
 
 @router.post("/artefacts/{kind}/{generation}/withdraw", response_model=Decision, responses=_CHANGE)
@@ -218,7 +206,8 @@ async def withdraw_artefact(
     request: Request, kind: _Kind, generation: _Generation, body: WhyBody, who: _Trainer
 ) -> Response:
     """End a canary or a shadow at once."""
-    return await _withdraw(request, kind, generation, body, who)
+    said = _said(body, who)
+    return await _kept(request, lambda r: r.withdraw(kind, generation, **said))
 
 
 @router.get("/trace/{query_id}", response_model=Trace, responses=_READ)
