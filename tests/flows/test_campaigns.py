@@ -30,6 +30,7 @@ from tandem.flows import rights
 from tandem.flows.alliance import simulate_alliance
 from tandem.flows.campaign_results import _audiences
 from tandem.flows.campaigns import CampaignDesk, _check_apart, _cost, _units
+from tandem.flows.collaborate import collaboration_desk
 from tandem.flows.consent import subjects_of
 from tandem.flows.import_ import create_workspace, import_simulated
 from tandem.flows.matching import MatchOffice
@@ -294,6 +295,29 @@ def test_two_trials_at_once_share_no_creator_and_no_plan_asks_who_is_left_out(de
         CampaignStore(layout).add(first.model_copy(update={"id": "f" * 16}), _check_apart)
     with pytest.raises(NotFound):
         CampaignStore(layout).get("f" * 16)
+
+
+def test_who_is_left_out_by_lot_is_not_invited_meanwhile(desk, tried):
+    office, layout = desk
+    store = CampaignStore(layout)
+    for other in office.campaigns(tried.merchant_id):
+        store.remove(other.id)
+    days = {"starts": date(2099, 1, 1), "ends": date(2099, 3, 31)}
+    plan = office.plan(tried.model_copy(update=days))
+    merchant = Party(role="merchant", id=tried.merchant_id)
+    left, product = plan.held_out[0].creator_id, tried.product_ids[0]
+
+    def invite(creator: str):
+        asked = Invite(creator_id=creator, product_ids=(product,), commission_rate=900)
+        with collaboration_desk(layout.root) as books:
+            return books.open(merchant, asked)
+
+    with pytest.raises(Conflict, match="a lot left creator"):
+        invite(left)
+    assert invite(plan.pieces[0].creator_id).status == "INVITED"
+    store.put(plan.model_copy(update={"cancelled": datetime.now(UTC).date()}))
+    assert invite(left).status == "INVITED"
+    store.remove(plan.id)
 
 
 def test_trials_of_the_same_people_cannot_be_subtracted(desk, tried):

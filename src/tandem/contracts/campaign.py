@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
@@ -158,6 +158,13 @@ class Campaign(Frozen):
     regions: RegionPlan | None = None
     region_trial: RegionResult | None = None
     cancelled: date | None = None
+
+    @property
+    def by_lot(self) -> bool:
+        """Whether it was planned in time for a lot to decide who is asked, or where it is shown. A
+        plan over past days could be drawn again and again, until the answers tell of single
+        creators."""
+        return self.created.astimezone(UTC).date() <= self.asked.starts
 
     @property
     def last_day(self) -> date:

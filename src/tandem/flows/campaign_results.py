@@ -17,7 +17,7 @@ from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Purpose
 from tandem.contracts.parties import Content
 from tandem.contracts.product import Money
-from tandem.flows.region_trial import LATE, TRIAL, by_lot
+from tandem.flows.region_trial import LATE, TRIAL
 from tandem.governance.creators import CreatorConsent, withheld_content
 from tandem.governance.reading import EventReader
 from tandem.governance.release import K, Releases
@@ -190,7 +190,7 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
         held_creators=len(sides) - sum(sides.values()),
         assumptions=ASSUMPTIONS,
     )
-    if not by_lot(campaign):
+    if not campaign.by_lot:
         return counted.model_copy(update={"reason": LATE})
     starts = _moment(campaign.asked.starts)
     with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:

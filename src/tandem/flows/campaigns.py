@@ -32,7 +32,7 @@ from tandem.flows.campaign_results import (
     trial_result,
 )
 from tandem.flows.matching import MatchOffice
-from tandem.flows.region_trial import by_lot, drawn_regions, region_result
+from tandem.flows.region_trial import drawn_regions, region_result
 from tandem.governance.audit import AuditLog, os_actor
 from tandem.ingest.currencies import minor_digits
 from tandem.matching.allocation.problem import Allocation
@@ -222,7 +222,7 @@ def _taken(asked: NewCampaign, others: Sequence[Campaign]) -> set[str]:
     for other in others:
         if not _at_once(asked, other):
             continue
-        held = other.held_out if by_lot(other) else ()
+        held = other.held_out if other.by_lot else ()
         if asked.holdout and held:
             taken |= {p.creator_id for p in (*other.pieces, *held)}
         elif set(asked.product_ids) & set(other.asked.product_ids):
@@ -240,7 +240,7 @@ def _check_regions(asked: NewCampaign, others: Sequence[Campaign]) -> None:
         regions = asked.by_region or other.regions is not None
         both = (asked.by_region or asked.holdout) and (other.regions or other.held_out)
         same = set(asked.product_ids) & set(other.asked.product_ids)
-        if regions and both and same and _at_once(asked, other) and by_lot(other):
+        if regions and both and same and _at_once(asked, other) and other.by_lot:
             raise _crossing()
 
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from tandem.contracts.collaboration import Apply, AttributedOrder, Invite, Party
 from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, TandemError
 from tandem.governance.creators import CreatorConsent
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
+from tandem.storage.campaigns import CampaignStore
 from tandem.storage.catalog import merchants_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
@@ -70,8 +72,9 @@ def collaboration_desk(workspace: Path) -> Iterator[Desk]:
 
 def admit(layout: Layout, party: Party, opening: Invite | Apply) -> None:
     """Who may be approached about what: nobody who withdrew from being approached (Directive
-    2002/58/EC Art. 13), and about no product that the catalogue says another merchant sells. What
-    the catalogue does not know is left to the parties. Raises Conflict and Forbidden.
+    2002/58/EC Art. 13), nobody whom a lot left out of the merchant's own trial as long as it runs,
+    and about no product that the catalogue says another merchant sells. What the catalogue does not
+    know is left to the parties. Raises Conflict and Forbidden.
     """
     invited = isinstance(opening, Invite)
     merchant = party.id if isinstance(opening, Invite) else opening.merchant_id
@@ -80,11 +83,28 @@ def admit(layout: Layout, party: Party, opening: Invite | Apply) -> None:
             f"creator '{opening.creator_id}' takes no invitations",
             remedy="ask creators who are proposed to you",
         )
+    if isinstance(opening, Invite):
+        _check_trials(layout, merchant, opening)
     for product, seller in merchants_of(layout, opening.product_ids).items():
         if seller not in (None, merchant):
             raise Forbidden(
                 f"'{product}' is no product of {merchant}",
                 remedy="name your own products" if invited else "name products of this merchant",
+            )
+
+
+def _check_trials(layout: Layout, merchant: str, invitation: Invite) -> None:
+    today = datetime.now(UTC).date()
+    for campaign in CampaignStore(layout).all(merchant):
+        runs = campaign.by_lot and campaign.cancelled is None and today <= campaign.asked.ends
+        held = {p.creator_id for p in campaign.held_out} if runs else set()
+        if invitation.creator_id in held and set(invitation.product_ids) & set(
+            campaign.asked.product_ids
+        ):
+            raise Conflict(
+                f"a lot left creator '{invitation.creator_id}' out of your trial "
+                f"'{campaign.asked.name}' until {campaign.asked.ends}",
+                remedy="wait until it is over, or call the campaign off",
             )
 
 

@@ -55,12 +55,6 @@ class _History:
     everywhere: Floats
 
 
-def by_lot(campaign: Campaign) -> bool:
-    """Whether the plan was made in time for a lot to decide who is asked, or where it is shown. One
-    over past days could be drawn again and again, until the answers tell of single creators."""
-    return campaign.created.astimezone(UTC).date() <= campaign.asked.starts
-
-
 def days_before(asked: NewCampaign) -> int:
     days = (asked.ends - asked.starts).days + 1
     return min(max(days, LEAST_BEFORE), MOST_BEFORE)
@@ -136,7 +130,7 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
     plan = campaign.regions
     assert plan is not None
     counted = RegionResult(pairs=len(plan.shown), assumptions=ASSUMPTIONS)
-    if not by_lot(campaign):
+    if not campaign.by_lot:
         return counted.model_copy(update={"reason": LATE})
     starts = _moment(campaign.asked.starts)
     acts = _orders(
