@@ -115,6 +115,35 @@ def test_a_brief_is_made_of_the_listing_and_of_what_is_asked():
     assert "whether it is in stock" in brief.unknown
 
 
+@pytest.mark.parametrize(
+    ("text", "verdicts"),
+    [
+        ("It has 6 cells.", ["supported"]),
+        ("It has 12 battery cells.", ["contradicted"]),
+        ("12 cells and 7 programmable buttons", ["contradicted", "supported"]),
+        ("A 12-cell battery", ["contradicted"]),
+        ("I charged 2 phones", []),  # nothing that the listing counts
+        ("Two ports, or 2 ports, or 6 ports in all", ["supported", "supported"]),
+        ("9 ports", ["unsupported"]),
+        ("3 ports", ["supported"]),  # as its description says
+    ],
+)
+def test_what_the_listing_counts_is_counted(text, verdicts):
+    battery = Product(
+        id="B-1",
+        title="Acme battery",
+        description="A dock with 3 ports.",
+        attributes={
+            "number_of_battery_cells": 6.0,
+            "buttons_quantity": 7.0,
+            "usb_ports_quantity": 4.0,
+            "hdmi_ports_quantity": 2.0,
+            "weight_g": 300.0,
+        },
+    )
+    assert [c.verdict for c in check_claims(text, battery)] == verdicts
+
+
 def test_who_asks_for_another_kind_is_not_promised_this_one():
     battery = Product(
         id="B-1",

@@ -402,6 +402,9 @@ def test_every_tab_is_accessible_and_fits(page: Page, house: House, size, scheme
             page.js("document.querySelector('.deal summary').click()")
             idle(page)
         fits(page, size, tab)
+        if tab == "products":
+            summary = page.one("#assortment .unsaid summary")
+            assert summary.size["width"] > 80, "the listing's advice has no room"
         if tab == "campaigns":
             page.one("#new-campaign").click()
             fits(page, size, "a new campaign")

@@ -88,6 +88,7 @@ def test_a_video_is_looked_at_and_not_kept(client: TestClient, tmp_path: Path):
     refused = client.post("/v1/studio/video", content=b"#EXTM3U", headers=ADMIN)
     assert refused.status_code == 422
     assert "MP4" in refused.json()["remedy"]
+    assert refused.json()["detail"] == "the video: is no video"  # and not a temporary file's name
     assert client.post("/v1/studio/video", content=b"x").status_code == 401
 
 

@@ -8,7 +8,7 @@ found here is not thereby true: this catches what can be caught by looking, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from decimal import Decimal
 
 from tandem.content.claim_words import (
@@ -21,10 +21,11 @@ from tandem.content.claim_words import (
     compiled,
     unaccented,
 )
-from tandem.content.facts import FIELDS, product_quantities, quantities
+from tandem.content.facts import FIELDS, product_counts, product_quantities, quantities
 from tandem.contracts.brief import Claim, ClaimKind
 from tandem.contracts.product import Product, field_text
 from tandem.queries.normalise import fold, normalise
+from tandem.queries.stemming import stem
 
 # Other codes are words of product texts as well (AWG is a gauge of wires): they count as a price
 # only where the product's own price is in them.
@@ -40,6 +41,7 @@ _PRICE = re.compile(
     rf"|(?<![\d.,]){_AMOUNT}\s?(?:([$€£¥])|([A-Z]{{3}})\b))"
 )
 NEGATED_WITHIN = 80  # characters before a word in which a "not" is looked for
+_COUNT = re.compile(r"(?<![\w.,#-])(\d{1,4})[ -]([^\W\d_]{3,}(?: [^\W\d_]{3,})?)(?![\w-])")
 _SPACES = re.compile(r"[\W_]+")
 
 
@@ -49,6 +51,7 @@ def check_claims(text: str, product: Product) -> tuple[Claim, ...]:
     found: list[tuple[int, Claim]] = [
         *_prices(plain, product),
         *_quantities(plain, product),
+        *_counts(plain, product),
         *_properties(plain, product),
     ]
     bare = unaccented(plain)
@@ -124,6 +127,40 @@ def _quantities(text: str, product: Product) -> list[tuple[int, Claim]]:
             verdict, evidence = "unsupported", f"the listing says nothing in {q.unit}"
         found.append((q.start, _claim(q.text, "quantity", verdict, evidence)))
     return found
+
+
+def _counts(text: str, product: Product) -> list[tuple[int, Claim]]:
+    """Whole numbers of what the listing counts: "12 cells", "7 programmable buttons"."""
+    stated = product_counts(product)
+    if not stated:
+        return []
+    language = product.language or "en"
+    listing = normalise(" . ".join(field_text(product, name) for name in FIELDS))
+    written = {(number, noun) for _, number, noun, _ in _counted(listing, language, stated)}
+    found = []
+    for start, number, noun, said in _counted(text, language, stated):
+        same = stated[noun]
+        # Of several kinds (ports of two sorts) one of them, or all together; or as it is written.
+        values = {*(value for value, _ in same), sum(value for value, _ in same)}
+        if number in values or (number, noun) in written:
+            verdict = "supported"
+        else:
+            verdict = "contradicted" if len(same) == 1 else "unsupported"
+        evidence = f"the listing says {', '.join(f'{name}: {value:g}' for value, name in same)}"
+        found.append((start, _claim(said, "quantity", verdict, evidence)))
+    return found
+
+
+def _counted(
+    text: str, language: str, nouns: Container[str]
+) -> Iterator[tuple[int, int, str, str]]:
+    """Where, how many, the noun's stem and the words of every count of one of the nouns."""
+    for match in _COUNT.finditer(text):
+        words = match[2].split()
+        stems = [stem(fold(word), language) for word in words]
+        at = next((i for i, noun in enumerate(stems) if noun in nouns), None)
+        if at is not None:
+            yield match.start(), int(match[1]), stems[at], " ".join([match[1], *words[: at + 1]])
 
 
 def _properties(text: str, product: Product) -> list[tuple[int, Claim]]:

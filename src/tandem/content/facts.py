@@ -9,10 +9,12 @@ from decimal import Decimal
 
 from tandem.contracts.product import Product, field_text
 from tandem.queries.normalise import fold, normalise, tokens
+from tandem.queries.stemming import stem
 from tandem.queries.units import AMBIGUOUS, UNITS
 
 FIELDS = ("title", "brand", "category", "attributes", "description")
 MOST_FACTS = 8
+_COUNTING = frozenset(["quantity", "count", "number", "of", "included"])
 _COUNTED = frozenset(["quantity", "count", "number", "pieces", "ports", "buttons", "rating"])
 
 # Units of one kind in one base unit.
@@ -69,6 +71,19 @@ def product_quantities(product: Product) -> list[Quantity]:
         if isinstance(value, float) and not isinstance(value, bool):
             unit = re.split(r"[\W_]+", name)[-1]
             found += quantities(f"{value:g}{unit}")
+    return found
+
+
+def product_counts(product: Product) -> dict[str, list[tuple[float, str]]]:
+    """How many of what the listing states, by the stem of the noun, each with its words:
+    `number_of_battery_cells: 6` is six cells."""
+    language = product.language or "en"
+    found: dict[str, list[tuple[float, str]]] = {}
+    for name, value in product.attributes.items():
+        words = [fold(w) for w in re.split(r"[\W_]+", name) if w]
+        nouns = [w for w in words if w not in _COUNTING and w not in UNITS]
+        if isinstance(value, float) and value == int(value) and len(nouns) < len(words) and nouns:
+            found.setdefault(stem(nouns[-1], language), []).append((value, " ".join(words)))
     return found
 
 

@@ -38,9 +38,10 @@ SILENCE = -70.0  # LUFS: ebur128's gate; nothing above it was heard
 CONTAINERS = "MP4, MOV, WebM or Matroska"
 
 
-def check_video(file: Path) -> VideoReport:
-    """Look at a video file. InvalidInput for what is no video, MissingExtra without PyAV."""
-    facts = video_facts(file)
+def check_video(file: Path, name: str | None = None) -> VideoReport:
+    """Look at a video file, by the name that its owner knows it by. InvalidInput for what is no
+    video, MissingExtra without PyAV."""
+    facts = video_facts(file, name)
     checks = (
         _length(facts),
         _whole(facts),
@@ -62,7 +63,7 @@ def check_video(file: Path) -> VideoReport:
 # --- Measuring ------------------------------------------------------------------------------------
 
 
-def video_facts(file: Path) -> VideoFacts:
+def video_facts(file: Path, name: str | None = None) -> VideoFacts:
     """What can be measured of a video file."""
     try:
         import av
@@ -70,31 +71,32 @@ def video_facts(file: Path) -> VideoFacts:
         raise MissingExtra(
             "looking at videos needs PyAV", remedy="pip install 'tandem-commerce[video]'"
         ) from None
+    name = name or file.name
     try:
         # Opened as a stream of bytes: no file name means nothing else can be opened beside it.
         with file.open("rb") as handle:
-            kind = _container(handle.read(16), file)
+            kind = _container(handle.read(16), name)
             handle.seek(0)
             with av.open(handle, mode="r", format=kind) as container:
-                return _measured(container, file)
+                return _measured(container, name)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # Never the whole error, which names the place of the copy that was looked at.
         why = getattr(error, "strerror", None) or type(error).__name__
         raise InvalidInput(
             f"is damaged or cut off ({why.lower()})",
-            file=file.name,
+            file=name,
             remedy="export it anew, as MP4 with H.264",
         ) from None
 
 
-def _container(start: bytes, file: Path) -> str:
+def _container(start: bytes, name: str) -> str:
     """The format that a file's first bytes name."""
     if start[4:8] == b"ftyp":
         return "mp4"
     if start[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
     what = "is no video" if start else "is empty"
-    raise InvalidInput(what, file=file.name, remedy=f"send {CONTAINERS}")
+    raise InvalidInput(what, file=name, remedy=f"send {CONTAINERS}")
 
 
 @dataclass
@@ -153,21 +155,21 @@ class _Sound:
         self.peak = max(self.peak, float(said.get("lavfi.r128.true_peak", 0)))
 
 
-def _measured(container: InputContainer, file: Path) -> VideoFacts:
+def _measured(container: InputContainer, name: str) -> VideoFacts:
     import av
 
     if not container.streams.video:
-        raise InvalidInput("has no picture", file=file.name, remedy="send a video with a picture")
+        raise InvalidInput("has no picture", file=name, remedy="send a video with a picture")
     shown = container.streams.video[0]
     heard = container.streams.audio[0] if container.streams.audio else None
     if shown.width * shown.height > MOST_PIXELS or not shown.width * shown.height:
         raise InvalidInput(
-            f"{shown.width} × {shown.height} pixels", file=file.name, remedy="export it at 1080p"
+            f"{shown.width} × {shown.height} pixels", file=name, remedy="export it at 1080p"
         )
     told = container.duration / 1e6 if container.duration else 0.0
     if told > LONGEST * 2:
         raise InvalidInput(
-            f"{told:.0f} seconds long", file=file.name, remedy=f"cut it to {LONGEST:.0f} seconds"
+            f"{told:.0f} seconds long", file=name, remedy=f"cut it to {LONGEST:.0f} seconds"
         )
     shown.thread_type = "AUTO"
     picture, sound = _Picture(), _Sound()
@@ -188,7 +190,7 @@ def _measured(container: InputContainer, file: Path) -> VideoFacts:
                 rotation = rotation or int(frame.rotation)
                 if picture.frames > MOST_FRAMES:
                     raise InvalidInput(
-                        f"more than {MOST_FRAMES:,} frames", file=file.name, remedy="cut it"
+                        f"more than {MOST_FRAMES:,} frames", file=name, remedy="cut it"
                     )
                 watching.vpush(frame)
                 _drain(watching.vpull, picture)
@@ -196,7 +198,7 @@ def _measured(container: InputContainer, file: Path) -> VideoFacts:
                 listening.push(frame)
                 _drain(listening.pull, sound)
     if not picture.frames:
-        raise InvalidInput("has no picture", file=file.name, remedy="export it anew")
+        raise InvalidInput("has no picture", file=name, remedy="export it anew")
     watching.vpush(None)
     _drain(watching.vpull, picture)
     seconds = told or picture.last

@@ -199,5 +199,7 @@ async def video(request: Request) -> Response:
         async for part in request.stream():
             copy.write(part)
         copy.flush()
-        report, _ = await serving.run(serving.slow, lambda: check_video(Path(copy.name)))
+        report, _ = await serving.run(
+            serving.slow, lambda: check_video(Path(copy.name), "the video")
+        )
     return json_response(report)
