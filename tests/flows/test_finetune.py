@@ -19,6 +19,8 @@ from tandem.finetuning.encoder import finetune_encoder
 from tandem.finetuning.judged import JudgedQuery
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows import finetune
+from tandem.flows.artefacts import evaluation_of
+from tandem.flows.comparing import by_query
 from tandem.flows.evaluate import evaluate_systems
 from tandem.flows.finetune import train_cross_encoder, train_encoder
 from tandem.flows.generations import made, roll_back
@@ -189,6 +191,13 @@ def test_evaluating_on_queries_that_were_learned_from_warns(shop_copy):
         evaluation = evaluate_systems(shop, None, ("bm25", "ltr", "cross"), ("nDCG@10",))
     told = [w for w in evaluation.warnings if "learned from" in w]
     assert [w.split("'")[1] for w in told] == ["ltr", "cross"]
+    # What a training keeps is what the gates and the card read.
+    layout, lineage = Layout.open(shop_copy), manifest("cross-encoder")
+    kept = layout.cross_encoders
+    name, _ = finetune._publish(layout, kept, lineage, evaluation, lambda folder: {})
+    record = evaluation_of(layout, "cross-encoders", name)
+    assert set(by_query(record, "cross")) == set(evaluation.queries)
+    assert "Where it is worst" in card(layout, "cross-encoders", name).markdown()
 
 
 def test_a_fine_tuned_encoder_is_indexed_with_and_travels_with_the_workspace(shop_copy, tmp_path):

@@ -18,7 +18,7 @@ from tandem.contracts.search import SearchRequest
 from tandem.features.declarations import TASTE
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows import online, registry
-from tandem.flows.artefacts import artefact_of
+from tandem.flows.artefacts import artefact_of, roll_back_artefact
 from tandem.flows.experimenting import book_of
 from tandem.flows.feed import FEATURES
 from tandem.flows.generations import publishing
@@ -28,7 +28,6 @@ from tandem.flows.tracing import trace
 from tandem.ranking.personal import DEFAULT, PersonalManifest, PersonalRanker, save_personal
 from tandem.recommend.objectives import FeedManifest, FeedRanker, Objective
 from tandem.retrieval.encoders.cross import export_cross_encoder
-from tandem.storage.seal import SEAL
 
 WHO = {"who": "tester", "why": "a drill"}
 AT = "2026-03-01T12:00:00+00:00"
@@ -194,7 +193,7 @@ def test_nobody_is_in_two_canaries_at_once(shop, server):
     assert all({first, second} == c.experiments.keys() for c in both if c.tries != first)
 
 
-def test_a_candidate_with_a_file_that_was_changed_is_not_promoted(shop):
+def test_what_has_a_file_that_was_changed_does_not_go_live(shop):
     layout = shop.layout
     live, candidate = layout.feeds.names()
     file = layout.feeds.path(candidate) / "weights.json"
@@ -202,5 +201,7 @@ def test_a_candidate_with_a_file_that_was_changed_is_not_promoted(shop):
     with pytest.raises(InvalidInput, match="cut short or changed") as told:
         promote(layout, "feeds", candidate, **WHO)
     assert told.value.file == str(file)
+    with pytest.raises(InvalidInput, match="cut short or changed"):
+        roll_back_artefact(layout, "feeds", candidate, **WHO)
     assert layout.feeds.live() == live
-    assert (layout.feeds.path(live) / SEAL).exists()
+    assert artefact_of(layout, "feeds", candidate).stage == "candidate"

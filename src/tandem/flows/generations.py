@@ -15,7 +15,7 @@ from tandem.flows.trials import end_trials
 from tandem.governance.audit import os_actor
 from tandem.registry.decisions import Decisions
 from tandem.storage.layout import Layout
-from tandem.storage.seal import sealed_directory
+from tandem.storage.seal import check_seal, sealed_directory
 
 Kind = Literal[
     "index",
@@ -44,8 +44,10 @@ def go_live(
     gates: tuple[Gate, ...] = (),
 ) -> Decision:
     """Record that a generation goes live, with the gates that were asked, and switch to it. To be
-    called under `Layout.writing`."""
+    called under `Layout.writing`. InvalidInput for one whose files are not those that were
+    written."""
     generations = layout.generations(kind)
+    check_seal(generations.path(generation), "or name another generation")
     decision = Decisions(layout.decisions).record(
         generation,
         "live",
@@ -114,7 +116,6 @@ def roll_back(
                 f"no older generation of {kind} to roll back to",
                 remedy=f"there is: {', '.join(generations.names()) or 'none'}",
             )
-        generations.path(target)
         return go_live(layout, kind, target, who=who or os_actor(), why=why)
 
 
