@@ -241,6 +241,8 @@ def _show_results(view: CampaignView) -> None:
         f"[bold]{r.status}[/], {r.progress:.0%} of the days over: {r.live} of {r.planned} pieces "
         f"live, clicks: {clicks}, orders: {orders}, sales: {money} {r.gmv.currency}"
     )
+    if r.samples and r.samples.amount:
+        out.print(f"Samples sent: {r.samples.amount:,} {r.samples.currency}")
     if not r.gmv_exact:
         out.print("Some creators keep their exact figures back.")
     if trial is None:

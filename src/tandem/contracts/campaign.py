@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from tandem.contracts.collaboration import Status
+from tandem.contracts.collaboration import SampleStatus, Status
 from tandem.contracts.events import PlainId, Region
 from tandem.contracts.matching import Estimate, Expectation
 from tandem.contracts.parties import Count, PartyId, Share
@@ -178,13 +178,15 @@ class PieceResult(Frozen):
     collaboration: where the last agreement of merchant and creator about the product stands; None:
     there is none. content_ids: published about it on the campaign's days, with its clicks, orders
     and sales, which count another product too where it shows one. Where the creator withholds exact
-    figures, sales are a range and orders None. commission: from the merchant's own books, after
-    refunds, of the product's orders on these days; settled: what settlements hold of it.
+    figures, sales are a range and orders None. sample: where it stands. commission: from the
+    merchant's own books, after refunds, of the product's orders on these days; settled: what
+    settlements hold of it.
     """
 
     creator_id: PartyId
     product_id: ProductId
     collaboration: Status | None = None
+    sample: SampleStatus | None = None
     content_ids: tuple[str, ...] = ()
     clicks: Count | None = None
     orders: Count | None = None
@@ -201,7 +203,8 @@ class CampaignResults(Frozen):
     sales are `gmv`, or from there to `gmv_high` (None: or more). progress: share of the days that
     are over. reached: share of what was expected of the goal, at least; None where nothing was
     expected or the goal's figure is not told. pieces: one by one, as planned. commission: of all of
-    them, None where the books know none."""
+    them, None where the books know none. samples: what those that were sent cost in the catalogue
+    today; None where a price is not known."""
 
     id: PlainId
     status: CampaignStatus
@@ -218,6 +221,7 @@ class CampaignResults(Frozen):
     simulated: bool
     pieces: tuple[PieceResult, ...] = ()
     commission: Money | None = None
+    samples: Money | None = None
 
 
 class CampaignView(Frozen):

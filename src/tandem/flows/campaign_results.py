@@ -21,6 +21,7 @@ from tandem.flows.region_trial import LATE, TRIAL
 from tandem.governance.creators import CreatorConsent, withheld_content
 from tandem.governance.reading import EventReader
 from tandem.governance.release import K, Releases
+from tandem.storage.catalog import offers_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
 from tandem.storage.parties import read_content
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 AUDIENCE_DAYS = 90
 """Before a campaign: who watched a creator then is of the creator's audience."""
+SENT = ("SHIPPED", "CONTENT_PENDING", "COMPLETED")
+"""Where a sample stands that has left the merchant's house."""
 FEWEST_ORDERS = 10
 """Of both sides together: with hardly any, creators look more alike than they are."""
 _COLUMNS = (
@@ -142,15 +145,14 @@ def _piece(
         and line.commission.currency == currency
         and campaign.asked.starts <= line.ordered.astimezone(UTC).date() <= campaign.last_day
     ]
-    status = next(
-        (d.status for d in deals if d.creator_id == creator and product in d.product_ids), None
-    )
+    deal = next((d for d in deals if d.creator_id == creator and product in d.product_ids), None)
     sales = [c.gmv for c in shown if c.gmv is not None and c.gmv.currency == currency]
     ends = [g.maximum_amount for g in sales]
     return PieceResult(
         creator_id=creator,
         product_id=product,
-        collaboration=status,
+        collaboration=deal.status if deal else None,
+        sample=deal.sample if deal else None,
         content_ids=tuple(c.id for c in shown),
         clicks=_known([c.clicks for c in shown]),
         orders=_known([c.orders for c in shown]),
@@ -169,6 +171,19 @@ def _known(counts: Sequence[int | None]) -> int | None:
 
 def _money(amounts: Sequence[Decimal], currency: str) -> Money | None:
     return Money(amount=sum(amounts, Decimal(0)), currency=currency) if amounts else None
+
+
+def all_samples(layout: Layout, pieces: Sequence[PieceResult], currency: str) -> Money | None:
+    """What the samples that were sent are worth; None where the price of one is not known."""
+    sent = [p.product_id for p in pieces if p.sample in SENT]
+    offers = offers_of(layout, sent) if sent else {}
+    total = Decimal(0)
+    for product in sent:
+        _, price = offers.get(product, (None, None))
+        if price is None or price.currency != currency:
+            return None
+        total += price.amount
+    return Money(amount=total, currency=currency)
 
 
 def all_commission(pieces: Sequence[PieceResult]) -> Money | None:

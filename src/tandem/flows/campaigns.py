@@ -25,6 +25,7 @@ from tandem.contracts.matching import CreatorMatch, Estimate
 from tandem.contracts.product import Money
 from tandem.flows.campaign_results import (
     all_commission,
+    all_samples,
     as_allowed,
     live_pieces,
     piece_results,
@@ -425,6 +426,7 @@ def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults
         simulated=campaign.simulated or any(piece.simulated for piece in live),
         pieces=pieces,
         commission=all_commission(pieces),
+        samples=all_samples(layout, pieces, currency),
     )
 
 

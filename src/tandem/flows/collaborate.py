@@ -18,7 +18,7 @@ from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, TandemErr
 from tandem.governance.creators import CreatorConsent
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.storage.campaigns import CampaignStore
-from tandem.storage.catalog import merchants_of
+from tandem.storage.catalog import offers_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
 
@@ -85,7 +85,7 @@ def admit(layout: Layout, party: Party, opening: Invite | Apply) -> None:
         )
     if isinstance(opening, Invite):
         _check_trials(layout, merchant, opening)
-    for product, seller in merchants_of(layout, opening.product_ids).items():
+    for product, (seller, _) in offers_of(layout, opening.product_ids).items():
         if seller not in (None, merchant):
             raise Forbidden(
                 f"'{product}' is no product of {merchant}",

@@ -318,24 +318,29 @@ def read_ids(layout: Layout, batch_size: int = 65_536) -> Iterator[list[str]]:
                 yield batch.column(0).to_pylist()
 
 
-def merchants_of(layout: Layout, ids: Sequence[str]) -> dict[str, str | None]:
-    """Who sells these products, by id, as the live generation says; of those that it knows."""
+def offers_of(layout: Layout, ids: Sequence[str]) -> dict[str, tuple[str | None, Money | None]]:
+    """(merchant, price) of these products, by id, as the live generation says; of those that it
+    knows."""
     import pyarrow.parquet as pq
 
     if layout.catalog.live() is None:
         return {}
     described = manifest(layout)
     folder = layout.catalog.path(described.generation)
-    found: dict[str, str | None] = {}
+    found: dict[str, tuple[str | None, Money | None]] = {}
+    columns = ["id", "merchant", "price_amount", "price_currency"]
     for part in described.parts:
         table = pq.read_table(
             folder / part,
-            columns=["id", "merchant"],
+            columns=columns,
             filters=[("id", "in", list(ids))],
             use_threads=False,
         )
-        columns = (table[name].to_pylist() for name in ("id", "merchant"))
-        found |= dict(zip(*columns, strict=True))
+        for id_, merchant, amount, currency in zip(
+            *(table[name].to_pylist() for name in columns), strict=True
+        ):
+            price = None if amount is None else Money(amount=amount, currency=currency)
+            found[id_] = merchant, price
     return found
 
 
