@@ -168,8 +168,8 @@ def _happened(view: CampaignView, figures: dict[str, Figure]) -> list[str]:
         said.append(
             "What it added is not known. The trial could not tell."
             if trial.added is None
-            else f"What it added: {added} orders. In nine of ten cases like this, that is right "
-            f"{added.span}." + ("" if added.clear else " It may be chance.")
+            else f"What it added: {added} orders. In nine of ten cases like this, the true number "
+            f"is {added.span}." + ("" if added.clear else " It may be chance.")
         )
     if view.results.status == "running":
         said.insert(0, f"{figures['time over']} of the time is over.")
