@@ -19,7 +19,7 @@ from tandem.features.declarations import feature_of
 from tandem.flows.search import Ranking, rank
 from tandem.flows.view import View
 from tandem.listing.edits import Proposal, proposals, said_in
-from tandem.listing.quality import listing_quality
+from tandem.listing.quality import expected_attributes, listing_quality
 from tandem.ranking.learned import LearnedRanker
 from tandem.retrieval.pipeline import Chain
 
@@ -95,6 +95,7 @@ def quality_of(view: View, product: Product, number: int) -> ListingQuality:
 def qualities_of(view: View, listings: Iterable[tuple[Product, int]]) -> Iterator[ListingQuality]:
     """The quality of each of several listings, given with their numbers."""
     shelves: dict[tuple[str, ...], list[Product]] = {}  # of a category, read once
+    kinds: dict[tuple[tuple[str, ...], str], list[str]] = {}  # what others state, by merchant
     for product, number in listings:
         vectors = None if product.category else view.snapshot.vectors(np.array([number]))
         if vectors is not None:
@@ -111,9 +112,14 @@ def qualities_of(view: View, listings: Iterable[tuple[Product, int]]) -> Iterato
             shelf = shelves[product.category]
         peers = [p for p in shelf if p.id != product.id]
         others = [p for p in peers if p.merchant != product.merchant]
+        expected = None
         if product.merchant and len(others) >= OTHERS:
             peers, are = others, f"{are}, by others"
-        yield listing_quality(product, peers[:PEERS], are)
+            if product.category:
+                kind = (product.category, product.merchant)
+                expected = kinds.get(kind) or expected_attributes(peers[:PEERS])
+                kinds[kind] = expected
+        yield listing_quality(product, peers[:PEERS], are, expected)
 
 
 def _position(ranking: Ranking, number: int) -> int | None:

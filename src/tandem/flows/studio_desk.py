@@ -156,20 +156,28 @@ class StudioDesk:
         view = self._shop.view
         already = {p for c in scene.content.get(creator, ()) for p in c.product_ids}
         paths = {path[-1]: path for path in scene.categories.values() if path}
+        like = similar(scene, creator)
         found = []
         for topic, _ in topics.most_common(LOOKED_INTO):
+            orders = _orders(scene, creator, topic, like)
             filters = Filters(category=(" > ".join(paths[topic]),), in_stock=True)
             browsed = view.snapshot.browse(filters, Sort.RELEVANCE, CANDIDATES)
             for product in view.snapshot.products(browsed.numbers):
                 if product.id not in already:
-                    found.append(self._fit(scene, creator, topics, topic, product))
-        found.sort(key=lambda f: (-(f.earnings.middle if f.earnings else 0.0), f.product_id))
-        return found[:PRODUCTS]
+                    earnings = _earnings(scene, creator, orders, product)
+                    found.append((topic, product, earnings))
+        found.sort(key=lambda f: (-(f[2].middle if f[2] else 0.0), f[1].id))
+        return [self._fit(scene, creator, topics, *f) for f in found[:PRODUCTS]]
 
     def _fit(
-        self, scene: Scene, creator: str, topics: Counter[str], topic: str, product: Product
+        self,
+        scene: Scene,
+        creator: str,
+        topics: Counter[str],
+        topic: str,
+        product: Product,
+        earnings: Earnings | None,
     ) -> ProductFit:
-        earnings = _earnings(scene, creator, topic, product)
         reasons = [f"you showed {topic} in {_many(topics[topic], 'piece')}"]
         clicks = [c for c in scene.content[creator] if topic in _topics_of(c, scene)]
         rate = _ratio(sum(c.clicks or 0 for c in clicks), sum(c.impressions or 0 for c in clicks))
@@ -257,39 +265,49 @@ def _topics_of(piece: Content, scene: Scene) -> set[str]:
     return {scene.topic(p) for p in piece.product_ids}
 
 
-def _earnings(scene: Scene, creator: str, topic: str, product: Product) -> Earnings | None:
-    """From orders of pieces about this category: the creator's own, or similar creators'."""
-    if product.price is None:
-        return None
+def _orders(
+    scene: Scene, creator: str, topic: str, like: Sequence[str]
+) -> tuple[list[float], bool] | None:
+    """Orders of pieces about a category, and whether they are the creator's own: else those of
+    similar creators at this one's reach. None where they are too few."""
     own = [c for c in scene.content[creator] if topic in _topics_of(c, scene)]
     orders = [float(c.orders) for c in own if c.orders is not None]
-    mine = len(orders) >= LEAST_PIECES
-    if not mine:
-        reach = _reach(scene.content[creator])
-        others = [o for o in similar(scene, creator) if _reach(scene.content[o])]
-        found = [
-            (o, c.orders * reach / _reach(scene.content[o]))
-            for o in others
-            for c in scene.content[o]
-            if c.orders is not None and topic in _topics_of(c, scene)
-        ]
-        if not reach or len({o for o, _ in found}) < LEAST_CREATORS:
-            return None
-        orders = [value for _, value in found]
+    if len(orders) >= LEAST_PIECES:
+        return orders, True
+    reach = _reach(scene.content[creator])
+    found = [
+        (other, c.orders * reach / theirs)
+        for other in like
+        if (theirs := _reach(scene.content[other]))
+        for c in scene.content[other]
+        if c.orders is not None and topic in _topics_of(c, scene)
+    ]
+    if not reach or len({other for other, _ in found}) < LEAST_CREATORS:
+        return None
+    return [value for _, value in found], False
+
+
+def _earnings(
+    scene: Scene, creator: str, orders: tuple[list[float], bool] | None, product: Product
+) -> Earnings | None:
+    """From orders of pieces about its category: the creator's own, or similar creators'."""
+    if product.price is None or orders is None:
+        return None
+    known, own = orders
     declared = scene.creators.get(creator)
     rate = USUAL_RATE
     if declared is not None and declared.commission_rate is not None:
         rate = declared.commission_rate
     per_order = float(product.price.amount) * rate / 10_000
-    low, middle, high = (np.quantile(orders, RANGE) * per_order).round(2).tolist()
+    low, middle, high = (np.quantile(known, RANGE) * per_order).round(2).tolist()
     return Earnings(
         low=low,
         middle=middle,
         high=high,
         currency=product.price.currency,
         commission_rate=rate,
-        pieces=len(orders),
-        own=mine,
+        pieces=len(known),
+        own=own,
     )
 
 

@@ -24,14 +24,20 @@ NAMED = 6  # missing attributes that are named
 _STOPS = frozenset(word for words in STOP_WORDS.values() for word in words.split())
 
 
-def listing_quality(product: Product, peers: Sequence[Product], peers_are: str) -> ListingQuality:
-    """Score a listing. `peers` are listings of its kind, without itself; they may be none."""
+def listing_quality(
+    product: Product,
+    peers: Sequence[Product],
+    peers_are: str,
+    expected: Sequence[str] | None = None,
+) -> ListingQuality:
+    """Score a listing. `peers` are listings of its kind, without itself; they may be none.
+    expected: their `expected_attributes`, where these are known already."""
     checks = [_title(product), _description(product, peers)]
     checks += _known("brand", "the brand", 10, product.brand, [p.brand for p in peers])
     checks += _known("price", "a price", 10, product.price, [p.price for p in peers])
     checks += _known("image", "an image", 15, product.images, [p.images for p in peers])
     checks += _category(product, peers)
-    checks += _attributes(product, peers)
+    checks += _attributes(product, expected_attributes(peers) if expected is None else expected)
     total = sum(c.weight for c in checks)
     score = 100 * sum(c.weight * c.score for c in checks) / total
     return ListingQuality(
@@ -141,8 +147,7 @@ def _category(product: Product, peers: Sequence[Product]) -> list[Check]:
     ]
 
 
-def _attributes(product: Product, peers: Sequence[Product]) -> list[Check]:
-    expected = expected_attributes(peers)
+def _attributes(product: Product, expected: Sequence[str]) -> list[Check]:
     if not expected:
         return []
     missing = [name for name in expected if name not in product.attributes]
