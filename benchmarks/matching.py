@@ -27,7 +27,7 @@ from tandem.matching.pairs import CreatorTable, ProductTable, pair_features
 
 RESULTS = Path(__file__).parent / "results" / "matching.json"
 DIMENSION, TOPICS, SHOWN = 128, 64, 5
-LESSONS = 4_000
+LESSONS = 12_000
 ASKED = 300
 BEST = 50
 CHUNK = 65_536
@@ -63,7 +63,7 @@ def tables(size: int, rng: np.random.Generator) -> tuple[CreatorTable, ProductTa
         rng.normal(0, 0.3, size).astype(np.float32),
         rng.normal(0, 0.3, size).astype(np.float32),
     )
-    names = ("followers", "reach", "engagement_rate", "gpm", "hook_rate", "hold_rate", "post_rate")
+    names = ("followers", "reach", "reach_spread", "hook_rate", "hold_rate", "post_rate")
     numbers = {name: some(0, 1) for name in (*names, "fulfillment_percentage")}
     numbers["reach"] = rng.normal(8, 1.2, size).astype(np.float32)
     numbers["followers"] = numbers["reach"] + rng.normal(0.8, 0.5, size).astype(np.float32)
@@ -86,17 +86,20 @@ def tables(size: int, rng: np.random.Generator) -> tuple[CreatorTable, ProductTa
 def model_of(
     creators: CreatorTable, products: ProductTable, rng: np.random.Generator
 ) -> ExpectationModel:
-    """Trees as many and as deep as a real matcher's."""
+    """Trees as many and as deep as a real matcher's. A third of the lessons was shown."""
     creator = np.sort(rng.integers(0, creators.size, LESSONS))
     product = rng.integers(0, creators.size, LESSONS)
     features = pair_features(creators, products, creator, product)
     impressions = np.exp(creators.numbers["reach"][creator]).astype(np.float64) + 1
     clicks = rng.poisson(impressions * 0.01)
     orders = rng.binomial(clicks, 0.08)
-    model, _ = ExpectationModel.fit(
+    model, _, _ = ExpectationModel.fit(
         Lessons(
             features,
+            creator,
+            rng.random(LESSONS) < 1 / 3,
             impressions,
+            np.ones(LESSONS),
             clicks.astype(float),
             orders.astype(float),
             rng.random(LESSONS) < 0.3,

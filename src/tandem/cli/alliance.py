@@ -102,8 +102,9 @@ def evaluate_command(
         cells = [f"{s.mean:.3f} [dim]{s.low:.3f}–{s.high:.3f}[/]" for s in systems.values()]
         table.add_row(f"{task} ({report.queries[task]})", *cells)
     out.print(table)
-    for group, ratio in report.promised.items():
-        out.print(f"Expected over true clicks, {group}: {ratio:.2f}", highlight=False)
+    for group, ratios in report.promised.items():
+        said = ", ".join(f"{target} {ratio:.2f}" for target, ratio in ratios.items())
+        out.print(f"Expected over true, {group}: {said}", highlight=False)
     for group, found in report.coverage.items():
         said = ", ".join(f"{name}: {share:.3f}" for name, share in found.items())
         out.print(f"Inside the interval, {group}: {said}", highlight=False)

@@ -12,9 +12,9 @@ import numpy as np
 from tandem.experiments.inference import bootstrap_intervals
 from tandem.flows.alliance import alliance_truth
 from tandem.flows.train_matcher import gather
-from tandem.matching.expectation import LEVELS, Side
 from tandem.matching.matcher import Doubles, Flags, Matcher
 from tandem.matching.pairs import Ints
+from tandem.matching.predictive import LEVELS
 from tandem.simulate.creators import Truth
 from tandem.storage.layout import Layout
 
@@ -23,11 +23,7 @@ QUERIES = 150
 PAIRS = 4_000
 HELD_SHARE = 0.15
 """Of merchants (or brands) all of whose showings are kept from the matcher."""
-PROPOSED: dict[str, Side] = {
-    "proposals": "creators",
-    "proposals for unseen brands": "creators",
-    "products proposed": "products",
-}
+PROPOSED = ("proposals", "proposals for unseen brands", "products proposed")
 SYSTEMS = ("matcher", "reach", "similarity", "random")
 
 Progress = Callable[[str, int, int | None], None]
@@ -46,14 +42,14 @@ class Share:
 class TruthReport:
     """value: by task and system, the true expected GMV of the first ten, as a share of the best
     ten's. coverage: by group, target and level, the share of outcomes drawn anew that lie in the
-    interval. queries: by task. promised: expected over true clicks of what is proposed. All of it
-    simulated."""
+    interval. queries: by task. promised: by group, expected over true clicks and
+    orders. All of it simulated."""
 
     value: dict[str, dict[str, Share]]
     queries: dict[str, int]
     coverage: dict[str, dict[str, float]]
     pairs: dict[str, int]
-    promised: dict[str, float]
+    promised: dict[str, dict[str, float]]
     out_of_fold: dict[str, Any]
     simulated: bool = True
 
@@ -120,10 +116,10 @@ class _Truth:
         _, _, found = self.truth.expected(self.rows[creator], self.columns[product])
         return np.nan_to_num(found)
 
-    def clicks(self, creator: Ints, product: Ints) -> float:
-        """Expected in truth, of all these pairs together."""
-        found, _, _ = self.truth.expected(self.rows[creator], self.columns[product])
-        return float(found.sum())
+    def sums(self, creator: Ints, product: Ints) -> tuple[float, float]:
+        """Clicks and orders expected in truth, of all these pairs together."""
+        clicks, orders, _ = self.truth.expected(self.rows[creator], self.columns[product])
+        return float(clicks.sum()), float(np.nansum(orders))
 
     def draw(self, creator: Ints, product: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
         _, clicks, orders = self.truth.draw(self.rows[creator], self.columns[product], rng)
@@ -191,10 +187,10 @@ def _coverage(
     unseen: Flags,
     priced: Flags,
     rng: np.random.Generator,
-) -> tuple[dict[str, dict[str, float]], dict[str, int], dict[str, float]]:
+) -> tuple[dict[str, dict[str, float]], dict[str, int], dict[str, dict[str, float]]]:
     """Coverage and number of pairs by lot, and of the matcher's own proposals, which are chosen for
     being high; and of these, expected clicks over true ones."""
-    promised: dict[str, float] = {}
+    promised: dict[str, dict[str, float]] = {}
     coverage: dict[str, dict[str, float]] = {}
     pairs: dict[str, int] = {}
     groups = {
@@ -228,20 +224,17 @@ def _coverage(
         creator, product = creator[order], product[order]
         clicks, orders = truth.draw(creator, product, rng)
         found = matcher.pairs(creator, product)
-        side = PROPOSED.get(name)
-        if side is not None:
-            found = matcher.sobered(found, side)
-            promised[name] = round(float(found.clicks.sum() / truth.clicks(creator, product)), 3)
+        predicted = matcher.model.predicted(found.features)
+        true = truth.sums(creator, product)
+        promised[name] = {
+            "clicks": round(float(found.clicks.sum() / true[0]), 3),
+            "orders": round(float(found.orders.sum() / true[1]), 3),
+        }
         pairs[name] = len(creator)
         coverage[name] = {}
-        for target, seen, expected in (
-            ("clicks", clicks, found.clicks),
-            ("orders", orders, found.orders),
-        ):
+        for target, seen in (("clicks", clicks), ("orders", orders)):
             for level in LEVELS:
-                low, high = matcher.model.calibration.interval(
-                    target, expected, found.new, level, chosen=side
-                )
+                low, high = matcher.model.calibration.interval(target, predicted, found.new, level)
                 inside = (seen >= low) & (seen <= high)
                 coverage[name][f"{target} {level:.0%}"] = round(float(inside.mean()), 4)
     return coverage, pairs, promised

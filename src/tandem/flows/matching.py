@@ -26,8 +26,8 @@ from tandem.contracts.product import Product
 from tandem.flows.loading import load_matcher
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import CreatorConsent
-from tandem.matching.expectation import SHOWN_LEVEL
 from tandem.matching.matcher import Flags, Matched, MatcherManifest
+from tandem.matching.predictive import SHOWN_LEVEL
 from tandem.matching.reasons import reasons
 from tandem.storage.catalog import read_products
 from tandem.storage.layout import Layout

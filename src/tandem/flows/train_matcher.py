@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from tandem.governance.audit import os_actor
 from tandem.governance.creators import CreatorConsent
 from tandem.governance.reading import EventReader
 from tandem.matching.evidence import (
+    Hashtags,
     Profiles,
     Showings,
     product_table,
@@ -29,7 +29,7 @@ from tandem.matching.evidence import (
     usual_rates,
 )
 from tandem.matching.matcher import FORMAT, Matcher, MatcherManifest
-from tandem.matching.pairs import Floats, ProductTable, unit
+from tandem.matching.pairs import Floats, ProductTable, centred, unit
 from tandem.matching.words import WordVectors
 from tandem.ranking.learned import code_version
 from tandem.retrieval.encoders.base import TextEncoder
@@ -44,7 +44,6 @@ WATCHED_SECONDS = 3.0
 MIN_VIEWERS = 10
 """Of fewer who agreed, nothing is said about what a creator's viewers looked at."""
 _BATCH = 1_024
-_HASHTAGS = 20  # of a creator, the most used
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -162,7 +161,7 @@ def _product_vectors(
         batch = products[start : start + _BATCH]
         out[start : start + len(batch)] = embedder.embed(batch)
         progress("products", start + len(batch), len(products))
-    return out
+    return centred(out)
 
 
 def _profiles(
@@ -174,19 +173,27 @@ def _profiles(
     encoder: TextEncoder | WordVectors,
 ) -> tuple[Profiles, bool]:
     """What creators say, and what their viewers looked at; whether events went into it."""
-    tags: dict[str, Counter[str]] = {}
-    for piece in content:
-        tags.setdefault(piece.creator_id, Counter()).update(piece.hashtags)
-    used = [dict(tags.get(c.id, Counter()).most_common(_HASHTAGS)) for c in creators]
     viewed, learned = _viewed(layout, creators, content, products, vectors)
     profiles = Profiles(
-        _told(encoder, [" ".join((*c.topics, c.bio)).strip() for c in creators]),
-        _mixed(encoder, [c.audience.by_category for c in creators]),
+        centred(_told(encoder, [" ".join((*c.topics, c.bio)).strip() for c in creators])),
+        centred(_mixed(encoder, [c.audience.by_category for c in creators])),
         viewed,
-        _mixed(encoder, used),
+        _hashtags(encoder, content),
         profile_numbers(creators),
     )
     return profiles, learned
+
+
+def _hashtags(encoder: TextEncoder | WordVectors, content: Sequence[Content]) -> Hashtags:
+    from scipy import sparse
+
+    tags = sorted({tag for piece in content for tag in piece.hashtags})
+    place = {tag: i for i, tag in enumerate(tags)}
+    pairs = [(i, place[tag]) for i, piece in enumerate(content) for tag in piece.hashtags]
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    shape = (len(content), len(tags))
+    of_piece = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape)
+    return Hashtags(of_piece, centred(_told(encoder, tags)))
 
 
 def _told(encoder: TextEncoder | WordVectors, texts: Sequence[str]) -> Floats:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tandem.contracts.parties import Content, Creator
 from tandem.contracts.product import Product
 from tandem.matching.pairs import (
+    MOST_TOLD,
     PRIOR_CLICKS,
     PRIOR_ORDERS,
     CreatorTable,
@@ -20,6 +22,7 @@ from tandem.matching.pairs import (
     shrunk_log_ratio,
     unit,
 )
+from tandem.matching.reach import ReachModel
 
 Flags = NDArray[np.bool_]
 
@@ -30,6 +33,7 @@ class Showings:
 
     creator, product: numbers of the two sides. impressions, clicks, orders: NaN where unknown, or
     where the creator did not agree to their use. hook, hold: rates of the piece, NaN likewise.
+    share: the product's part of the piece; impressions are those of the whole piece.
     """
 
     creator: Ints
@@ -40,6 +44,7 @@ class Showings:
     orders: Floats
     hook: Floats
     hold: Floats
+    share: Floats
 
     def take(self, rows: Flags | Ints) -> Showings:
         return Showings(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -50,6 +55,12 @@ class Showings:
         known = np.isfinite(self.impressions) & np.isfinite(self.clicks) & np.isfinite(self.orders)
         found: Flags = known & (self.impressions > 0)
         return found
+
+    def without_figures(self, of: Flags) -> Showings:
+        """The same, without the figures of these creators (C,)."""
+        gone = of[self.creator]
+        figures = ("impressions", "clicks", "orders", "hook", "hold")
+        return replace(self, **{f: np.where(gone, np.nan, getattr(self, f)) for f in figures})
 
 
 def showings_of(
@@ -76,30 +87,51 @@ def showings_of(
         rates = [
             np.nan if r is None or not open_ else r for r in (piece.hook_rate, piece.hold_rate)
         ]
-        rows += [(creator, product, number, impressions, *counts, *rates) for product in known]
-    table = np.array(rows, np.float64).reshape(-1, 8)
+        figures = (impressions, *counts, *rates, share)
+        rows += [(creator, product, number, *figures) for product in known]
+    table = np.array(rows, np.float64).reshape(-1, 9)
     whole = table[:, :3].astype(np.int64)
-    figures = table[:, 3:].astype(np.float32)
-    return Showings(*whole.T, *figures.T)
+    return Showings(*whole.T, *table[:, 3:].astype(np.float32).T)
+
+
+@dataclass(frozen=True)
+class Hashtags:
+    """of_piece: (P, W) sparse, how often each piece uses a hashtag; vectors: (W, d) of these."""
+
+    of_piece: Any
+    vectors: Floats
+
+    def of(self, creator: Ints, piece: Ints, count: int) -> Floats:
+        """(count, d) mean of the hashtags in the pieces (n,) of creators (n,); 0 without any."""
+        from scipy import sparse
+
+        pairs = np.unique(np.column_stack([creator, piece]), axis=0)
+        shape = (count, self.of_piece.shape[0])
+        own = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape)
+        found: Floats = np.asarray((own @ self.of_piece) @ self.vectors, np.float32)
+        return found
 
 
 @dataclass(frozen=True)
 class Profiles:
     """What creators say of themselves and what is said of their followers, as vectors.
 
-    profile, audience, viewed, hashtags: (C, d), rows of zeros where unknown. followers, reach,
-    engagement_rate, gpm, post_rate, fulfillment_percentage: (C,) NaN where unknown.
+    profile, audience, viewed: (C, d), rows of zeros where unknown. hashtags: by piece, for what is
+    learned must not know the piece that is asked about. numbers: (C,) followers, declared reach,
+    post_rate, fulfillment_percentage, NaN where unknown.
     """
 
     profile: Floats
     audience: Floats
     viewed: Floats
-    hashtags: Floats
+    hashtags: Hashtags
     numbers: Mapping[str, Floats]
 
 
 def profile_numbers(creators: Sequence[Creator]) -> dict[str, Floats]:
-    """Declared statistics by feature name; the middle of a range stands for it."""
+    """Declared statistics by feature name; the middle of a range stands for it. What a platform
+    declares of the content itself (GPM, engagement) is left out: it knows the pieces that are
+    learned from."""
 
     def column(values: Sequence[float | None]) -> Floats:
         return np.array([np.nan if v is None else v for v in values], np.float32)
@@ -111,8 +143,6 @@ def profile_numbers(creators: Sequence[Creator]) -> dict[str, Floats]:
         "reach": np.log1p(
             column([c.avg_video_views.middle if c.avg_video_views else None for c in creators])
         ),
-        "engagement_rate": column([c.engagement_rate for c in creators]),
-        "gpm": np.log1p(column([c.gpm.middle if c.gpm else None for c in creators])),
         "post_rate": column([c.post_rate for c in creators]),
         "fulfillment_percentage": column([c.fulfillment_percentage for c in creators]),
     }
@@ -128,10 +158,18 @@ class Rates:
 
 def usual_rates(showings: Showings) -> Rates:
     known = showings.take(showings.measured)
-    impressions, clicks = float(known.impressions.sum()), float(known.clicks.sum())
-    orders = float(known.orders.sum())
-    ctr = clicks / impressions if impressions else 0.01
-    return Rates(max(ctr, 1e-5), max(orders / clicks if clicks else 0.05, 1e-4))
+    ctr = _usual(known.clicks, known.impressions * known.share, 0.01, 1e-5)
+    return Rates(ctr, _usual(known.orders, known.clicks, 0.05, 1e-4))
+
+
+def _usual(part: Floats, whole: Floats, unknown: float, least: float) -> float:
+    """part over whole, of which no showing counts for more than `MOST_TOLD`."""
+    total = float(whole.sum(dtype=np.float64))
+    if not total:
+        return unknown
+    usual = max(float(part.sum(dtype=np.float64)) / total, least)
+    weight = 1 / (1 + whole.astype(np.float64) * usual / MOST_TOLD)
+    return max(float((weight * part).sum() / (weight * whole).sum()), least)
 
 
 def product_table(
@@ -162,10 +200,7 @@ def with_success(table: ProductTable, showings: Showings, rates: Rates) -> Produ
     """The products with how they did in these showings."""
     n = len(table.price)
     known = showings.take(showings.measured)
-    impressions, clicks, orders = (
-        np.bincount(known.product, weights=values, minlength=n)
-        for values in (known.impressions, known.clicks, known.orders)
-    )
+    ctr, ctor = _success(known, known.product, n, rates)
     return ProductTable(
         table.vectors,
         table.price,
@@ -174,9 +209,22 @@ def with_success(table: ProductTable, showings: Showings, rates: Rates) -> Produ
         table.category,
         table.merchant,
         np.bincount(showings.product, minlength=n).astype(np.float32),
-        shrunk_log_ratio(clicks, impressions, rates.ctr, PRIOR_CLICKS),
-        shrunk_log_ratio(orders, clicks, rates.ctor, PRIOR_ORDERS),
+        ctr,
+        ctor,
     )
+
+
+def _success(known: Showings, of: Ints, count: int, rates: Rates) -> tuple[Floats, Floats]:
+    """(count,) log success in clicks and in orders of who `of` (R,) names, shrunk."""
+    found = []
+    for part, whole, usual, prior in (
+        (known.clicks, known.impressions * known.share, rates.ctr, PRIOR_CLICKS),
+        (known.orders, known.clicks, rates.ctor, PRIOR_ORDERS),
+    ):
+        weight = 1 / (1 + whole.astype(np.float64) * usual / MOST_TOLD)
+        parts, wholes = (np.bincount(of, weight * v, count) for v in (part, whole))
+        found.append(shrunk_log_ratio(parts, wholes, usual, prior))
+    return found[0], found[1]
 
 
 def creator_table(
@@ -199,19 +247,12 @@ def creator_table(
             return (total / number).astype(np.float32)
 
     known = s.measured
-    impressions, clicks, orders = (
-        np.bincount(s.creator[known], weights=values[known], minlength=count)
-        for values in (s.impressions, s.clicks, s.orders)
-    )
-    measured = np.bincount(s.creator[known], minlength=count)
-    some = measured > 0
-    ctr = shrunk_log_ratio(clicks, impressions, rates.ctr, PRIOR_CLICKS)
-    ctor = shrunk_log_ratio(orders, clicks, rates.ctor, PRIOR_ORDERS)
-    seen = _steadied(np.log1p(mean(s.impressions)), measured, profiles.numbers["followers"])
-    numbers = dict(profiles.numbers)
-    # What was measured of a creator's pieces says more than what was declared for a month.
-    numbers["reach"] = np.where(np.isfinite(seen), seen, numbers["reach"])
-    numbers |= {
+    some = np.bincount(s.creator[known], minlength=count) > 0
+    ctr, ctor = _success(s.take(known), s.creator[known], count, rates)
+    reach, spread = _reach(profiles, s.take(known))
+    numbers = dict(profiles.numbers) | {
+        "reach": reach,
+        "reach_spread": spread,
         "hook_rate": mean(s.hook),
         "hold_rate": mean(s.hold),
         "pieces": np.log1p(pieces).astype(np.float32),
@@ -223,11 +264,13 @@ def creator_table(
         unit(sums),
         unit(profiles.audience),
         unit(profiles.viewed),
-        unit(profiles.hashtags),
+        unit(profiles.hashtags.of(s.creator, s.piece, count)),
         start,
         s.product,
         np.where(
-            known, shrunk_log_ratio(s.clicks, s.impressions, rates.ctr, PRIOR_CLICKS / 4), np.nan
+            known,
+            shrunk_log_ratio(s.clicks, s.impressions * s.share, rates.ctr, PRIOR_CLICKS / 4),
+            np.nan,
         ).astype(np.float32),
         np.where(
             known & (s.clicks > 0),
@@ -239,11 +282,15 @@ def creator_table(
     )
 
 
-def _steadied(reach: Floats, pieces: NDArray[np.integer], followers: Floats) -> Floats:
-    """Log reach as measured, drawn towards what the followers let expect as if that were one piece
-    more: who is proposed for one lucky piece would disappoint."""
-    usual = np.nanmedian(reach - followers) if np.isfinite(reach - followers).any() else 0.0
-    expected = followers + usual
-    steadied = (pieces * reach + expected) / (pieces + 1)
-    found: Floats = np.where(np.isfinite(steadied), steadied, reach).astype(np.float32)
-    return found
+def _reach(profiles: Profiles, known: Showings) -> tuple[Floats, Floats]:
+    """(C,) mean and variance of the log impressions of a creator's next piece."""
+    count = len(profiles.profile)
+    _, first = np.unique(known.piece, return_index=True)  # a piece may show several products
+    creator, seen = known.creator[first], np.log(known.impressions[first].astype(np.float64))
+    pieces = np.bincount(creator, minlength=count).astype(np.float64)
+    mean = np.bincount(creator, seen, count) / np.maximum(pieces, 1)
+    within = float(((seen - mean[creator]) ** 2).sum())
+    told = (profiles.numbers[name].astype(np.float64) for name in ("followers", "reach"))
+    followers, declared = told
+    model = ReachModel.fit(pieces, mean, within, followers, declared)
+    return model(pieces, mean, followers, declared)

@@ -25,7 +25,7 @@ from tandem.matching.evidence import (
     usual_rates,
     with_success,
 )
-from tandem.matching.expectation import ExpectationModel, Lessons, Side
+from tandem.matching.expectation import ExpectationModel, Lessons
 from tandem.matching.nearest import Nearest
 from tandem.matching.pairs import (
     FEATURES,
@@ -40,7 +40,7 @@ from tandem.matching.pairs import (
 
 Flags = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 FEW = 80  # candidates for each of many products
 CANDIDATES = 400
@@ -51,9 +51,9 @@ HIDDEN_SHARE = 0.4
 _OWN_EVIDENCE = 3.0
 """Pieces of content that weigh as much as what a creator says of themselves."""
 _AT_ONCE = 65_536
-_ASKED, _FIRST = 100, 10
-"""Products that a fold's model proposes creators for, and how many of these for each."""
-_AMONG = 40
+_ASKED, _AMONG = 100, 40
+DRAWN = 2
+"""Products drawn by lot beside each showing, to tell what creators choose of what they could."""
 LIKENESS = (0.0, 2.5, 5.0, 10.0, 20.0)
 """What similarity may count, beside the log of expected GMV, when products are ranked for a
 creator: among all products of a shop the model's errors are found sooner than its best."""
@@ -162,17 +162,12 @@ class Matcher:
             )
         rates = usual_rates(showings)
         lessons, sides, held = _lessons(profiles, products, showings, rates, seed)
-        weights = _stand_in(lessons)
-
+        weights = _stand_in(lessons.take(lessons.measured))
+        model, metrics, of_fold = ExpectationModel.fit(lessons, seed)
         shares: list[Doubles] = []
-
-        def proposals(fold: int, model: ExpectationModel) -> Floats:
-            trial = cls(*sides[fold], model, creator_ids, product_ids, weights)
-            rng = np.random.default_rng([seed, fold])
-            shares.append(trial._found_again(held[fold], rng))
-            return trial._some_proposals(rng)
-
-        model, metrics = ExpectationModel.fit(lessons, seed, proposals)
+        for fold, own in of_fold.items():
+            trial = cls(*sides[fold], own, creator_ids, product_ids, weights)
+            shares.append(trial._found_again(held[fold], np.random.default_rng([seed, fold])))
         likeness, metrics["products_for_creators"] = chosen_likeness(shares)
         whole = with_success(products, showings, rates)
         creators = creator_table(profiles, whole, showings, rates)
@@ -187,7 +182,7 @@ class Matcher:
         """The `k` best creators for a product. barred: (C,) who may not be proposed."""
         query = np.append(np.asarray(self.products.vectors[product], np.float32), 1.0)
         found = self._creators_near(query, candidates, barred)
-        return self._ranked(found, np.full(len(found), product), k, "creators")
+        return self._ranked(found, np.full(len(found), product), k)
 
     def creators_for_any(
         self, products: Ints, k: int, *, barred: Flags | None = None, candidates: int = FEW
@@ -196,25 +191,39 @@ class Matcher:
         queries = np.asarray(self.products.vectors[products], np.float32)
         near = [self._creators_near(np.append(q, 1.0), candidates, barred) for q in queries]
         product = np.repeat(products, [len(found) for found in near])
-        found = self.pairs(np.concatenate(near).astype(np.int64), product)
-        order = np.lexsort((-found.clicks, -found.score))
-        _, first = np.unique(found.creator[order], return_index=True)
-        return self.sobered(found.take(order[np.sort(first)][:k]), "creators")
+        creator = np.concatenate(near).astype(np.int64)
+        features, score, clicks = self._scored(creator, product)
+        order = np.lexsort((-clicks, -score))
+        _, first = np.unique(creator[order], return_index=True)
+        best = order[np.sort(first)][:k]
+        return self._told(creator[best], product[best], features[best])
 
     def products_for(
         self, creator: int, k: int, *, barred: Flags | None = None, candidates: int = CANDIDATES
     ) -> Matched:
         """The `k` best products for a creator."""
         found = self._products_near(self._vectors[creator], candidates, barred)
-        return self._ranked(np.full(len(found), creator), found, k, "products", self.likeness)
+        return self._ranked(np.full(len(found), creator), found, k, self.likeness)
 
     def pairs(self, creator: Ints, product: Ints) -> Matched:
         """What any pairs are expected to bring, in their order."""
         features = pair_features(self.creators, self.products, creator, product)
-        new = ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
-        found = self.model.expected(features, new)
-        low, high = self.model.calibration.interval("clicks", found.clicks, new)
-        orders_low, orders_high = self.model.calibration.interval("orders", found.orders, new)
+        return self._told(creator, product, features)
+
+    def _scored(self, creator: Ints, product: Ints) -> tuple[Floats, Doubles, Doubles]:
+        """Features, expected GMV that is delivered, and expected clicks of pairs."""
+        features = pair_features(self.creators, self.products, creator, product)
+        found = self.model.expected(features)
+        gmv = found.orders * self.products.price[product]
+        worth = np.where(np.isfinite(gmv), gmv, 0.0)
+        return features, worth * self.delivery(creator), found.clicks
+
+    def _told(self, creator: Ints, product: Ints, features: Floats) -> Matched:
+        """All that is said of pairs, in their order."""
+        new = _without_history(features)
+        predicted = self.model.predicted(features)
+        found = predicted.expected()
+        interval = self.model.calibration.interval
         gmv = found.orders * self.products.price[product]
         worth = np.where(np.isfinite(gmv), gmv, 0.0)
         return Matched(
@@ -222,11 +231,9 @@ class Matcher:
             product,
             worth * self.delivery(creator),
             found.clicks,
-            low,
-            high,
+            *interval("clicks", predicted, new),
             found.orders,
-            orders_low,
-            orders_high,
+            *interval("orders", predicted, new),
             gmv,
             features,
             new,
@@ -241,36 +248,18 @@ class Matcher:
         found: Doubles = known * np.where(np.isfinite(live), live, 1.0)
         return found
 
-    def _ranked(
-        self, creator: Ints, product: Ints, k: int, side: Side, likeness: float = 0.0
-    ) -> Matched:
-        found = self.pairs(creator.astype(np.int64), product.astype(np.int64))
-        score = found.score * np.exp(likeness * (_fit(found) - 1)) if likeness else found.score
+    def _ranked(self, creator: Ints, product: Ints, k: int, likeness: float = 0.0) -> Matched:
+        creator, product = creator.astype(np.int64), product.astype(np.int64)
+        features, worth, clicks = self._scored(creator, product)
+        score = worth * np.exp(likeness * (_fit(features) - 1)) if likeness else worth
         # Where nothing has a price, clicks decide.
-        order = np.lexsort((-found.clicks, -score))[:k]
-        if len(order) and score[order[0]] > 0:
+        best = np.lexsort((-clicks, -score))[:k]
+        found = self._told(creator[best], product[best], features[best])
+        score = score[best]
+        if len(best) and score[0] > 0:
             # The first keeps what it is expected to bring, the others are in proportion.
-            score = score * (found.score[order[0]] / score[order[0]])
-        return self.sobered(replace(found, score=score).take(order), side)
-
-    def sobered(self, found: Matched, side: Side) -> Matched:
-        """Proposals, whose expectations and intervals know that they were picked for being high.
-        They stay in their order. side: what is proposed."""
-        calibration, new = self.model.calibration, found.new
-        clicks = found.clicks * calibration.chosen_factors("clicks", new, side)
-        orders = found.orders * calibration.chosen_factors("orders", new, side)
-        low, high = calibration.interval("clicks", clicks, new, chosen=side)
-        orders_low, orders_high = calibration.interval("orders", orders, new, chosen=side)
-        return replace(
-            found,
-            clicks=clicks,
-            clicks_low=low,
-            clicks_high=high,
-            orders=orders,
-            orders_low=orders_low,
-            orders_high=orders_high,
-            gmv=orders * self.products.price[found.product],
-        )
+            score = score * (worth[best[0]] / score[0])
+        return replace(found, score=score)
 
     def _found_again(self, held: Showings, rng: np.random.Generator) -> Doubles:
         """(n, len(LIKENESS)) share of what held-out showings of a creator sold that lies among the
@@ -284,19 +273,12 @@ class Matcher:
             own = (held.creator == creator) & (worth > 0)
             sold = np.bincount(held.product[own], worth[own], len(self.products.price))
             near = self._products_near(self._vectors[creator], CANDIDATES, None)
-            found = self.pairs(np.full(len(near), creator), near.astype(np.int64))
-            score, fit = np.log(np.maximum(found.score, 1e-12)), _fit(found)
+            features, expected, _ = self._scored(np.full(len(near), creator), near)
+            score, fit = np.log(np.maximum(expected, 1e-12)), _fit(features)
             for j, weight in enumerate(LIKENESS):
                 first = np.argsort(-(score + weight * fit), kind="stable")[:_AMONG]
-                out[i, j] = sold[found.product[first]].sum() / sold.sum()
+                out[i, j] = sold[near[first]].sum() / sold.sum()
         return out
-
-    def _some_proposals(self, rng: np.random.Generator) -> Floats:
-        """(n, F) features of what is proposed first for some products, with a price if any has."""
-        priced = np.isfinite(self.products.price)
-        some = np.flatnonzero(priced if priced.any() else ~priced)
-        asked = rng.choice(some, min(_ASKED, len(some)), replace=False)
-        return np.concatenate([self.creators_for(int(p), _FIRST).features for p in asked])
 
     # --- On disk ------------------------------------------------------------------------------
 
@@ -353,10 +335,14 @@ class Matcher:
         return cls(creators, products, model, *names, weights, likeness), manifest
 
 
-def _fit(found: Matched) -> Doubles:
+def _without_history(features: Floats) -> Flags:
+    return ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
+
+
+def _fit(features: Floats) -> Doubles:
     """(n,) similarity of the products to what the creator showed, else to what they say."""
-    shown = found.features[:, FEATURES.index("shown_fit")]
-    told = found.features[:, FEATURES.index("profile_fit")]
+    shown = features[:, FEATURES.index("shown_fit")]
+    told = features[:, FEATURES.index("profile_fit")]
     fit: Doubles = np.nan_to_num(np.where(np.isfinite(shown), shown, told)).astype(np.float64)
     return fit
 
@@ -391,8 +377,9 @@ def blended(creators: CreatorTable) -> NDArray[np.float16]:
 def _lessons(
     profiles: Profiles, products: ProductTable, showings: Showings, rates: Rates, seed: int
 ) -> tuple[Lessons, list[tuple[CreatorTable, ProductTable]], list[Showings]]:
-    """Every measured showing with features from what is known without its fold, and for some
-    creators of a fold without any history at all; both sides as known without each fold; and the
+    """Every showing with features from what is known without its fold, and as many products again
+    drawn by lot; for some creators of a fold also as if they kept their figures to themselves, and
+    as if they had published nothing yet. Both sides as known without each fold; and the measured
     showings of each."""
     rng = np.random.default_rng(seed)
     fold_of_piece = rng.integers(0, FOLDS, int(showings.piece.max(initial=0)) + 1)
@@ -402,34 +389,22 @@ def _lessons(
     sides: list[tuple[CreatorTable, ProductTable]] = []
     kept: list[Showings] = []
     for held in range(FOLDS):
-        asked = showings.take((fold == held) & showings.measured)
-        kept.append(asked)
+        asked = showings.take(fold == held)
+        kept.append(asked.take(asked.measured))
         others = showings.take(fold != held)
         hidden = rng.random(count) < HIDDEN_SHARE
         known = with_success(products, others, rates)
-        for new, past, rows in (
-            (False, others, np.ones(len(asked.creator), np.bool_)),
-            (True, others.take(~hidden[others.creator]), hidden[asked.creator]),
+        silent = others.without_figures(hidden)
+        nobody = others.take(~hidden[others.creator])
+        for seen, past, rows in (
+            (profiles, others, np.ones(len(asked.creator), np.bool_)),
+            (_declared(profiles, hidden, others, rng), silent, hidden[asked.creator]),
+            (_declared(profiles, hidden, nobody, rng), nobody, hidden[asked.creator]),
         ):
-            shown = asked.take(rows)
-            seen = profiles if not new else _without_statistics(profiles, hidden)
             table = creator_table(seen, known, past, rates)
-            if not new:
+            if past is others:
                 sides.append((table, known))
-            order = np.argsort(shown.creator, kind="stable")
-            shown = shown.take(order)
-            features = pair_features(table, known, shown.creator, shown.product)
-            no_history = ~np.isfinite(features[:, FEATURES.index("creator_ctr")])
-            parts.append(
-                Lessons(
-                    features,
-                    shown.impressions.astype(np.float64),
-                    shown.clicks.astype(np.float64),
-                    shown.orders.astype(np.float64),
-                    no_history,
-                    np.full(len(shown.creator), held),
-                )
-            )
+            parts.append(_of_side(table, known, asked.take(rows), held, rng))
     lessons = Lessons(
         *(
             np.concatenate([getattr(p, name) for p in parts])
@@ -439,21 +414,54 @@ def _lessons(
     return lessons, sides, kept
 
 
-def _without_statistics(profiles: Profiles, hidden: Flags) -> Profiles:
-    """The profiles as they were before these creators had published anything."""
-    of_content = ("reach", "engagement_rate", "gpm", "post_rate", "fulfillment_percentage")
-    numbers = {
-        name: np.where(hidden, np.nan, values).astype(np.float32) if name in of_content else values
-        for name, values in profiles.numbers.items()
-    }
-    gone = hidden[:, None]
-    return Profiles(
-        profiles.profile,
-        profiles.audience,
-        np.where(gone, 0, profiles.viewed),
-        np.where(gone, 0, profiles.hashtags),
-        numbers,
+def _of_side(
+    creators: CreatorTable,
+    products: ProductTable,
+    asked: Showings,
+    fold: int,
+    rng: np.random.Generator,
+) -> Lessons:
+    """These showings, and products that were drawn by lot for the same creators."""
+    n = len(asked.creator)
+    lots = DRAWN * n
+    creator = np.concatenate([asked.creator, np.repeat(asked.creator, DRAWN)])
+    product = np.concatenate([asked.product, _lots(asked.product, products.price, rng)])
+    order = np.argsort(creator, kind="stable")
+    features = pair_features(creators, products, creator[order], product[order])
+    unknown = np.full(lots, np.nan)
+    figures = (
+        np.concatenate([values.astype(np.float64), unknown])[order]
+        for values in (asked.impressions, asked.share, asked.clicks, asked.orders)
     )
+    impressions, share, clicks, orders = figures
+    shown = np.repeat([True, False], [n, lots])[order]
+    new, part = _without_history(features), np.full(n + lots, fold)
+    return Lessons(features, creator[order], shown, impressions, share, clicks, orders, new, part)
+
+
+def _lots(shown: Ints, price: Floats, rng: np.random.Generator) -> Ints:
+    """DRAWN products for each shown (n,): with a price if that has one."""
+    priced = np.isfinite(price)
+    out = np.empty(DRAWN * len(shown), np.int64)
+    same = np.repeat(priced[shown], DRAWN)
+    for known in (True, False):
+        here = same == known
+        if here.any():
+            out[here] = rng.choice(np.flatnonzero(priced == known), int(here.sum()))
+    return out
+
+
+def _declared(
+    profiles: Profiles, hidden: Flags, past: Showings, rng: np.random.Generator
+) -> Profiles:
+    """The profiles with the reach that these creators would declare of `past`: that of a piece
+    drawn by lot, none where they have none. What they declare today knows the piece that is asked
+    about, as what their viewers looked at may."""
+    reach = np.where(hidden, np.nan, profiles.numbers["reach"]).astype(np.float32)
+    some = rng.permutation(np.flatnonzero(past.measured & hidden[past.creator]))
+    reach[past.creator[some]] = np.log1p(past.impressions[some])
+    viewed = np.where(hidden[:, None], 0, profiles.viewed)
+    return replace(profiles, viewed=viewed, numbers={**profiles.numbers, "reach": reach})
 
 
 def _stand_in(lessons: Lessons) -> tuple[float, float]:

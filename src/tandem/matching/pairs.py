@@ -30,8 +30,7 @@ FEATURES = (
     "creator_price",
     "followers",
     "reach",
-    "engagement_rate",
-    "gpm",
+    "reach_spread",
     "hook_rate",
     "hold_rate",
     "post_rate",
@@ -46,11 +45,16 @@ FEATURES = (
     "rating_count",
 )
 """Fits are cosines; `similar_*` are means over what a creator showed, weighted by similarity, in
-log of the ratio to what is usual; `price_distance` is in log units; counts are log(1 + n)."""
+log of the ratio to what is usual; `price_distance` is in log units; counts are log(1 + n); `reach`
+and `reach_spread` are mean and variance of the log impressions of the next piece."""
+_FEWEST_CENTRED = 10
 SHARPNESS = 8.0
 """How fast the weight of a shown product falls with its distance (1 − cosine) from the asked."""
 PRIOR_CLICKS, PRIOR_ORDERS = 20.0, 2.0
 """Clicks and orders of usual success that every rate is shrunk with."""
+MOST_TOLD = 3.0
+"""Expected clicks (or orders) that one showing counts for at most: a thousand clicks of one piece
+tell how well that one did, and hardly more about the next."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class CreatorTable:
 
 
 NUMBERS = (
-    *("followers", "reach", "engagement_rate", "gpm", "hook_rate", "hold_rate"),
+    *("followers", "reach", "reach_spread", "hook_rate", "hold_rate"),
     *("post_rate", "fulfillment_percentage", "pieces", "creator_ctr", "creator_ctor"),
 )
 
@@ -239,6 +243,16 @@ def unit(vectors: NDArray[np.number]) -> Floats:
     length = np.linalg.norm(dense, axis=1, keepdims=True)
     found: Floats = (dense / np.maximum(length, 1e-9) * (length > 1e-9)).astype(np.float32)
     return found
+
+
+def centred(vectors: NDArray[np.number]) -> Floats:
+    """Unit rows without what all have in common, which hides what they differ in (Mu & Viswanath,
+    ICLR 2018); rows of zeros stay."""
+    rows = unit(vectors)
+    known = np.einsum("ij,ij->i", rows, rows) > 0.5
+    if known.sum() < _FEWEST_CENTRED:
+        return rows
+    return unit(np.where(known[:, None], rows - rows[known].mean(axis=0), 0))
 
 
 def shrunk_log_ratio(
