@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -18,6 +20,7 @@ from tandem.matching.matcher import (
     MatcherManifest,
     chosen_likeness,
 )
+from tandem.matching.matcher import _lessons as lessons_of
 from tandem.matching.nearest import Nearest
 from tandem.matching.pairs import FEATURES, centred, pair_features, unit
 from tandem.matching.predictive import Calibration, Predicted
@@ -232,6 +235,44 @@ def test_creators_without_history_are_marked_and_estimated(market, learned):
     assert (found.new == new).all()
     assert np.isfinite(found.clicks).all()
     assert reasons(found.features[new][0], True)[-1].startswith("No measured content yet")
+
+
+def test_what_is_asked_about_a_piece_does_not_know_that_piece(market, learned):
+    """Its own figures and hashtags would be the answer; a proposal has none yet."""
+    _, _, profiles, table, shown = learned
+    piece = int(shown.piece[np.argmax(shown.clicks)])
+    own = shown.piece == piece
+    louder = replace(
+        shown,
+        impressions=np.where(own, 9 * shown.impressions, shown.impressions),
+        clicks=np.where(own, 50 * shown.clicks, shown.clicks),
+        orders=np.where(own, 7.0, shown.orders).astype(np.float32),
+    )
+    other = csr_matrix(([1.0], ([piece], [0])), profiles.hashtags.of_piece.shape)
+    tagged = replace(profiles, hashtags=Hashtags(other, np.ones((1, 256), np.float32)))
+    rates = rates_of(shown)
+    before, _, _ = lessons_of(profiles, table, shown, rates, 7)
+    after, _, _ = lessons_of(tagged, table, louder, rates, 7)
+    changed = after.shown & (before.clicks != after.clicks) & np.isfinite(after.clicks)
+    assert changed.any()
+    np.testing.assert_array_equal(before.features[changed], after.features[changed])
+    kinds = before.features[before.shown & (before.creator == shown.creator[own][0])]
+    assert np.isfinite(kinds[:, FEATURES.index("creator_ctr")]).any()
+
+
+def test_creators_who_show_figures_to_nobody_are_learned_from_as_such(learned):
+    """Known by what they showed and the reach they declare, not by how it went: some whose figures
+    are known stand in for them, as others do for who has published nothing."""
+    _, _, profiles, table, shown = learned
+    lessons, _, _ = lessons_of(profiles, table, shown, rates_of(shown), 7)
+    told = lessons.measured & lessons.new
+    history = np.isfinite(lessons.features[:, FEATURES.index("shown_fit")])
+    assert (told & history).sum() > 100
+    assert (told & ~history).sum() > 100
+    spread = lessons.features[:, FEATURES.index("reach_spread")]
+    measured = lessons.measured & ~lessons.new
+    assert spread[measured].mean() < spread[told & history].mean()
+    assert spread[told & history].mean() < spread[told & ~history].mean()
 
 
 def test_features_do_not_depend_on_how_pairs_are_arranged(learned):
