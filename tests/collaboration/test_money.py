@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections import defaultdict
 from datetime import datetime, timedelta, timezone
@@ -32,6 +33,7 @@ from tandem.collaboration.desk import Desk, OutreachPolicy
 from tandem.collaboration.verify import verify
 from tandem.contracts.collaboration import (
     Accept,
+    AuditEntry,
     ChangeRate,
     End,
     OpenDispute,
@@ -174,6 +176,47 @@ def test_what_is_reported_after_a_lost_dispute_is_not_owed(desk: Desk, clock: Cl
     assert len(desk.attribute(PLATFORM, c.id, [order(2)])) == 1  # a repeated report
     assert balance(desk)["expense"] == 0
     assert verify(desk.store).sound
+
+
+def test_late_orders_do_not_read_all_orders_before(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """Else each of many late orders takes longer than the one before, while nobody else writes."""
+    c = live(desk)
+    desk.attribute(PLATFORM, c.id, [order(n) for n in range(20)])
+    clock.pass_days(1)
+    desk.act(MERCHANT, c.id, OpenDispute(reason='says "resolve_dispute" and means no harm'))
+    desk.act(PLATFORM, c.id, ResolveDispute(outcome="release"))
+    desk.act(MERCHANT, c.id, End())
+    read: list[str] = []
+    parse = AuditEntry.model_validate_json
+
+    def counted(text: str) -> AuditEntry:
+        read.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(AuditEntry, "model_validate_json", counted)
+    desk.attribute(PLATFORM, c.id, [order(20)])
+    assert len(read) <= 2  # what was resolved, and the last entry of all
+
+
+def test_books_of_the_version_before_know_their_lost_disputes(desk: Desk, clock: Clock):
+    c = live(desk)
+    desk.act(MERCHANT, c.id, OpenDispute(reason="fake orders"))
+    clock.pass_days(1)
+    desk.act(PLATFORM, c.id, ResolveDispute(outcome="refund"))
+    desk.store.close()
+    with contextlib.closing(sqlite3.connect(desk.store.path)) as old:
+        old.execute("DROP INDEX resolved_disputes")
+        old.execute("PRAGMA user_version=1")
+    desk = make_desk(desk.store.path, clock)
+    with pytest.raises(Conflict, match="nothing more is owed"):
+        desk.attribute(PLATFORM, c.id, [order(1)])
+    with desk.store.reading() as books:
+        assert books.lost_dispute(c.id)
+    desk.store.close()
+    with contextlib.closing(sqlite3.connect(desk.store.path)) as new:
+        assert ("resolved_disputes",) in new.execute("SELECT name FROM sqlite_master").fetchall()
 
 
 def test_an_order_that_is_still_to_come_is_refused(desk: Desk, clock: Clock):

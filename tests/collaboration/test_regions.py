@@ -94,5 +94,19 @@ def test_too_few_pairs_give_no_answer():
     assert detectable([(before, after)]) is None
     assert detectable([]) is None
     assert region_effect(np.zeros((2, 9)), np.ones((2, 9))) is None
+    # Every pair had orders, but all on one side.
+    for one_sided in (np.stack([np.ones(9), np.zeros(9)]), np.stack([np.zeros(9), np.ones(9)])):
+        assert region_effect(one_sided, np.ones((2, 9))) is None
+        assert detectable([(one_sided, np.ones((2, 9)))]) is None
     with pytest.raises(InvalidInput, match="two rows"):
         region_effect(before, after[:, :1])
+
+
+def test_pairs_without_orders_before_are_not_told_apart():
+    """Orders there since are in both what was shown and what is usual: no difference is theirs."""
+    before, after, _ = simulated(np.random.default_rng(3), 9, 0.2)
+    before[:, 8] = 0
+    after[0, 8] = 7
+    found = region_effect(before, after)
+    assert found.usual + found.added[0] == pytest.approx(after[0].sum())
+    assert found.share == region_effect(before[:, :8], after[:, :8]).share

@@ -55,22 +55,25 @@ class RegionEffect:
 
 def region_effect(before: Floats, after: Floats, confidence: float = 0.9) -> RegionEffect | None:
     """before, after: (2, P) orders of each pair, first of the region that saw it, on days before
-    and on the campaign's. None where fewer than FEWEST_PAIRS had orders before. InvalidInput for
-    what does not fit together."""
+    and on the campaign's. None where fewer than FEWEST_PAIRS had orders before, or only one side
+    had. InvalidInput for what does not fit together."""
     if before.shape != after.shape or before.ndim != 2 or len(before) != 2 or (before < 0).any():
         raise InvalidInput(
             f"orders of {before.shape} before beside {after.shape}",
             field="before",
             remedy="give two rows, of regions with and without it, in the same pairs",
         )
-    some = before.sum(axis=0) > 0
+    if not before.any(axis=1).all():  # nothing to hold the other side against
+        return None
+    some = before.any(axis=0)
     differences, sizes = _differences(before[:, some], after[:, some])
     ends = _ends(differences, sizes, confidence)
     if ends is None:
         return None
     share = float(differences.sum() / sizes.sum())
-    shown = float(before[0, some].sum())
-    usual = float(after[0, some].sum()) - share * shown
+    shown = float(before[0].sum())
+    # With what pairs without orders before have had since: told apart, that would be their orders.
+    usual = float(after[0].sum()) - share * shown
     return RegionEffect(share, *ends, shown, usual, confidence)
 
 
@@ -98,8 +101,6 @@ def _differences(before: Floats, after: Floats) -> tuple[Floats, Floats]:
     """(P,) difference in differences of each pair at no effect, and by how much a share of 1 moves
     it. All regions together say how much orders grew; what the campaign added is taken out."""
     whole = before.sum()
-    if not whole:
-        return np.zeros(before.shape[1]), np.zeros(before.shape[1])
     apart = before[0] - before[1]
     growth = after.sum() / whole
     part = before[0].sum() / whole

@@ -30,12 +30,13 @@ from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.storage.wal import use_wal
 
 WAIT_SECONDS = 30.0
-VERSION = 1
+VERSION = 2
 _SCALE = Decimal(10_000)
 # SQLite's integers have 64 bits, which few very large amounts fill: halves are added up apart.
 _SUM = "sum(p.amount >> 32), sum(p.amount & 4294967295)"
+_RESOLVED = """instr(entry, '"resolve_dispute"') > 0"""
 _APPEND_ONLY = ("audit", "postings", "settlements", "used_keys", "refunds")
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS collaborations (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, merchant TEXT NOT NULL, creator TEXT NOT NULL,
     status TEXT NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL,
@@ -76,6 +77,7 @@ CREATE TABLE IF NOT EXISTS audit (
     sequence INTEGER PRIMARY KEY, collaboration TEXT, entry TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS audit_of_collaboration ON audit (collaboration, sequence);
+CREATE INDEX IF NOT EXISTS resolved_disputes ON audit (collaboration) WHERE {_RESOLVED};
 
 CREATE TABLE IF NOT EXISTS used_keys (
     party TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, answer TEXT NOT NULL,
@@ -277,11 +279,14 @@ class Books:
         return [Collaboration.model_validate_json(state) for (state,) in rows]
 
     def lost_dispute(self, collaboration: str) -> bool:
-        """Whether a dispute about it ended in a refund."""
+        """Whether a dispute about it ended in a refund. Asked at every late order: only what was
+        resolved is read, not all orders before."""
+        rows = self._sql(
+            f"SELECT entry FROM audit WHERE collaboration = ? AND {_RESOLVED}", (collaboration,)
+        )
+        actions = [AuditEntry.model_validate_json(entry).action for (entry,) in rows]
         return any(
-            entry.action.get("action") == "resolve_dispute"
-            and entry.action.get("outcome") == "refund"
-            for entry in self.audit(collaboration)
+            (a.get("action"), a.get("outcome")) == ("resolve_dispute", "refund") for a in actions
         )
 
     # --- Attributions -------------------------------------------------------------------------
