@@ -7,7 +7,7 @@ released like all figures; what is told of them is one sum and what was added.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -47,12 +47,19 @@ _COLUMNS = ("event_key", "action_name", "timestamp", "client", "object_id", "tra
 @dataclass(frozen=True)
 class _History:
     """orders: (R, days) of some products by region and day; everywhere: (days,) of them all, from
-    wherever. people: (R,) shoppers of any kind."""
+    wherever. people: (R,) shoppers of any kind; nowhere: those of no known region. bought: (client,
+    region) of who ordered these products as of late."""
 
     regions: tuple[str, ...]
     people: Floats
+    nowhere: int
     orders: Floats
     everywhere: Floats
+    bought: frozenset[tuple[str, str]]
+
+    def buyers(self, regions: Collection[str]) -> int:
+        """How many people ordered from these regions as of late."""
+        return len({client for client, region in self.bought if region in regions})
 
 
 def days_before(asked: NewCampaign) -> int:
@@ -73,8 +80,8 @@ def drawn_regions(
     """Which regions see the campaign, by lot, and what the trial can find. expected: orders that
     the campaign would bring if it were shown everywhere. InvalidInput where the log does not tell
     enough of regions."""
-    history = _history(layout, asked.product_ids, min(today, asked.starts), actor)
     days, before = (asked.ends - asked.starts).days + 1, days_before(asked)
+    history = _history(layout, asked.product_ids, min(today, asked.starts), before, actor)
     recorded = len(history.everywhere)
     large = np.flatnonzero(history.people >= k)
     # Neighbours in size are pairs; the smallest is left over where they do not come out even.
@@ -89,12 +96,20 @@ def drawn_regions(
         )
     if recorded < before + days:
         raise InvalidInput(
-            f"events tell of {recorded} days, and to say what a trial of {days} days can find "
-            f"takes {before + days}",
+            f"events name regions on {recorded} days, and to say what a trial of {days} days can "
+            f"find takes {before + days}",
             field="by_region",
             remedy="plan a shorter campaign, or later",
         )
     names = np.array(history.regions)[order].reshape(pairs, 2)
+    # What is told before would be of few people as well, and what it told in the end of fewer.
+    if history.buyers(set(names.ravel().tolist())) < 2 * k:
+        raise InvalidInput(
+            f"fewer than {2 * k} people of these regions ordered these products in {before} days, "
+            f"and a trial tells of {k} on either side",
+            field="by_region",
+            remedy="choose products that sell more, or leave creators out by lot instead",
+        )
     orders = history.orders[order].reshape(pairs, 2, -1).transpose(1, 0, 2)
     drawn = np.random.default_rng([int(seed, 16), 1]).integers(0, 2, pairs)
     short = missed(_windows(orders, before, days))
@@ -107,7 +122,8 @@ def drawn_regions(
         )
     # What is told before the lot is told again at every try, so it must not depend on the lot nor
     # tell of single regions: half of the merchant's own total, by where shoppers are.
-    share = float(history.people[order].sum() / history.people.sum()) / 2
+    shoppers = float(history.people.sum()) + history.nowhere
+    share = float(history.people[order].sum()) / shoppers / 2
     finds = max(float(np.quantile(short, FOUND, method="higher")), 0.0)
     return RegionPlan(
         shown=tuple(names[range(pairs), drawn].tolist()),
@@ -206,12 +222,20 @@ def _windows(paired: Floats, before: int, days: int) -> list[tuple[Floats, Float
     return windows
 
 
-def _history(layout: Layout, products: Sequence[str], until: date, actor: str) -> _History:
-    """Of the days that are recorded, up to HISTORY_DAYS before `until`."""
+def _history(
+    layout: Layout, products: Sequence[str], until: date, late: int, actor: str
+) -> _History:
+    """Of the days since events name regions, up to HISTORY_DAYS before `until`; late: so many of
+    them are the latest."""
     end = _moment(until)
     events = _events(layout, end - HISTORY_DAYS * _DAY, end, actor)
     import duckdb
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Before a shop sends them there is nothing that a trial could have been played through on.
+    since = pc.min(events.filter(pc.is_valid(events["region"]))["timestamp"]).as_py() or end
+    events = events.filter(pc.greater_equal(events["timestamp"], since // _DAY * _DAY))
 
     connection = duckdb.connect()
     connection.execute("SET threads TO 1")
@@ -221,6 +245,10 @@ def _history(layout: Layout, products: Sequence[str], until: date, actor: str) -
         "SELECT region, count(DISTINCT client) FROM events WHERE region IS NOT NULL GROUP BY 1"
     ).fetchall()
     people: dict[str, int] = dict(counted)
+    (shoppers,) = connection.sql("SELECT count(DISTINCT client) FROM events").fetchall()[0]
+    (located,) = connection.sql(
+        "SELECT count(DISTINCT client) FROM events WHERE region IS NOT NULL"
+    ).fetchall()[0]
     regions = tuple(sorted(people))
     row = {name: i for i, name in enumerate(regions)}
     days = events["timestamp"].to_numpy() // _DAY
@@ -232,8 +260,19 @@ def _history(layout: Layout, products: Sequence[str], until: date, actor: str) -
         params={"day": _DAY},
     ).fetchall():
         orders[row.get(region, -1), day - first] = count
-    shoppers = np.array([people[r] for r in regions], np.float64)
-    return _History(regions, shoppers, orders[:-1], orders.sum(axis=0))
+    bought = connection.sql(
+        "SELECT DISTINCT client, region FROM events WHERE action_name = 'purchase' "
+        "AND region IS NOT NULL AND object_id IN (SELECT id FROM products) AND timestamp >= $late",
+        params={"late": (first + orders.shape[1] - late) * _DAY},
+    ).fetchall()
+    return _History(
+        regions,
+        np.array([people[r] for r in regions], np.float64),
+        shoppers - located,
+        orders[:-1],
+        orders.sum(axis=0),
+        frozenset(bought),
+    )
 
 
 def _orders(
