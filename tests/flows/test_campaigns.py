@@ -19,6 +19,7 @@ from tandem.contracts.collaboration import (
     Accept,
     ApproveSample,
     AttributedOrder,
+    Cancel,
     Disclosure,
     Invite,
     Party,
@@ -550,12 +551,26 @@ def test_pieces_come_with_what_their_creators_allow_and_what_the_books_know(desk
         p.price for batch in read_products(layout) for p in batch if p.id == first.product_id
     )
     assert office.follow(plan.id, today=date(2026, 4, 10)).results.samples == price
+    # What was sent is gone, also where nothing came of it; what was sent for something else is not
+    # of this campaign.
     books.act(creator, deal.id, ReceiveSample())
+    store = CampaignStore(layout)
+    books.act(merchant, deal.id, Cancel(reason="sold out"))
+    assert office.follow(plan.id, today=date(2026, 4, 10)).results.samples == price
+    later = asked.model_copy(update={"starts": date(2026, 1, 6)})
+    over = plan.model_copy(update={"cancelled": date(2026, 1, 4)})
+    for other in (plan.model_copy(update={"asked": later}), over):
+        store.put(other)
+        assert office.follow(plan.id, today=date(2026, 4, 10)).results.samples.amount == 0
+    store.put(plan)
+    books.clock = lambda: datetime(2026, 1, 7, tzinfo=UTC)
+    deal = books.open(merchant, invite.model_copy(update={"terms": Terms()}), "2")
+    books.act(creator, deal.id, Accept())
     books.act(creator, deal.id, Publish(content_id="v", disclosure=Disclosure(by="platform_label")))
     line = AttributedOrder(
         order_line="a" * 32,
         product_id=first.product_id,
-        ordered=datetime(2026, 1, 5, tzinfo=UTC),
+        ordered=datetime(2026, 1, 7, tzinfo=UTC),
         amount={"amount": "80", "currency": "EUR"},
     )
     books.attribute(Party(role="platform", id="operator"), deal.id, [line])

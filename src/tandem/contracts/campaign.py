@@ -203,8 +203,8 @@ class CampaignResults(Frozen):
     sales are `gmv`, or from there to `gmv_high` (None: or more). progress: share of the days that
     are over. reached: share of what was expected of the goal, at least; None where nothing was
     expected or the goal's figure is not told. pieces: one by one, as planned. commission: of all of
-    them, None where the books know none. samples: what those that were sent cost in the catalogue
-    today; None where a price is not known."""
+    them, None where the books know none. samples: what those that were sent for it, from when it
+    was planned to its last day, cost in the catalogue today; None where a price is not known."""
 
     id: PlainId
     status: CampaignStatus

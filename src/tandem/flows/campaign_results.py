@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 AUDIENCE_DAYS = 90
 """Before a campaign: who watched a creator then is of the creator's audience."""
-SENT = ("SHIPPED", "CONTENT_PENDING", "COMPLETED")
-"""Where a sample stands that has left the merchant's house."""
 FEWEST_ORDERS = 10
 """Of both sides together: with hardly any, creators look more alike than they are."""
 _COLUMNS = (
@@ -86,12 +84,35 @@ def as_allowed(layout: Layout, live: Sequence[Content]) -> list[Content]:
     return [c if consent.exact(c.creator_id) else withheld_content(c) for c in live]
 
 
+@dataclass(frozen=True)
+class MerchantBooks:
+    """What the books say of a merchant. sent: collaborations and when their samples were sent."""
+
+    deals: Sequence[Collaboration] = ()
+    lines: Sequence[Attribution] = ()
+    sent: Sequence[tuple[str, datetime]] = ()
+
+
+def merchant_books(layout: Layout, merchant: str) -> MerchantBooks:
+    if not layout.collaborations.exists():
+        return MerchantBooks()
+    store = CollaborationStore(layout.collaborations)
+    try:
+        with store.reading() as books:
+            return MerchantBooks(
+                books.collaborations(merchant=merchant),
+                books.attributions(merchant=merchant),
+                books.samples_sent(merchant),
+            )
+    finally:
+        store.close()
+
+
 def piece_results(
-    layout: Layout, campaign: Campaign, shown: Sequence[Content]
+    campaign: Campaign, shown: Sequence[Content], books: MerchantBooks
 ) -> tuple[PieceResult, ...]:
     """Each planned piece: its content as its creator allows, and what the merchant's books say."""
-    deals, lines = _books(layout, campaign)
-    return tuple(_piece(campaign, piece, shown, deals, lines) for piece in campaign.pieces)
+    return tuple(_piece(campaign, p, shown, books.deals, books.lines) for p in campaign.pieces)
 
 
 @dataclass(frozen=True)
@@ -114,18 +135,6 @@ def totals(shown: Sequence[Content], currency: str) -> Totals:
         sum((g.minimum_amount for g in sales), Decimal(0)),
         None if None in ends else sum((e for e in ends if e is not None), Decimal(0)),
     )
-
-
-def _books(layout: Layout, campaign: Campaign) -> tuple[list[Collaboration], list[Attribution]]:
-    if not layout.collaborations.exists():
-        return [], []
-    store = CollaborationStore(layout.collaborations)
-    try:
-        with store.reading() as books:
-            merchant = campaign.asked.merchant_id
-            return books.collaborations(merchant=merchant), books.attributions(merchant=merchant)
-    finally:
-        store.close()
 
 
 def _piece(
@@ -173,9 +182,20 @@ def _money(amounts: Sequence[Decimal], currency: str) -> Money | None:
     return Money(amount=sum(amounts, Decimal(0)), currency=currency) if amounts else None
 
 
-def all_samples(layout: Layout, pieces: Sequence[PieceResult], currency: str) -> Money | None:
-    """What the samples that were sent are worth; None where the price of one is not known."""
-    sent = [p.product_id for p in pieces if p.sample in SENT]
+def all_samples(layout: Layout, campaign: Campaign, books: MerchantBooks) -> Money | None:
+    """What the samples that were sent for it are worth, whatever came of them: of planned pieces,
+    since it was planned, up to its last day. None where the price of one is not known."""
+    currency = campaign.asked.budget.currency
+    planned = {(p.creator_id, p.product_id) for p in campaign.pieces}
+    deals = {deal.id: deal for deal in books.deals}
+    since = min(campaign.created.astimezone(UTC).date(), campaign.asked.starts)
+    sent = [
+        product
+        for deal, at in books.sent
+        if since <= at.astimezone(UTC).date() <= campaign.last_day
+        for product in deals[deal].product_ids
+        if (deals[deal].creator_id, product) in planned
+    ]
     offers = offers_of(layout, sent) if sent else {}
     total = Decimal(0)
     for product in sent:

@@ -28,6 +28,7 @@ from tandem.flows.campaign_results import (
     all_samples,
     as_allowed,
     live_pieces,
+    merchant_books,
     piece_results,
     totals,
     trial_result,
@@ -405,7 +406,8 @@ def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults
     asked = campaign.asked
     live = live_pieces(campaign, read_content(layout))
     shown, currency = as_allowed(layout, live), asked.budget.currency
-    pieces, told = piece_results(layout, campaign, shown), totals(shown, currency)
+    books = merchant_books(layout, asked.merchant_id)
+    pieces, told = piece_results(campaign, shown, books), totals(shown, currency)
     expected: Estimate = getattr(campaign.outlook, asked.goal)
     reached = {"clicks": told.clicks, "orders": told.orders, "gmv": float(told.low)}[asked.goal]
     days = (asked.ends - asked.starts).days + 1
@@ -426,7 +428,7 @@ def _results(layout: Layout, campaign: Campaign, today: date) -> CampaignResults
         simulated=campaign.simulated or any(piece.simulated for piece in live),
         pieces=pieces,
         commission=all_commission(pieces),
-        samples=all_samples(layout, pieces, currency),
+        samples=all_samples(layout, campaign, books),
     )
 
 

@@ -289,6 +289,21 @@ class Books:
             (a.get("action"), a.get("outcome")) == ("resolve_dispute", "refund") for a in actions
         )
 
+    def samples_sent(self, merchant: str) -> list[tuple[str, datetime]]:
+        """(collaboration, when) of the samples that a merchant sent, also where it came to nothing
+        afterwards."""
+        rows = self._sql(
+            "SELECT entry FROM audit JOIN collaborations c ON c.id = audit.collaboration "
+            "WHERE c.merchant = ? AND instr(entry, '\"ship_sample\"') > 0 ORDER BY sequence",
+            (merchant,),
+        )
+        entries = [AuditEntry.model_validate_json(entry) for (entry,) in rows]
+        return [
+            (str(e.collaboration_id), e.at)
+            for e in entries
+            if e.action.get("action") == "ship_sample"
+        ]
+
     # --- Attributions -------------------------------------------------------------------------
 
     def put_attribution(self, a: Attribution) -> None:
