@@ -254,6 +254,20 @@ def test_content_earns_from_the_agreement_on(desk: Desk, clock: Clock):
     desk.attribute(PLATFORM, c.id, [order(1, ordered=agreed)])
 
 
+def test_books_stay_sound_that_had_content_earn_before_the_agreement(
+    desk: Desk, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """What was let in before it was asked is replayed as it was."""
+    c = desk.open(MERCHANT, invitation())
+    clock.pass_days(2)
+    desk.act(CREATOR, c.id, Accept())
+    with monkeypatch.context() as before:
+        before.setattr("tandem.collaboration.desk.check_live", lambda *_: None)
+        desk.act(CREATOR, c.id, Publish(content_id="v", disclosure=LABEL, live=c.created))
+    desk.attribute(PLATFORM, c.id, [order(1, ordered=c.created)])
+    assert verify(desk.store).findings == ()
+
+
 def test_deadlines_of_the_same_instant_and_a_clock_that_goes_back(desk: Desk, clock: Clock):
     first, second = (desk.open(MERCHANT, i) for i in (invitation(), _invite("zoe")))
     assert first.respond_by == second.respond_by

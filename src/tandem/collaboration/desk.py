@@ -18,7 +18,7 @@ from typing import TypeVar
 from pydantic import BaseModel, TypeAdapter
 
 from tandem.collaboration import commission
-from tandem.collaboration.lifecycle import applied, check_party, opened
+from tandem.collaboration.lifecycle import applied, check_live, check_party, opened
 from tandem.contracts.collaboration import (
     WHOLE,
     Action,
@@ -143,6 +143,7 @@ class Desk:
     ) -> Collaboration:
         before = books.collaboration(id_)
         after = applied(before, party, action, now)
+        check_live(before, action)
         sequence = _audit(books, now, party, id_, action)
         books.put(after)
         if isinstance(action, OpenDispute | ResolveDispute):
