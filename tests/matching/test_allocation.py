@@ -24,6 +24,7 @@ from tandem.flows.allocate import (
     write_plan,
 )
 from tandem.matching.allocation.draft import Draft
+from tandem.matching.allocation.missing import missing
 from tandem.matching.allocation.plan import allocate, certificate
 from tandem.matching.allocation.problem import PACKING, Allocation, rows
 from tandem.matching.allocation.relaxation import bounded
@@ -179,6 +180,30 @@ def test_floors_are_kept_where_they_can_be_and_told_where_not():
     assert plan.objective == pytest.approx(plan.value - floor.shortfall)
     wanting = allocate(replace(free, merchant_floor=2, shortfall_price=1e3), solver="highs")
     assert next(c for c in wanting.checks if c.constraint == "merchant floor").shortfall == 0
+
+
+def test_limits_that_rule_a_target_out_together_are_not_called_a_matter_of_worth():
+    """The budget pays for the first two pairs, which are of one creator; the slots are enough for
+    one of them and the third, which costs too much."""
+    a = Allocation(
+        creator=np.array([0, 0, 1]),
+        product=np.array([0, 1, 0]),
+        merchant=np.zeros(2, int),
+        value=np.full(3, 5.0),
+        cost=np.array([1, 1, 100]),
+        slots=np.array([1, 1]),
+        budgets=np.array([10]),
+        places=np.array([9, 9]),
+        exclusive=np.full(3, -1),
+        risky=np.zeros(3, bool),
+        targets=np.array([2]),
+        small_creators=np.zeros(2, bool),
+        small_merchants=np.zeros(1, bool),
+        shortfall_price=1000.0,
+    )
+    [found] = missing(a, allocate(a, solver="highs").chosen)
+    assert (found.asked, found.got, found.possible) == (2, 1, 2)
+    assert "several together" in found.reason
 
 
 def test_nothing_to_choose_from_is_an_empty_plan():

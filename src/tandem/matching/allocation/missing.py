@@ -25,7 +25,8 @@ class Missing:
     """A target or floor that a plan does not reach. row: number of the merchant, for a target.
 
     possible: collaborations that no limit by itself rules out; fewer than asked for: no plan can
-    reach it, and `reason` says which limit. Otherwise others bring more than it is worth.
+    reach it, and `reason` says which limit. Otherwise several limits together rule it out, or
+    others bring more than it is worth.
     """
 
     constraint: str
@@ -63,8 +64,8 @@ def _explained(a: Allocation, name: str, row: int, counts: Bools, asked: int, go
     reason = (
         f"at most {possible} of {asked} are possible: {_ALONE[tightest]}"
         if possible < asked
-        else "other collaborations that need the same budget, slots or places bring more than "
-        f"{a.shortfall_price:,.2f} for each that is missing"
+        else "no limit by itself rules it out: several together do, or other collaborations that "
+        f"need the same bring more than {a.shortfall_price:,.2f} for each that is missing"
     )
     return Missing(name, row, asked, got, possible, reason)
 
