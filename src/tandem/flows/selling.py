@@ -42,7 +42,7 @@ from tandem.flows.search_performance import (
     month_bounds,
     sold_by,
 )
-from tandem.flows.standing import qualities_of
+from tandem.flows.standing import Listings, qualities_of
 from tandem.flows.view import View
 from tandem.governance.reading import EventReader
 from tandem.governance.release import Figures, K, Releases, Report
@@ -271,23 +271,24 @@ def assortment(layout: Layout, view: View, merchant: str) -> Assortment:
     """
     sold = sold_by(view, merchant)
     kinds: dict[tuple[str, ...], list[Product]] = {}
-    for product in view.snapshot.products(np.array(list(sold.values()), np.int64)):
+    listings = Listings(view.snapshot)
+    for product in listings.of(np.array(list(sold.values()), np.int64)):
         kinds.setdefault(product.category, []).append(product)
     shelves = []
     for category, own in kinds.items():
         filters = Filters(category=(" > ".join(category),)) if category else Filters()
         found = view.snapshot.browse(filters, Sort.RELEVANCE, PEERS + len(own))
-        peers = view.snapshot.products(found.numbers)
+        peers = listings.of(found.numbers)
         others = [p for p in peers if p.id not in sold and p.category == category]
         expected = expected_attributes(others)
         shelves += [_shelf(p, expected, _prices(others, p) if category else []) for p in own]
     asked = [s for s in shelves if s.expected]
     lacking = sorted(shelves, key=lambda s: (-len(s.missing) - (not s.images), s.product_id))
     numbers = np.array([sold[s.product_id] for s in lacking[:SHELVES]], np.int64)
-    listings = zip(view.snapshot.products(numbers), numbers.tolist(), strict=True)
+    first = zip(listings.of(numbers), numbers.tolist(), strict=True)
     shown = [
         s.model_copy(update={"quality": quality})
-        for s, quality in zip(lacking, qualities_of(view, listings), strict=False)
+        for s, quality in zip(lacking, qualities_of(view, first, listings), strict=False)
     ]
     some = view.snapshot.browse(Filters(), Sort.RELEVANCE, PEERS)
     return Assortment(
@@ -300,7 +301,7 @@ def assortment(layout: Layout, view: View, merchant: str) -> Assortment:
         - sum(len(s.missing) for s in asked) / sum(s.expected for s in asked)
         if asked
         else None,
-        shop_has_images=any(p.images for p in view.snapshot.products(some.numbers)),
+        shop_has_images=any(p.images for p in listings.of(some.numbers)),
         products=tuple(shown),
         simulated=layout.settings().simulated,
     )

@@ -22,6 +22,7 @@ from tandem.listing.edits import Proposal, proposals, said_in
 from tandem.listing.quality import expected_attributes, listing_quality
 from tandem.ranking.learned import LearnedRanker
 from tandem.retrieval.pipeline import Chain
+from tandem.retrieval.port import Numbers, Snapshot
 
 ABOVE = 10  # listings above that this one is held against
 PEERS = 200
@@ -89,26 +90,44 @@ def quality_of(view: View, product: Product, number: int) -> ListingQuality:
     """The listing's quality beside listings of its category; without one, beside those whose
     texts are most like its own; without an encoder, beside others of the shop. Of these, beside
     other merchants' where there are enough: nobody is measured by their own habits."""
-    return next(qualities_of(view, [(product, number)]))
+    return next(qualities_of(view, [(product, number)], Listings(view.snapshot)))
 
 
-def qualities_of(view: View, listings: Iterable[tuple[Product, int]]) -> Iterator[ListingQuality]:
-    """The quality of each of several listings, given with their numbers."""
-    shelves: dict[tuple[str, ...], list[Product]] = {}  # of a category, read once
+class Listings:
+    """Products of one snapshot, each read once for all that ask for it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._read: dict[int, Product] = {}
+
+    def of(self, numbers: Numbers) -> list[Product]:
+        wanted = numbers.tolist()
+        new = [n for n in dict.fromkeys(wanted) if n not in self._read]
+        if new:
+            products = self._snapshot.products(np.array(new, np.int64))
+            self._read.update(zip(new, products, strict=True))
+        return [self._read[n] for n in wanted]
+
+
+def qualities_of(
+    view: View, products: Iterable[tuple[Product, int]], listings: Listings
+) -> Iterator[ListingQuality]:
+    """The quality of each of several products, given with their numbers."""
+    shelves: dict[tuple[str, ...], list[Product]] = {}  # of a category
     kinds: dict[tuple[tuple[str, ...], str], list[str]] = {}  # what others state, by merchant
-    for product, number in listings:
+    for product, number in products:
         vectors = None if product.category else view.snapshot.vectors(np.array([number]))
         if vectors is not None:
             are = "products most like it"
             found = view.snapshot.dense(vectors[0], LIKE + 1, Filters())
-            shelf = view.snapshot.products(found.numbers)
+            shelf = listings.of(found.numbers)
         else:
             path = " > ".join(product.category)
             are = f"products under {path}" if path else "products of this shop"
             if product.category not in shelves:
                 filters = Filters(category=(path,)) if path else Filters()
                 browsed = view.snapshot.browse(filters, Sort.RELEVANCE, 2 * PEERS)
-                shelves[product.category] = view.snapshot.products(browsed.numbers)
+                shelves[product.category] = listings.of(browsed.numbers)
             shelf = shelves[product.category]
         peers = [p for p in shelf if p.id != product.id]
         others = [p for p in peers if p.merchant != product.merchant]
