@@ -17,6 +17,8 @@ from tandem.flows.search_performance import (
     _funnel,
     answered,
     last_month,
+    month_before,
+    month_bounds,
     opportunities,
     search_performance,
     sold_by,
@@ -118,6 +120,19 @@ def test_a_product_without_a_merchant_is_its_brands(shop):
     shop.delete(["orphan"])
 
 
+def test_what_was_deleted_or_passed_to_another_merchant_is_no_longer_theirs(shop):
+    lamp = Product(id="passed", title="Odd lamp", merchant="Former Ltd")
+    shop.upsert([lamp, Product(id="gone", title="Odd chair", merchant="Former Ltd")])
+    assert set(sold_by(shop.view, "Former Ltd")) == {"passed", "gone"}
+    shop.delete(["gone"])
+    assert set(sold_by(shop.view, "Former Ltd")) == {"passed"}
+    shop.upsert([lamp.model_copy(update={"merchant": "Latter Ltd"})])
+    assert set(sold_by(shop.view, "Latter Ltd")) == {"passed"}
+    with pytest.raises(NotFound):
+        sold_by(shop.view, "Former Ltd")
+    shop.delete(["passed"])
+
+
 def test_a_report_is_frozen(shop, merchant, report):
     again = search_performance(shop.layout, shop.view, merchant, MONTH, actor="os:test", k=K)
     assert again == report
@@ -137,3 +152,18 @@ def test_what_cannot_be_reported_is_refused(shop, merchant):
 def test_the_last_month_that_is_over():
     assert last_month(datetime(2026, 1, 31, tzinfo=UTC)) == "2025-12"
     assert last_month(datetime(2026, 12, 1, tzinfo=UTC)) == "2026-11"
+
+
+@pytest.mark.parametrize("period", ["0000-01", "2026-13", "26-03", "9999-12", "2999-01"])
+def test_what_is_no_month_or_not_over_is_refused(period):
+    with pytest.raises(InvalidInput) as refused:
+        month_bounds(period)
+    assert refused.value.field == "period"
+
+
+def test_months_are_written_alike_from_the_first_on():
+    assert [month_before(p) for p in ("2026-03", "1000-01", "0900-05")] == [
+        "2026-02",
+        "0999-12",
+        "0900-04",
+    ]

@@ -12,7 +12,7 @@ from tandem.contracts.parties import PartyId
 from tandem.contracts.product import CurrencyCode, ProductId
 from tandem.contracts.search import Frozen
 
-Period = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Period = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{3}-(0[1-9]|1[0-2])$")]
 """A month, as 2026-03."""
 IndicatorName = Literal[
     "gmv", "orders", "conversion", "search_share", "creator_gmv", "return_rate", "views"

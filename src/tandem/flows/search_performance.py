@@ -19,7 +19,7 @@ from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput, NotFound
 from tandem.contracts.events import QUERY_ACTION
 from tandem.contracts.product import Product
-from tandem.contracts.search import MAX_QUERY, SearchRequest
+from tandem.contracts.search import MAX_QUERY, Filters, SearchRequest
 from tandem.contracts.search_performance import (
     Chance,
     Funnel,
@@ -55,7 +55,7 @@ COLUMNS = (
     "object_id",
     "traffic",
 )
-_PERIOD = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+_PERIOD = re.compile(r"^(?!0000)(\d{4})-(0[1-9]|1[0-2])$")
 
 
 def search_performance(
@@ -194,7 +194,7 @@ def last_recorded_month(layout: Layout) -> str:
 def month_before(period: str) -> str:
     """The month before, YYYY-MM."""
     year, month = int(period[:4]), int(period[5:])
-    return f"{year}-{month - 1:02d}" if month > 1 else f"{year - 1}-12"
+    return f"{year:04d}-{month - 1:02d}" if month > 1 else f"{year - 1:04d}-12"
 
 
 def month_bounds(period: str) -> tuple[int, int]:
@@ -202,32 +202,34 @@ def month_bounds(period: str) -> tuple[int, int]:
     found = _PERIOD.match(period)
     if found is None:
         raise InvalidInput(f"'{period}' is no month", field="period", remedy="write it as 2026-03")
-    year, month = int(found[1]), int(found[2])
-    start = datetime(year, month, 1, tzinfo=UTC)
-    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    if end > datetime.now(UTC):
+    last = last_month(datetime.now(UTC))
+    if period > last:
         raise InvalidInput(
             f"{period} is not over yet, and a report is made once",
             field="period",
-            remedy=f"use {last_month(datetime.now(UTC))} or earlier",
+            remedy=f"use {last} or earlier",
         )
+    year, month = int(found[1]), int(found[2])
+    start = datetime(year, month, 1, tzinfo=UTC)
+    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return int(start.timestamp() * 1e6), int(end.timestamp() * 1e6)
 
 
 def sold_by(view: View, merchant: str) -> dict[str, int]:
-    """The merchant's products: number by id. One that names no merchant is its brand's."""
+    """The merchant's live products: number by id. One that names no merchant is its brand's."""
     names, columns = view.store.names, view.store.all_columns
     seller, brand = names.code("merchant", merchant), names.code("brand", merchant)
     named = (seller >= 0) & (columns.merchant == seller)
     numbers = np.flatnonzero(
         named | ((brand >= 0) & (columns.merchant < 0) & (columns.brand == brand))
     )
-    live = view.snapshot.ids(numbers)
-    if not live:
+    # Columns keep what was deleted, and what passed to another merchant: that is no longer theirs.
+    numbers = view.snapshot.satisfying(numbers, Filters())
+    if not numbers.size:
         raise NotFound(
             f"no product of merchant '{merchant}'", remedy="check the name as products state it"
         )
-    return dict(zip(live, numbers.tolist(), strict=True))
+    return dict(zip(view.snapshot.ids(numbers), numbers.tolist(), strict=True))
 
 
 def by_query(table: pa.Table) -> tuple[pa.Table, pa.Table]:
