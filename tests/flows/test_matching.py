@@ -107,6 +107,16 @@ def test_creators_for_a_brand_name_the_product_they_suit(trained):
         MatchOffice(trained).creators_for_brand("nobody")
 
 
+def test_a_product_without_a_merchant_is_its_brands(trained):
+    office, product = MatchOffice(trained), some_product(trained)
+    assert office.merchant_of(product.id) == product.merchant
+    known = office._now().products
+    known[product.id] = product.model_copy(update={"merchant": None, "brand": "Bramble"})
+    assert office.merchant_of(product.id) == "Bramble"
+    known[product.id] = product.model_copy(update={"merchant": None, "brand": None})
+    assert office.merchant_of(product.id) is None
+
+
 def test_one_thing_is_asked_for_at_once(trained):
     with pytest.raises(InvalidInput):
         find_matches(trained, product="a", merchant="b", creator=None, k=1)

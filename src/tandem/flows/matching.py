@@ -83,8 +83,10 @@ class MatchOffice:
         return self._now().manifest
 
     def merchant_of(self, product_id: str) -> str | None:
-        """Whose product it is; None for nobody's. NotFound for one that no matcher knows."""
-        return _product(self._now(), product_id).merchant
+        """Whose product it is, its brand's where it names no merchant; None for nobody's. NotFound
+        for one that no matcher knows."""
+        product = _product(self._now(), product_id)
+        return product.merchant or product.brand
 
     def prices(self, product_ids: Sequence[str]) -> dict[str, Decimal]:
         """Price of each product, 0 where none is known. NotFound for unknown ones."""
