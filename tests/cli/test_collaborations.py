@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from test_commands import run  # noqa: F401 - the fixture
 
+from tandem.flows.collaborate import handles_of
+from tandem.storage.layout import Layout
+
 
 @pytest.fixture
 def shop(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
@@ -118,6 +121,20 @@ def test_nobody_is_asked_who_withdrew_nor_about_another_merchants_product(run, s
     assert do(*first, "--key", "k") == (0, c)  # the answer of then
     # Who wants to work with a merchant may still ask.
     assert do("apply", "--as", "creator:mia", "--merchant", "acme", *own)[0] == 0
+
+
+def test_creators_are_called_by_their_handles_unless_they_withdrew(run, shop, tmp_path):  # noqa: F811
+    layout = Layout.open(Path(shop))
+    assert handles_of(layout, ["mia"]) == {}
+    declared = '{"id": "mia", "handle": "mia.makes"}\n{"id": "ben", "handle": "ben.bakes"}\n'
+    (tmp_path / "creators.jsonl").write_text(declared)
+    assert run("import", "creators", tmp_path / "creators.jsonl", "-w", shop)[0] == 0
+    asked = {"mia", "ben", "nobody declared"}
+    assert handles_of(layout, asked) == {"mia": "mia.makes", "ben": "ben.bakes"}
+    assert handles_of(layout, {"ben"}) == {"ben": "ben.bakes"}
+    consent = ("--as", "creator", "--purpose", "creator_marketing", "-w", shop)
+    assert run("consent", "withdraw", "mia", *consent)[0] == 0
+    assert handles_of(layout, asked) == {"ben": "ben.bakes"}
 
 
 def test_deadlines_and_lists(do, monkeypatch):

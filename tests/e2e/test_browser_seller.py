@@ -85,7 +85,11 @@ class House:
             seller=SmallSeller(),
             campaigns=self.campaigns,
             matching=Matching(),
-            collaborations=Collaborations(self.desk, OrderNames(self.layout)),
+            collaborations=Collaborations(
+                self.desk,
+                OrderNames(self.layout),
+                lambda ids: {"mia": "mia.makes"} if "mia" in ids else {},
+            ),
         )
 
 
@@ -225,8 +229,9 @@ def test_queries_lead_to_why_and_prices_stand_beside_others(page: Page, house: H
 def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House) -> None:
     entered(page, house.merchant)
     page.one("#tab-deals").click()
-    page.until(lambda: "mia" in page.text(".deal"))
+    page.until(lambda: page.text(".deal .whom") == "mia.makes")
     assert "15% commission" in page.text(".deal .terms")
+    assert "Content within 14 days of the yes" in page.text(".deal .terms")
     assert "Bluetooth speaker" in page.text(".deal .terms")
     page.one(".deal summary").click()
     page.one(".deal [data-action=accept]").click()
@@ -252,10 +257,19 @@ def test_a_merchant_accepts_an_application_and_invites(page: Page, house: House)
     page.one("dialog .picked button").click()  # not this one after all
     page.until(lambda: not page.all("dialog .picked li"))
     field.send_keys("P001, P002")  # ids will do as well
+    assert page.one("dialog input[name=answer]").get_attribute("value") == "7"
+    due = page.one("dialog input[name=content]")
+    assert due.get_attribute("value") == "14"
+    due.clear()
+    due.send_keys("21")
     page.one("dialog .primary").click()
     page.until(lambda: any("noa" in d.text for d in page.all(".deal")))
-    invited = house.desk.find(Party(role="creator", id="noa"))
-    assert [c.product_ids for c in invited] == [("P001", "P002")]
+    (invited,) = house.desk.find(Party(role="creator", id="noa"))
+    assert invited.product_ids == ("P001", "P002")
+    assert (invited.terms.content_days, invited.terms.respond_days) == (21, 7)
+    (asked,) = [d for d in page.all(".deal") if "noa" in d.text]
+    assert "Answer due in 7 days" in asked.text
+    assert "Content within 21 days of the yes" in asked.text
 
 
 def test_a_campaign_is_planned_and_read_and_leads_to_an_invitation(

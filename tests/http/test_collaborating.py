@@ -30,7 +30,7 @@ INVITE = {"action": "invite", "product_ids": ["p1"], "commission_rate": 1500}
 class Alliance:
     """A server with two merchants, two creators and a clock that can be moved."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, handles=lambda _: {}) -> None:
         layout = Layout.create(folder / "shop", Settings())
         keys = KeyStore(layout)
         self.late = timedelta(0)
@@ -58,7 +58,7 @@ class Alliance:
                     refresh_seconds=0,
                     rate_per_second=0,
                 ),
-                Services(collaborations=Collaborations(self.desk, OrderNames(layout))),
+                Services(collaborations=Collaborations(self.desk, OrderNames(layout), handles)),
             )
         )
 
@@ -200,9 +200,19 @@ def test_tenants_cannot_tell_that_others_exist(alliance: Alliance, who, request,
     hide = {"query_id"}
     same = [{k: v for k, v in r.json().items() if k not in hide} for r in (there, never)]
     assert str(same[0]).replace(id_, "") == str(same[1]).replace("0" * 32, "")
-    assert alliance.ask(who, "GET", "").json() == {"collaborations": []}
+    assert alliance.ask(who, "GET", "").json() == {"collaborations": [], "handles": {}}
     assert alliance.ask(who, "GET", "/settlements").json() == {"settlements": [], "balances": []}
     assert alliance.ask("admin", "GET", f"/{id_}").json() == before
+
+
+def test_a_list_tells_the_handles_of_those_in_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TANDEM_PSEUDONYM_KEYS", str(tmp_path / "keys"))
+    known = {"mia": "mia.makes", "eve": "eve.eats"}
+    alliance = Alliance(tmp_path, lambda ids: {i: known[i] for i in ids if i in known})
+    with alliance.client:
+        invited(alliance)
+        assert alliance.ask("acme", "GET", "").json()["handles"] == {"mia": "mia.makes"}
+        assert alliance.ask("eve", "GET", "").json()["handles"] == {}
 
 
 def _platform():

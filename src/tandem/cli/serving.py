@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
     """Serve a workspace with all that belongs to it until interrupted."""
     from tandem.content.writing import writer_from_environment
     from tandem.flows.campaigns import CampaignDesk
-    from tandem.flows.collaborate import OrderNames, collaboration_desk
+    from tandem.flows.collaborate import OrderNames, collaboration_desk, handles_of
     from tandem.flows.experimenting import ExperimentDesk
     from tandem.flows.insights import InsightDesk
     from tandem.flows.lab import LabDesk
@@ -64,7 +65,9 @@ def serve_workspace(workspace: Path, host: str, port: int, *, events: bool = Tru
                 insights=InsightDesk(layout),
                 lab=LabDesk(layout),
                 privacy=PrivacyDesk(layout),
-                collaborations=Collaborations(desk, OrderNames(layout)),
+                collaborations=Collaborations(
+                    desk, OrderNames(layout), partial(handles_of, layout)
+                ),
                 seller=SellerDesk(shop),
                 matching=office,
                 campaigns=CampaignDesk(layout, office),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from tandem.storage.campaigns import CampaignStore
 from tandem.storage.catalog import offers_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
+from tandem.storage.parties import read_handles
 
 T = TypeVar("T")
 OPERATOR = Party(role="platform", id="operator")
@@ -57,6 +58,14 @@ class OrderNames:
 
     def refund(self, refund: str) -> str:
         return self._pseudonyms.event_key(f"refund\0{refund}")
+
+
+def handles_of(layout: Layout, creators: Collection[str]) -> dict[str, str]:
+    """Handles by which creators may be called, by id: of those the platform declared, without
+    those who withdrew from being shown."""
+    known = read_handles(layout, creators)
+    consent = CreatorConsent.of(layout) if known else None
+    return {id_: name for id_, name in known.items() if consent and not consent.refused(id_)}
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,10 +30,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Collaborations:
-    """The desk, and the hashes that stand for order numbers in its books."""
+    """The desk, and the hashes that stand for order numbers in its books. handles: by which of
+    these creators may be called, by id."""
 
     desk: Desk
     names: OrderNames
+    handles: Callable[[Collection[str]], Mapping[str, str]] = lambda _: {}
 
 
 @dataclass(frozen=True)

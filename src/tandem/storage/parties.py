@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -133,6 +133,23 @@ def read_creators(layout: Layout) -> list[Creator]:
     """All creators of the live generation as the platform declared them; what may be shown of
     them is for `tandem.governance.creators` to say. Empty when none were imported."""
     return [row for row in _read(layout, "creators") if isinstance(row, Creator)]
+
+
+def read_handles(layout: Layout, creators: Collection[str]) -> dict[str, str]:
+    """Handles of some creators of the live generation, by id; those unknown are left out. What may
+    be shown of them is for `tandem.governance.creators` to say."""
+    import pyarrow.parquet as pq
+
+    live = layout.creators.live()
+    if live is None or not creators:
+        return {}
+    table = pq.read_table(
+        layout.creators.path(live) / ROWS,
+        columns=["id", "handle"],
+        filters=[("id", "in", sorted(creators))],
+        use_threads=False,
+    )
+    return dict(zip(table["id"].to_pylist(), table["handle"].to_pylist(), strict=True))
 
 
 def read_content(layout: Layout) -> list[Content]:

@@ -1,7 +1,7 @@
 // A merchant's campaigns: planned, with what to expect; followed; told on one page.
 import { call, fewOf, productPath } from "./api.js";
 import { $, h } from "./dom.js";
-import { ask, asMoney, busy, day, empty, failed, fill, growing, percent, said, waiting } from "./center.js";
+import { ask, asMoney, busy, day, empty, failed, fill, growing, many, percent, said, waiting } from "./center.js";
 import { name, title } from "./deals.js";
 import { several } from "./picker.js";
 
@@ -16,7 +16,6 @@ let desk = null; // { me, merchant, invite }
 const form = $("plan");
 const root = $("campaigns");
 const place = $("campaign");
-const many = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
 const dates = (asked) => `${day(`${asked.starts}T12:00`)} – ${day(`${asked.ends}T12:00`)}`;
 const currencyOf = (c) => c.asked.budget.currency;
 const simulated = (view) => (view.campaign.simulated || view.results?.simulated ? h("span", { class: "label ask" }, "Simulated") : null);

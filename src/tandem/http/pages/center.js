@@ -3,6 +3,7 @@ import { call } from "./api.js";
 import { $, h, svg } from "./dom.js";
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const many = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
 export const plain = (text) => text.replaceAll("_", " ");
 export const percent = (share, digits = 1) => share.toLocaleString(undefined, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });
 // Names of months are words: they are in the page's language, figures as the reader writes them.
@@ -201,5 +202,5 @@ function control({ name, type = "text", value = "", options, among, ...more }) {
   const input = h("input", { name, type, value: String(value), autocomplete: "off", required: more.required !== false, ...more });
   if (!among?.length) return input;
   input.setAttribute("list", `among-${name}`);
-  return [input, h("datalist", { id: `among-${name}` }, among.map((one) => h("option", { value: one })))];
+  return [input, h("datalist", { id: `among-${name}` }, among.map(([value, says]) => h("option", { value, label: says === value ? null : says })))];
 }

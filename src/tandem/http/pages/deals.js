@@ -1,7 +1,7 @@
 // The inbox of collaborations, for a merchant or a creator: what waits for whom, and each next step.
 import { call, few, fewOf, productPath } from "./api.js";
 import { h } from "./dom.js";
-import { ask, asMoney, capital, chips, day, empty, fill, growing, plain, said } from "./center.js";
+import { ask, asMoney, capital, chips, day, empty, fill, growing, many, plain, said } from "./center.js";
 import { several } from "./picker.js";
 
 const STEPS = ["Agreed", "Sample", "Content", "Live", "Settled"];
@@ -16,6 +16,7 @@ const WORDS = {
   publish: "Content is live", change_rate: "Change commission", open_dispute: "Open a dispute", cancel: "Call it off", end: "End it",
 };
 const DEALS = 8; // at first
+const CONTENT_DAYS = 14, ANSWER_DAYS = 7; // unless the parties say otherwise
 const MAIN = ["accept", "approve_sample", "ship_sample", "receive_sample", "publish", "grant_extension"];
 const ACCOUNTS = { pending: "In the return window", frozen: "Frozen by a dispute", settled: "Settled" };
 
@@ -52,6 +53,9 @@ function place(c) {
   return c.status === "CONTENT_LIVE" ? 3 : 4;
 }
 
+// When the content is due, as long as it is a number of days and no date yet.
+const promised = (c) => (["INVITED", "APPLIED", "ACCEPTED"].includes(c.status) && !c.content_due ? `within ${many(c.terms.content_days, "day")} of ${c.terms.sample ? "having the sample" : "the yes"}` : null);
+
 const titles = new Map();
 export const title = (id) => titles.get(id) || id;
 const MOST_TITLES = 40;
@@ -71,11 +75,13 @@ export function inbox(root, me) {
   const filters = h("div", {});
   let shown = "turn";
   let all = [];
+  let handles = {};
 
   const load = () => fill(root, async () => {
-    const [{ collaborations }, books] = await Promise.all([
+    const [{ collaborations, handles: known }, books] = await Promise.all([
       call("GET", "/v1/collaborations?limit=200", me), call("GET", "/v1/collaborations/settlements", me)]);
     all = collaborations;
+    handles = known;
     await name([...new Set(all.flatMap((c) => c.product_ids))]);
     money.replaceChildren(...earnings(books, me));
     if (shown === "turn" && !groups().turn.length) shown = groups().running.length ? "running" : "all";
@@ -109,7 +115,8 @@ export function inbox(root, me) {
   async function others() {
     const query = merchant ? `creators?${new URLSearchParams({ merchant: me.tenant, k: 50 })}` : `brands?${new URLSearchParams({ creator_id: me.tenant, k: 50 })}`;
     const suits = await call("GET", `/v1/match/${query}`, me).catch(() => ({ matches: [] }));
-    return [...new Set([...all.map((c) => (merchant ? c.creator_id : c.merchant_id)), ...suits.matches.map((m) => (merchant ? m.creator.id : m.merchant))])];
+    const called = (id) => [id, handles[id] ?? id];
+    return [...new Map([...all.map((c) => called(merchant ? c.creator_id : c.merchant_id)), ...suits.matches.map((m) => (merchant ? [m.creator.id, m.creator.handle] : called(m.merchant)))])];
   }
 
   // A field for products that finds them by name.
@@ -136,19 +143,22 @@ export function inbox(root, me) {
       goods(ids.map((id) => ({ id, title: title(id) })), merchant ? fewOf(me.tenant) : (q, signal) => few(q, {}, signal)),
       { name: "rate", label: "Commission, percent of sales", type: "number", min: 0, max: 100, step: 0.5, value: known.rate ?? 15 },
       { name: "sample", label: "With a free sample", type: "checkbox" },
+      { name: "content", label: "Content due, days after they say yes or have the sample", type: "number", min: 1, max: 365, step: 1, value: CONTENT_DAYS },
+      { name: "answer", label: "Answer due, days from now", type: "number", min: 1, max: 365, step: 1, value: ANSWER_DAYS },
     ];
     const send = (v) => call("POST", "/v1/collaborations", { key: me.key, body: {
       action: merchant ? "invite" : "apply", [merchant ? "creator_id" : "merchant_id"]: v.other,
-      product_ids: v.products, commission_rate: Math.round(Number(v.rate) * 100), terms: { sample: v.sample },
+      product_ids: v.products, commission_rate: Math.round(Number(v.rate) * 100), terms: { sample: v.sample, content_days: Number(v.content), respond_days: Number(v.answer) },
     } });
-    const made = await ask(merchant ? "Invite a creator" : "Apply to a merchant", merchant ? "They have a week to answer; the commission is theirs on every order that their content brings." : "They have a week to answer.", fields, merchant ? "Send invitation" : "Send application", send);
+    const made = await ask(merchant ? "Invite a creator" : "Apply to a merchant", merchant ? "The commission is theirs on every order that their content brings." : "", fields, merchant ? "Send invitation" : "Send application", send);
     if (made) { shown = "running"; load(); }
   }
 
   const starter = () => h("button", { type: "button", class: "primary small", id: "begin", onclick: () => begin() }, merchant ? "Invite a creator" : "Apply to a merchant");
 
   function deal(c) {
-    const other = me.role === "merchant" ? c.creator_id : me.role === "creator" ? c.merchant_id : `${c.merchant_id} and ${c.creator_id}`;
+    const creator = handles[c.creator_id] ?? c.creator_id;
+    const other = me.role === "merchant" ? creator : me.role === "creator" ? c.merchant_id : `${c.merchant_id} and ${creator}`;
     const rate = c.rates.at(-1).commission_rate / 100;
     const turn = waits(c, me.role) === me.role;
     const body = h("div", { class: "body" });
@@ -156,7 +166,8 @@ export function inbox(root, me) {
       h("summary", {}, h("span", { class: "whom", dir: "auto" }, other), due(c) || h("span", {}),
         h("span", { class: `label ${turn ? "ask" : c.status === "CONTENT_LIVE" ? "ok" : ""}` }, c.dispute ? "Dispute" : stands(c)),
         h("span", { class: "terms" }, h("span", {}, `${rate}% commission`), h("span", { dir: "auto" }, c.product_ids.slice(0, 3).map((p) => title(p)).join(", ") + (c.product_ids.length > 3 ? ` and ${c.product_ids.length - 3} more` : "")),
-          c.sample ? h("span", {}, `Sample: ${plain(c.sample).toLowerCase()}`) : null)), body);
+          c.sample ? h("span", {}, `Sample: ${plain(c.sample).toLowerCase()}`) : null,
+          promised(c) && !late(c) ? h("span", {}, `Content ${promised(c)}`) : null)), body);
     node.addEventListener("toggle", () => { if (node.open && !body.childElementCount) open(c, body); });
     return node;
   }
@@ -181,6 +192,8 @@ export function inbox(root, me) {
 
   function facts(c, balances, orders) {
     const rows = [["Products", c.product_ids.map((p) => title(p)).join(", ")], ["Began", day(c.created)]];
+    if (["INVITED", "APPLIED"].includes(c.status)) rows.push(["Answer due", day(c.respond_by)]);
+    if (promised(c)) rows.push(["Content due", promised(c)]);
     if (c.content_due) rows.push(["Content due", day(c.content_due)]);
     if (c.rate_locked_until) rows.push(["Commission cannot be lowered before", day(c.rate_locked_until)]);
     if (c.content.length) rows.push(["Content", c.content.map((x) => x.content_id).join(", ")]);

@@ -2,7 +2,7 @@
 import { art } from "./art.js";
 import { call, few, productPath } from "./api.js";
 import { $, h, icon, svg } from "./dom.js";
-import { asMoney, busy, capital, day, empty, failed, fill, growing, percent, said, signIn, tabs, waiting } from "./center.js";
+import { asMoney, busy, capital, day, empty, failed, fill, growing, many, percent, said, signIn, tabs, waiting } from "./center.js";
 import { inbox } from "./deals.js";
 import { chooser } from "./picker.js";
 
@@ -14,7 +14,6 @@ let me = null;
 let creator = "";
 let tab = "make";
 const drawn = new Set();
-const many = (n, noun) => `${n.toLocaleString()} ${noun}${n === 1 ? "" : "s"}`;
 const within = (gpm) => (!gpm ? "–" : [gpm.minimum_amount, gpm.maximum_amount].filter((x, i) => i === 0 || (x !== null && x !== gpm.minimum_amount)).map((x) => asMoney(x, gpm.currency)).join(" – ") + (gpm.maximum_amount === null ? " or more" : ""));
 const rate = (value) => (value === null ? "–" : percent(value));
 

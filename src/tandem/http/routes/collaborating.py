@@ -110,7 +110,10 @@ class BalanceOut(BaseModel):
 
 
 class CollaborationList(BaseModel):
+    """`handles`: of the creators in it, by id, where they are known and may be shown."""
+
     collaborations: list[Collaboration]
+    handles: dict[str, str]
 
 
 class CollaborationDetail(BaseModel):
@@ -202,10 +205,13 @@ async def list_collaborations(
 ) -> Response:
     """One's own collaborations, newest first; all of them for the platform."""
     acting = party(who)
-    found = await _read(
-        request, lambda o: o.desk.find(acting, status=query.status, limit=query.limit)
-    )
-    return json_response(CollaborationList(collaborations=found))
+
+    def work(o: Collaborations) -> CollaborationList:
+        found = o.desk.find(acting, status=query.status, limit=query.limit)
+        handles = o.handles({c.creator_id for c in found})
+        return CollaborationList(collaborations=found, handles=dict(handles))
+
+    return json_response(await _read(request, work))
 
 
 @router.get("/settlements", response_model=SettlementList, responses=_READING)
