@@ -60,9 +60,8 @@ def server(shop, monkeypatch):
 
 def tuned(layout, configuration):
     with layout.writing():
-        name = publish_configuration(
-            layout, configuration, {"trained_at": "2026-03-01T12:00:00+00:00"}, live=False
-        )
+        evidence = {"trained_at": "2026-03-01T12:00:00+00:00"}
+        name = publish_configuration(layout, configuration, evidence)
         made(layout, "configurations", name, live=False, who="tester")
     return name
 

@@ -12,6 +12,7 @@ from tandem.flows import tune as module
 from tandem.flows.generations import roll_back
 from tandem.flows.tune import tune
 from tandem.flows.workspace import Workspace, open_workspace
+from tandem.registry.decisions import Decisions
 from tandem.storage.configurations import FILE, publish_configuration
 from tandem.storage.layout import Layout
 from tandem.storage.seal import seal
@@ -24,7 +25,8 @@ BAD = SearchConfiguration(field_boosts={"description": 1.0}, words=1.0, meaning=
 def test_better_weights_go_live_serve_and_can_be_rolled_back(shop_copy):
     layout = Layout.open(shop_copy)
     with layout.writing():
-        publish_configuration(layout, BAD, {})
+        bad = publish_configuration(layout, BAD, {})
+        layout.configurations.switch(bad)
     with open_workspace(shop_copy) as shop:
         judged = shop.judgment_list()
         before = evaluate([shop.hybrid], judged, ["nDCG@10"])["hybrid"].estimates["nDCG@10"].mean
@@ -32,6 +34,8 @@ def test_better_weights_go_live_serve_and_can_be_rolled_back(shop_copy):
         assert result.better
         assert result.held_out.mean > 0
         assert result.generation == layout.configurations.live()
+        (decided,) = Decisions(layout.decisions).of(result.generation, "configurations")
+        assert (decided.stage, decided.instead_of) == ("live", bad)
         after = evaluate([shop.hybrid], judged, ["nDCG@10"])["hybrid"].estimates["nDCG@10"].mean
         assert after > before + 0.02
         # The tuner's bench measures what the shop serves.
@@ -82,6 +86,7 @@ def test_a_configuration_that_cannot_be_read_says_how_to_go_on(shop_copy):
     layout = Layout.open(shop_copy)
     with layout.writing():
         name = publish_configuration(layout, BAD, {})
+        layout.configurations.switch(name)
     (layout.configurations.path(name) / FILE).write_text('{"words": -1}')
     seal(layout.configurations.path(name))
     with pytest.raises(InvalidInput, match="not a search configuration"):

@@ -42,9 +42,17 @@ def test_what_is_torn_changed_or_gone_is_named(folder, name):
     file.unlink()
     with pytest.raises(InvalidInput, match="missing"):
         check_seal(folder, "train again")
-    (folder / SEAL).write_text("nothing like it\n")
-    with pytest.raises(InvalidInput):
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"nothing like it\n", b"\xfe\x00\xff", b"\n", "one line less its end"]
+)
+def test_a_seal_that_is_none_is_named(folder, text):
+    whole = (folder / SEAL).read_bytes()
+    (folder / SEAL).write_bytes(whole[:-1] if isinstance(text, str) else text)
+    with pytest.raises(InvalidInput, match="cut short or changed") as told:
         check_seal(folder, "train again")
+    assert told.value.file == str(folder / SEAL)
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="sha256sum is not there")

@@ -53,7 +53,8 @@ def list_(
         print_json({"models" if kind == "models" else "artefacts": [_json(a) for a in found]})
         return
     table = Table(box=None, pad_edge=False)
-    for column in ("generation", "stage", "nDCG@10", "who", "why"):
+    of_rankers = ("model",) if kind == "models" else ()
+    for column in ("generation", "stage", *of_rankers, "nDCG@10", "who", "why"):
         table.add_column(column, no_wrap=column == "generation")
     for a in found:
         last = a.decisions[-1] if a.decisions else None
@@ -61,6 +62,7 @@ def list_(
         table.add_row(
             a.generation,
             _stage(a.stage),
+            *(str(a.lineage.get(name, "")) for name in of_rankers),
             f"{measured['mean']:.3f}" if isinstance(measured, dict) else "",
             escape(last.who) if last else "",
             escape(last.why) if last else "",

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, get_args
 
 from tandem.contracts.artefact import ArtefactKind, Stage
@@ -113,23 +114,30 @@ def register_rules(layout: Layout, *, who: str, why: str, also_none: bool = Fals
     """Keep the shop's rules and synonyms as they are now as a new generation, if they differ from
     the last one kept; its name, or None where nothing changed. also_none: keep that there are none,
     so that there is a way back to it. Conflict while somebody writes."""
+    if _not_kept(layout, also_none) is None:
+        return None
+    with layout.writing():
+        # Asked again: another server may have kept them, or somebody gone back, since then.
+        if (files := _not_kept(layout, also_none)) is None:
+            return None
+        name = write_rules(layout, files, who=who, why=why)
+        go_live(layout, "rules", name, who=who, why=why)
+    return name
+
+
+def _not_kept(layout: Layout, also_none: bool) -> dict[str, bytes] | None:
+    """The files of rules, if the last generation kept has others."""
     texts = {
         RULES: layout.rules_file.read_bytes() if layout.rules_file.exists() else None,
         SYNONYMS: layout.synonyms_file.read_bytes() if layout.synonyms_file.exists() else None,
     }
     kept = {name: text for name, text in texts.items() if text is not None}
     fingerprint = rules_fingerprint(kept)
-    rules = layout.rules
-    live = rules.live()
+    live = layout.rules.live()
     if live is None and not kept and not also_none:
         return None
     kept_last = {} if live is None else lineage_of(layout, "rules", live)
-    if kept_last.get("data_fingerprint") == fingerprint:
-        return None
-    with layout.writing():
-        name = write_rules(layout, kept, who=who, why=why)
-        go_live(layout, "rules", name, who=who, why=why)
-    return name
+    return None if kept_last.get("data_fingerprint") == fingerprint else kept
 
 
 def rules_fingerprint(files: Mapping[str, bytes]) -> str:
@@ -177,9 +185,10 @@ def roll_back_artefact(
     """
     if kind == "rules":
         register_rules(layout, who=who, why=f"kept before a roll back: {why}")
-    decision = roll_back(layout, kind, to, who=who, why=why)
-    if kind == "rules":
-        restore_rules(layout, decision.generation)
+    # In the same lock: a server that looks in between would take the files for an edit of the new
+    # generation, and make a live one of them.
+    restore = partial(restore_rules, layout) if kind == "rules" else None
+    decision = roll_back(layout, kind, to, who=who, why=why, switched=restore)
     tracking.decided(layout, kind, decision)
     return decision
 

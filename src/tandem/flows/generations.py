@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -85,10 +85,17 @@ def made(
 
 @contextmanager
 def publishing(
-    layout: Layout, kind: Kind, *, live: bool, who: str | None = None, what: str = "made"
+    layout: Layout,
+    kind: Kind,
+    *,
+    live: bool,
+    who: str | None = None,
+    what: str = "made",
+    keep: int | None = None,
 ) -> Iterator[tuple[str, Path]]:
     """Name and scratch folder of a new generation, which is sealed, on record, and live or a
-    candidate when the block succeeds, and nowhere when it does not."""
+    candidate when the block succeeds, and nowhere when it does not. keep: so many generations and
+    the live one stay."""
     generations = layout.generations(kind)
     with layout.writing():
         generations.sweep()
@@ -96,6 +103,8 @@ def publishing(
         with sealed_directory(generations.root / name) as scratch:
             yield name, scratch
         made(layout, kind, name, live=live, who=who, what=what)
+        if keep is not None:
+            generations.prune(keep)
 
 
 def roll_back(
@@ -105,9 +114,11 @@ def roll_back(
     *,
     who: str | None = None,
     why: str = "rolled back",
+    switched: Callable[[str], None] | None = None,
 ) -> Decision:
     """Make generation `to` live again, on record. By default the newest older one that was live
-    once: a candidate that was refused is no way back."""
+    once: a candidate that was refused is no way back. switched: what belongs to going live, still
+    in the lock."""
     generations = layout.generations(kind)
     with layout.writing():
         target = to or generations.previous(Decisions(layout.decisions).never_live(kind))
@@ -116,7 +127,10 @@ def roll_back(
                 f"no older generation of {kind} to roll back to",
                 remedy=f"there is: {', '.join(generations.names()) or 'none'}",
             )
-        return go_live(layout, kind, target, who=who or os_actor(), why=why)
+        decision = go_live(layout, kind, target, who=who or os_actor(), why=why)
+        if switched is not None:
+            switched(target)
+    return decision
 
 
 def retire_generation(layout: Layout, kind: ArtefactKind, name: str) -> None:

@@ -108,10 +108,8 @@ def train_matcher(
         content_generation=layout.content.live() or "",
         metrics=metrics,
     )
-    with publishing(layout, "matchers", live=live) as (name, scratch):
+    with publishing(layout, "matchers", live=live, keep=KEEP_GENERATIONS) as (name, scratch):
         matcher.save(scratch, manifest)
-    with layout.writing():
-        layout.matchers.prune(KEEP_GENERATIONS)
     return MatcherReport(name, manifest, time.perf_counter() - started)
 
 

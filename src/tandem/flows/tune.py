@@ -181,7 +181,7 @@ def tune(
             "code_version": code_version(),
             **{k: v for k, v in result.to_json().items() if k != "generation"},
         }
-        generation = publish_configuration(shop.layout, configuration, evidence, live=live)
+        generation = publish_configuration(shop.layout, configuration, evidence)
         made(shop.layout, "configurations", generation, live=live)
     shop.refresh()
     return replace(result, generation=generation)

@@ -19,26 +19,18 @@ EVIDENCE = "manifest.json"
 
 
 def publish_configuration(
-    layout: Layout,
-    configuration: SearchConfiguration,
-    evidence: dict[str, Any],
-    *,
-    live: bool = True,
+    layout: Layout, configuration: SearchConfiguration, evidence: dict[str, Any]
 ) -> str:
-    """Write a configuration with what speaks for it as a new generation, and make it live unless it
-    is to wait as a candidate.
+    """Write a configuration with what speaks for it as a new generation, not live yet.
 
-    The first one is preceded by a generation of the built-in weights, so that it can be rolled
-    back. To be called under `Layout.writing`.
+    The first one is preceded by a generation of the built-in weights, which is live, so that there
+    is a way back to it. To be called under `Layout.writing`.
     """
     generations = layout.configurations
     generations.sweep()
     if not generations.names():
         generations.switch(_write(layout, SearchConfiguration(), {"why": "the built-in weights"}))
-    name = _write(layout, configuration, evidence)
-    if live:
-        generations.switch(name)
-    return name
+    return _write(layout, configuration, evidence)
 
 
 def _write(layout: Layout, configuration: SearchConfiguration, evidence: dict[str, Any]) -> str:

@@ -32,21 +32,29 @@ def seal(folder: Path) -> None:
 
 
 def check_seal(folder: Path, remedy: str) -> None:
-    """InvalidInput for the first file that is missing or not what was written. remedy: beside a
-    backup. A generation of an earlier version has no seal, and is taken as it is."""
+    """InvalidInput for the first file that is missing or not what was written, or for a seal that
+    is none. remedy: beside a backup. A generation of an earlier version has no seal, and is taken
+    as it is."""
     try:
-        lines = (folder / SEAL).read_text(encoding="utf-8").splitlines()
+        text = (folder / SEAL).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return
+    lines = text.splitlines()
     for line in lines:
         digest, _, name = line.partition("  ")
-        file = folder / name
-        if not name or not file.is_file() or _digest(file) != digest:
-            raise InvalidInput(
-                "not the file that was written: it is missing, cut short or changed",
-                file=str(file),
-                remedy=f"restore it from a backup, {remedy}",
-            )
+        file = folder / (name or SEAL)
+        if not name or "\0" in name or not file.is_file() or _digest(file) != digest:
+            raise _not_as_written(file, remedy)
+    if not lines or not text.endswith("\n"):  # without its last lines it would vouch for less
+        raise _not_as_written(folder / SEAL, remedy)
+
+
+def _not_as_written(file: Path, remedy: str) -> InvalidInput:
+    return InvalidInput(
+        "not the file that was written: it is missing, cut short or changed",
+        file=str(file),
+        remedy=f"restore it from a backup, {remedy}",
+    )
 
 
 def _digest(file: Path) -> str:
