@@ -223,6 +223,23 @@ def test_what_is_trained_and_live_at_once_ends_the_trials_of_its_kind(shop):
     assert artefact_of(layout, "configurations", tried).stage == "candidate"
 
 
+def test_no_candidate_goes_live_in_the_place_of_what_is_erased(shop):
+    layout = shop.layout
+    tuned(layout, WORSE)
+    before, live = layout.configurations.names()[0], tuned(layout, SAME)
+    with layout.writing():
+        go_live(layout, "configurations", live, **WHO)
+    tuned(layout, WORSE)
+    with layout.writing():
+        retire_generation(layout, "configurations", live)
+    assert layout.configurations.live() == before
+    last = artefact_of(layout, "configurations", before).decisions[-1]
+    assert (last.stage, last.instead_of, last.why) == ("live", live, f"{live} was retired")
+    with layout.writing():
+        retire_generation(layout, "configurations", before)
+    assert layout.configurations.live() is None
+
+
 # Recommenders
 
 

@@ -134,14 +134,20 @@ def roll_back(
 
 
 def retire_generation(layout: Layout, kind: ArtefactKind, name: str) -> None:
-    """Remove a generation for good, with its trials; if it is live, the newest other one goes live
-    first, or none is. To be called under `Layout.writing`."""
+    """Remove a generation for good, with its trials; if it is live, the newest other one that was
+    live once goes live first, on record, or none is: a candidate has yet to be asked by its gates.
+    To be called under `Layout.writing`."""
     generations = layout.generations(kind)
     live = generations.live() == name
-    end_trials(layout, kind, name, who=os_actor(), why=f"{name} was retired", every=live)
+    who, why = os_actor(), f"{name} was retired"
+    end_trials(layout, kind, name, who=who, why=why, every=live)
     if live:
-        others = [n for n in generations.names() if n != name]
+        decisions = Decisions(layout.decisions)
+        never = decisions.never_live(kind)
+        others = [n for n in generations.names() if n != name and n not in never]
         if others:
+            # Not by `go_live`: a file that is torn must not keep from erasing.
+            decisions.record(others[-1], "live", who=who, why=why, instead_of=name, kind=kind)
             generations.switch(others[-1])
         else:
             generations.pointer.unlink()

@@ -362,7 +362,7 @@ def _reports(layout: Layout, request: Erasure) -> Erasure:
 
 def _models(layout: Layout, request: Erasure) -> Erasure:
     """Models that learned from stored events, and for a creator all matchers, are retired; the
-    newest other one goes live."""
+    newest other one that was live once goes live."""
     retired = []
     creator = bool(_traces(request).names)
     with layout.writing():
