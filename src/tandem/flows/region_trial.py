@@ -171,7 +171,10 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
     found = region_effect(before, after, counted.confidence)
     if found is None:
         return counted.model_copy(
-            update={"reason": f"fewer than {FEWEST_PAIRS} pairs of regions had orders before"}
+            update={
+                "reason": f"fewer than {FEWEST_PAIRS} pairs of regions had orders before, or only "
+                "those of one side had"
+            }
         )
     told = Releases(layout, k=k).release(
         TRIAL,
@@ -204,8 +207,8 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
 
 
 def _windows(paired: Floats, before: int, days: int) -> list[tuple[Floats, Floats]]:
-    """Trials of the past in which nothing was shown: every stretch of days, with lots of its own.
-    paired: (2, P, days)."""
+    """Trials of the past in which nothing was shown: stretches of days, one beginning every half of
+    its length, each with lots of its own. paired: (2, P, days)."""
     whole, rng = paired.shape[2], np.random.default_rng(7)
     starts = range(before, whole - days + 1, max(1, days // 2))
     windows = []
