@@ -34,7 +34,7 @@ from tandem.contracts.collaboration import (
     Terms,
     Withdraw,
 )
-from tandem.contracts.errors import Conflict, InvalidInput, NotFound
+from tandem.contracts.errors import Conflict, Forbidden, InvalidInput, NotFound
 
 
 def test_the_whole_way_with_a_sample(desk: Desk, clock: Clock):
@@ -252,6 +252,17 @@ def test_content_earns_from_the_agreement_on(desk: Desk, clock: Clock):
     with pytest.raises(Conflict, match="before content"):
         desk.attribute(PLATFORM, c.id, [order(1, ordered=c.created)])
     desk.attribute(PLATFORM, c.id, [order(1, ordered=agreed)])
+
+
+def test_who_may_not_ask_at_all_is_told_so_first(desk: Desk, clock: Clock):
+    def refused(party: Party, opening: Invite | Apply) -> None:
+        raise Forbidden(f"no product of {party.id}", remedy="name your own")
+
+    strict = Desk(desk.store, clock=clock, admit=refused)
+    with pytest.raises(Conflict, match="a platform cannot invite"):
+        strict.open(PLATFORM, invitation())
+    with pytest.raises(Forbidden):
+        strict.open(MERCHANT, invitation())
 
 
 def test_books_stay_sound_that_had_content_earn_before_the_agreement(

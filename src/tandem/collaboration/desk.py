@@ -96,8 +96,8 @@ class Desk:
 
     def open(self, party: Party, opening: Invite | Apply, key: str | None = None) -> Collaboration:
         """Invite or apply. Conflict beyond the outreach policy, and what `admit` raises."""
-
         if not self._answered(party, key):
+            opened("-", party, opening, self.clock())  # who may not ask at all is told so first
             self._admit(party, opening)  # may take its time, and nobody waits for it
 
         def work(books: Books) -> Collaboration:
