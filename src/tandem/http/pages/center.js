@@ -19,13 +19,13 @@ export function said(error) {
 }
 
 // A remedy that is a command is for those who run the shop.
-const missing = (error) => (error.remedy.includes("tandem ") ? `${capital(error.message)}. The people who run this shop can change that.` : said(error));
+const plainly = (error) => (error.remedy?.includes("tandem ") ? `${capital(error.message)}. The people who run this shop can change that.` : said(error));
 
 // --- States ---------------------------------------------------------------------------------------
 
 export const busy = (text) => h("p", { class: "busy", role: "status" }, text);
 // What went wrong, and a way to try it once more where there is one.
-export const failed = (error, again) => h("div", { role: "alert" }, h("p", { class: "error" }, said(error)),
+export const failed = (error, again) => h("div", { role: "alert" }, h("p", { class: "error" }, plainly(error)),
   again ? h("button", { type: "button", class: "secondary", onclick: again }, "Try again") : null);
 export const waiting = (cards) => [h("p", { class: "hidden", role: "status" }, "Loading …"),
   h("div", { class: "cards", "aria-hidden": "true" }, Array.from({ length: cards }, () => h("div", { class: "skeleton card-skeleton" })))];
@@ -69,7 +69,7 @@ export async function fill(place, work, before, again = () => fill(place, work, 
     return newest.get(place) === mine;
   } catch (error) {
     // What is not known yet is no error.
-    draw(error.status === 404 ? empty("Nothing to show yet", missing(error)) : failed(error, again));
+    draw(error.status === 404 ? empty("Nothing to show yet", plainly(error)) : failed(error, again));
     return false;
   }
 }

@@ -54,7 +54,7 @@ function place(c) {
 }
 
 // When the content is due, as long as it is a number of days and no date yet.
-const promised = (c) => (["INVITED", "APPLIED", "ACCEPTED"].includes(c.status) && !c.content_due ? `within ${many(c.terms.content_days, "day")} of ${c.terms.sample ? "having the sample" : "the yes"}` : null);
+const promised = (c) => (["INVITED", "APPLIED", "ACCEPTED"].includes(c.status) && !late(c) ? `within ${many(c.terms.content_days, "day")} of ${c.terms.sample ? "having the sample" : "the yes"}` : null);
 
 const titles = new Map();
 export const title = (id) => titles.get(id) || id;
@@ -167,7 +167,7 @@ export function inbox(root, me) {
         h("span", { class: `label ${turn ? "ask" : c.status === "CONTENT_LIVE" ? "ok" : ""}` }, c.dispute ? "Dispute" : stands(c)),
         h("span", { class: "terms" }, h("span", {}, `${rate}% commission`), h("span", { dir: "auto" }, c.product_ids.slice(0, 3).map((p) => title(p)).join(", ") + (c.product_ids.length > 3 ? ` and ${c.product_ids.length - 3} more` : "")),
           c.sample ? h("span", {}, `Sample: ${plain(c.sample).toLowerCase()}`) : null,
-          promised(c) && !late(c) ? h("span", {}, `Content ${promised(c)}`) : null)), body);
+          promised(c) ? h("span", {}, `Content ${promised(c)}`) : null)), body);
     node.addEventListener("toggle", () => { if (node.open && !body.childElementCount) open(c, body); });
     return node;
   }
