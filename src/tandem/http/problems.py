@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -123,12 +124,12 @@ def install(app: FastAPI) -> None:
             headers["Retry-After"] = str(error.retry_after)
         errors = []
         if isinstance(error, InvalidInput) and error.field:
-            errors = [FieldError(field=error.field, message=error.message)]
+            errors = [FieldError(field=error.field, message=_told(error))]
         if status == 500:
             log.error("query_id=%s %s", _query_id(request), error.message)
         return problem(
             status,
-            error.message,
+            _told(error),
             remedy=error.remedy,
             query_id=_query_id(request),
             errors=errors,
@@ -151,6 +152,13 @@ def install(app: FastAPI) -> None:
             query_id=_query_id(request),
             headers=error.headers,
         )
+
+
+def _told(error: TandemError) -> str:
+    """What went wrong. A file of the server goes by its name: where it lies is nobody's business
+    out there."""
+    file = error.file if isinstance(error, InvalidInput) else None
+    return error.message.replace(file, Path(file).name) if file else error.message
 
 
 def _invalid(request: Request, found: Any) -> Response:
