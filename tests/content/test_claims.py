@@ -163,6 +163,10 @@ def test_who_asks_for_another_kind_is_not_promised_this_one():
     )
     assert [k.text for k in keywords(shaver, [QueryCount("system", 90), *log])] == ["acme"]
     assert "Looking for Acme electric shaver?" in make_brief(shaver, log).hooks[0].say
+    # A kind that has no regular plural.
+    mouse = battery.model_copy(update={"title": "Acme mouse", "category": ("Mice",)})
+    asked = [QueryCount("mouse", 90), QueryCount("acme", 300)]
+    assert [k.text for k in keywords(mouse, asked)] == ["acme", "mouse"]
     # Nobody names its kind: what there is, is better than nothing.
     assert [k.text for k in keywords(battery, log[:1])] == ["notebook"]
 

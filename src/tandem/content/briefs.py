@@ -25,6 +25,17 @@ HASHTAGS = 6
 LONGEST_NAME = 60
 LONGEST_TAG = 30
 SECONDS = ((0, 3), (3, 8), (8, 20), (20, 26), (26, 30))
+# English kinds that no ending gives away: categories are plural, and who asks wants one.
+_PLURALS = {
+    "mice": "mouse",
+    "knives": "knife",
+    "shelves": "shelf",
+    "scarves": "scarf",
+    "loaves": "loaf",
+    "women": "woman",
+    "men": "man",
+    "children": "child",
+}
 _STOPS = frozenset(word for words in STOP_WORDS.values() for word in words.split())
 
 
@@ -74,7 +85,10 @@ def _names(query: str, kind: str, product: Product) -> bool:
     brand = {fold(w) for w in tokens(product.brand or "")}
 
     def forms(text: str) -> set[str]:
-        return {stem(fold(w), language) for w in tokens(text) if fold(w) not in brand}
+        words = [fold(w) for w in tokens(text)]
+        if language == "en":
+            words = [_PLURALS.get(w, w) for w in words]
+        return {stem(w, language) for w in words if w not in brand}
 
     return not forms(kind).isdisjoint(forms(query))
 
