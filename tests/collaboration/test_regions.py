@@ -76,7 +76,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(pairs, share):
 def test_what_can_be_found_is_found_as_often_as_said():
     rng = np.random.default_rng(11)
     past = [simulated(rng, 8, 0.0)[:2] for _ in range(300)]
-    share = detectable(past)
+    share = detectable(missed(past))
     found = [region_effect(*simulated(rng, 8, share)[:2]).low > 0 for _ in range(300)]
     assert np.mean(found) == pytest.approx(FOUND, abs=0.08)
     # Adding a share of the orders before moves the interval by just that.
@@ -91,13 +91,13 @@ def test_too_few_pairs_give_no_answer():
     rng = np.random.default_rng(1)
     before, after, _ = simulated(rng, FEWEST_PAIRS - 1, 0.0)
     assert region_effect(before, after) is None
-    assert detectable([(before, after)]) is None
-    assert detectable([]) is None
+    assert missed([(before, after)]) is None
+    assert missed([]) is None
     assert region_effect(np.zeros((2, 9)), np.ones((2, 9))) is None
     # Every pair had orders, but all on one side.
     for one_sided in (np.stack([np.ones(9), np.zeros(9)]), np.stack([np.zeros(9), np.ones(9)])):
         assert region_effect(one_sided, np.ones((2, 9))) is None
-        assert detectable([(one_sided, np.ones((2, 9)))]) is None
+        assert missed([(one_sided, np.ones((2, 9)))]) is None
     with pytest.raises(InvalidInput, match="two rows"):
         region_effect(before, after[:, :1])
 

@@ -77,17 +77,17 @@ def region_effect(before: Floats, after: Floats, confidence: float = 0.9) -> Reg
     return RegionEffect(share, *ends, shown, usual, confidence)
 
 
-def detectable(windows: list[tuple[Floats, Floats]], confidence: float = 0.9) -> float | None:
+def detectable(short: Floats) -> float:
     """The smallest share of usual orders that a trial finds FOUND of the time, by what it would
-    have said of times without one. windows: (before, after) as of `region_effect`, without effect,
-    each with a lot of its own. None where one of them gives no interval."""
-    short = missed(windows, confidence)
-    return None if short is None else float(max(np.quantile(short, FOUND, method="higher"), 0.0))
+    have said of times without one. short: what `missed` tells of these."""
+    return float(max(np.quantile(short, FOUND, method="higher"), 0.0))
 
 
 def missed(windows: list[tuple[Floats, Floats]], confidence: float = 0.9) -> Floats | None:
     """(windows,) how far the interval's lower end lay below nothing: an effect of a larger share
-    would have been found. Adding a share of the orders before moves the interval by just that."""
+    would have been found. Adding a share of the orders before moves the interval by just that.
+    windows: (before, after) as of `region_effect`, without effect, each with a lot of its own. None
+    where one of them gives no interval."""
     lows = []
     for before, after in windows:
         found = region_effect(before, after, confidence)

@@ -17,8 +17,8 @@ import numpy as np
 from tandem.collaboration.regions import (
     ASSUMPTIONS,
     FEWEST_PAIRS,
-    FOUND,
     Floats,
+    detectable,
     missed,
     region_effect,
 )
@@ -124,14 +124,13 @@ def drawn_regions(
     # tell of single regions: half of the merchant's own total, by where shoppers are.
     shoppers = float(history.people.sum()) + history.nowhere
     share = float(history.people[order].sum()) / shoppers / 2
-    finds = max(float(np.quantile(short, FOUND, method="higher")), 0.0)
     return RegionPlan(
         shown=tuple(names[range(pairs), drawn].tolist()),
         not_shown=tuple(names[range(pairs), 1 - drawn].tolist()),
         share=round(share, 4),
         days_before=before,
         usual=_rough(recent * share / before * days),
-        detectable=_rough(finds * recent * share),
+        detectable=_rough(detectable(short) * recent * share),
         power=round(float((short < expected / recent).mean()), 2),
     )
 
