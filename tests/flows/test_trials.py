@@ -13,13 +13,14 @@ import tandem
 from small_bert import write_small_model
 from tandem.contracts.artefact import Tried
 from tandem.contracts.errors import InvalidInput
+from tandem.contracts.experiment import Variant
 from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.features.declarations import TASTE
 from tandem.finetuning.manifest import FinetuneManifest
 from tandem.flows import online, registry
 from tandem.flows.artefacts import artefact_of, roll_back_artefact
-from tandem.flows.experimenting import book_of
+from tandem.flows.experimenting import book_of, start
 from tandem.flows.feed import FEATURES
 from tandem.flows.generations import publishing
 from tandem.flows.online import Online
@@ -189,8 +190,32 @@ def test_nobody_is_in_two_canaries_at_once(shop, server):
     tried = [c.configuration.generations.keys() for c in both]
     assert {tuple(t) for t in tried} == {(), ("personal",), ("cross-encoders",)}
     # Who got the first one is not in the second one at all, not even as its control.
-    assert all(second not in c.experiments for c in both if c.tries == first)
-    assert all({first, second} == c.experiments.keys() for c in both if c.tries != first)
+    assert all(second not in c.experiments for c in both if c.tried == (first,))
+    assert all({first, second} == c.experiments.keys() for c in both if c.tried != (first,))
+
+
+@pytest.mark.parametrize(
+    "gone", [("cross-encoders",), ("personal",), ("cross-encoders", "personal")]
+)
+def test_of_two_that_are_tried_the_one_that_fails_is_left_out_and_counts(shop, server, gone):
+    layout = shop.layout
+    personal, cross = (layout.generations(k).names()[1] for k in ("personal", "cross-encoders"))
+    shop.visitors.decide("c0", True)
+    canary(layout, "personal", personal, share=0.5, **WHO)
+    changed = Variant(name="new", configuration={"ranker": "cross", "cross": cross}, weight=1e6)
+    start(layout, "reranked", [Variant(name="control", weight=1), changed], **WHO)
+    for kind in gone:
+        shutil.rmtree(layout.generations(kind).path({"personal": personal}.get(kind, cross)))
+    running = next(e.name for e in book_of(layout).running() if e.kind == "canary")
+    rules = server._current()
+    parts, both = {"personal", "ranking"}, {running: "canary", "reranked": "new"}
+    chosen = ((f"c{i}", server._choose(rules, parts, f"c{i}").experiments) for i in range(200))
+    client = next(name for name, experiments in chosen if experiments == both)
+    shop.visitors.decide(client, True)
+    answer = server.answer(Q, client, recent=("SIM-0000002",))
+    assert (answer.parts.get("personal") == personal) == ("personal" not in gone)
+    assert (answer.model_generation == cross) == ("cross-encoders" not in gone)
+    assert server._times.get(running, online._Times()).failed == ("personal" in gone)
 
 
 def test_what_has_a_file_that_was_changed_does_not_go_live(shop):

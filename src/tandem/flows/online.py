@@ -129,14 +129,18 @@ class _Rules:
 @dataclass(frozen=True)
 class _Chosen:
     """What one request gets. experiments: variant by experiment that has an effect on it;
-    configurations: of these variants, in order. tries: of the experiments, the one whose generation
-    answers; touched: what they are about. ranker: what a slot tries."""
+    configurations: of these variants, in order, a canary's first. touched: what they are about.
+    ranker: what a slot tries."""
 
     experiments: Mapping[str, str] = field(default_factory=dict)
     configurations: Mapping[str, SearchConfiguration] = field(default_factory=dict)
-    tries: str | None = None
     touched: frozenset[str] = frozenset()
     ranker: str | None = None
+
+    @cached_property
+    def tried(self) -> tuple[str, ...]:
+        """Of the experiments, those whose generations answer."""
+        return tuple(name for name, c in self.configurations.items() if c.generations)
 
     @cached_property
     def configuration(self) -> SearchConfiguration:
@@ -147,13 +151,12 @@ class _Chosen:
             values["ranker"] = self.ranker
         return SearchConfiguration.model_validate(values)
 
-    def without(self, name: str) -> _Chosen:
-        """As if one of the experiments were not there."""
+    def without(self, names: Sequence[str]) -> _Chosen:
+        """As if some of the experiments were not there."""
         return replace(
             self,
-            experiments={n: v for n, v in self.experiments.items() if n != name},
-            configurations={n: c for n, c in self.configurations.items() if n != name},
-            tries=None,
+            experiments={n: v for n, v in self.experiments.items() if n not in names},
+            configurations={n: c for n, c in self.configurations.items() if n not in names},
         )
 
 
@@ -357,7 +360,7 @@ class Online:
         configurations: dict[str, SearchConfiguration] = {}
         touched: set[str] = set()
         taken: set[str] = set()
-        canary = tries = None
+        canary = None
         for e in running:
             if e.touched & taken or (e.kind == "canary" and canary is not None):
                 continue
@@ -367,13 +370,11 @@ class Online:
             experiments[e.name] = variant
             touched |= e.touched
             configurations[e.name] = rules.configurations[e.name, variant]
-            if configurations[e.name].generations:
-                tries = tries or e.name
             # Whoever gets the live one as a canary's control may be in an experiment on it.
             if e.kind != "canary" or variant != e.control:
                 taken |= e.touched
                 canary = e.name if e.kind == "canary" else canary
-        return _Chosen(experiments, configurations, canary or tries, frozenset(touched))
+        return _Chosen(experiments, configurations, frozenset(touched))
 
     def _attempt(self, chosen: _Chosen, work: Callable[[_Chosen], T]) -> tuple[T, _Chosen]:
         """A generation on trial that fails is not shown: what is live answers, and the failure
@@ -382,17 +383,24 @@ class Online:
         try:
             done = work(chosen)
         except Exception as error:
-            if chosen.tries is None:
-                raise
-            rest = chosen.without(chosen.tries)
-            done = work(rest)
-            log.warning("%s failed: %s", chosen.tries, error)
-            self._note(chosen.tries, "canary", None)
-            return done, rest
+            # Of several the one that fails is found by leaving out each alone, then all.
+            alone = [(name,) for name in chosen.tried]
+            for failing in (*alone, chosen.tried) if len(alone) > 1 else alone:
+                rest = chosen.without(failing)
+                try:
+                    done = work(rest)
+                except Exception:
+                    continue
+                log.warning("%s failed: %s", " and ".join(failing), error)
+                for name in failing:
+                    self._note(name, "canary", None)
+                return done, rest
+            raise
         took = (time.perf_counter() - started) * 1000
+        tries = next(iter(chosen.tried), None)
         for name in self._canaries() & chosen.experiments.keys():
-            if chosen.tries in (None, name):
-                self._note(name, "canary" if chosen.tries == name else "control", took)
+            if tries in (None, name):
+                self._note(name, "canary" if tries == name else "control", took)
         return done, chosen
 
     def _unit(self, client_id: str) -> str | None:
