@@ -76,3 +76,15 @@ def test_an_edit_waits_for_an_erasure_and_the_other_way_round(tmp_path):
     assert [p.creator_id for p in kept.pieces] == ["eve"]
     with pytest.raises(NotFound):
         store.change("c2", lambda c: c)
+
+
+def test_what_is_removed_while_others_are_read_is_left_out(tmp_path):
+    store = CampaignStore(Layout.create(tmp_path / "shop", Settings()))
+    for id_ in ("c1", "c2", "c3"):
+        store.put(campaign().model_copy(update={"id": id_}))
+    reading = store._each()
+    assert next(reading).id == "c1"
+    store.remove("c2")
+    assert [c.id for c in reading] == ["c3"]
+    with pytest.raises(NotFound):
+        store.get("c2")

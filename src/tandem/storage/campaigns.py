@@ -6,6 +6,7 @@ import fcntl
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tandem.contracts.campaign import Campaign
 from tandem.contracts.errors import NotFound
@@ -43,10 +44,10 @@ class CampaignStore:
 
     def get(self, id_: str) -> Campaign:
         """Raises NotFound."""
-        path = self._folder / f"{id_}.json"
-        if not _ID.fullmatch(id_) or not path.is_file():
+        found = _read(self._folder / f"{id_}.json") if _ID.fullmatch(id_) else None
+        if found is None:
             raise NotFound(f"no campaign '{id_}'", remedy="see the list of your campaigns")
-        return Campaign.model_validate_json(path.read_bytes())
+        return found
 
     def remove(self, id_: str) -> None:
         """Raises NotFound."""
@@ -76,7 +77,8 @@ class CampaignStore:
     def _each(self) -> Iterator[Campaign]:
         if self._folder.is_dir():
             for path in sorted(self._folder.glob("*.json")):
-                yield Campaign.model_validate_json(path.read_bytes())
+                if (found := _read(path)) is not None:
+                    yield found
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -85,3 +87,11 @@ class CampaignStore:
         with (self._folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _read(path: Path) -> Campaign | None:
+    """None where there is none, or no more: somebody may remove it while others are read."""
+    try:
+        return Campaign.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
