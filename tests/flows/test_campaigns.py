@@ -641,6 +641,20 @@ def test_a_campaign_is_cancelled_once_and_removed_when_it_does_not_run(desk, ask
     assert actions.count("campaign.cancel") == actions.count("campaign.remove") == 1
 
 
+def test_samples_in_another_currency_are_not_counted_as_the_budgets(desk, asked, monkeypatch):
+    office, _ = desk
+    found = office._office.prices(asked.product_ids)
+    other = {**found, asked.product_ids[0]: Money(amount="900", currency="JPY")}
+    monkeypatch.setattr(office._office, "prices", lambda _: other)
+    with pytest.raises(InvalidInput, match="prices are in EUR, JPY"):
+        office.plan(asked, keep=False)
+    budget = Money(amount="900", currency="JPY")
+    monkeypatch.setattr(office._office, "prices", lambda _: found)
+    with pytest.raises(InvalidInput, match="prices are in EUR") as refused:
+        office.plan(asked.model_copy(update={"budget": budget}), keep=False)
+    assert refused.value.remedy == "state the budget in EUR"
+
+
 def test_a_campaign_on_the_command_line(desk, asked):
     """Planned, listed, followed, called off and removed; bad input names the field."""
     from typer.testing import CliRunner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
@@ -75,7 +75,6 @@ class CampaignDesk:
         products, Forbidden for products of another merchant, InvalidInput where the budget is in
         another currency or buys nothing, or there are too few regions for a trial by them, Conflict
         where the merchant's trials on these days leave no creator."""
-        currency = self._layout.settings().currency
         others = self._store.all(asked.merchant_id)
         _check_regions(asked, others)
         taken = _taken(asked, others)
@@ -87,19 +86,24 @@ class CampaignDesk:
                     remedy="plan campaigns for your own products",
                 )
             matches += self._office.creators_for_product(product, CANDIDATES).matches
+        prices = self._office.prices(asked.product_ids)
         named = {m.one_piece.currency for m in matches}
+        named |= {price.currency for price in prices.values() if price is not None}
         if named - {asked.budget.currency}:
+            one = ", ".join(sorted(named))
             raise InvalidInput(
-                f"the budget is in {asked.budget.currency}, prices are in {', '.join(named)}",
+                f"the budget is in {asked.budget.currency}, prices are in {one}",
                 field="budget.currency",
-                remedy=f"state the budget in {', '.join(sorted(named)) or currency}",
+                remedy=f"state the budget in {one}"
+                if len(named) == 1
+                else "plan for products whose prices are in the shop's currency",
             )
         if not matches:
             raise NotFound("no creator can be proposed", remedy="try again when some have slots")
         matches = [m for m in matches if m.creator.id not in taken]
         if not matches:
             raise _crossing()
-        pieces, gap, price = _chosen(asked, matches, self._office.prices(asked.product_ids))
+        pieces, gap, price = _chosen(asked, matches, prices)
         id_ = secrets.token_hex(8)
         pieces, held = _drawn(pieces, asked.holdout, id_)
         if not pieces:
@@ -263,14 +267,15 @@ def _crossing() -> Conflict:
 
 
 def _chosen(
-    asked: NewCampaign, matches: list[CreatorMatch], prices: dict[str, Decimal]
+    asked: NewCampaign, matches: list[CreatorMatch], prices: Mapping[str, Money | None]
 ) -> tuple[list[PlannedPiece], float, float]:
     """Pieces of the plan, its gap to the bound, and what exploring is expected to cost it."""
     creators = sorted({m.creator.id for m in matches})
     number = {id_: i for i, id_ in enumerate(creators)}
     product = {id_: i for i, id_ in enumerate(asked.product_ids)}
     slots = {m.creator.id: m.creator.slots for m in matches}
-    costs = [_cost(m, prices[m.product_id], asked.budget.currency) for m in matches]
+    samples = {id_: Decimal(0) if p is None else p.amount for id_, p in prices.items()}
+    costs = [_cost(m, samples[m.product_id], asked.budget.currency) for m in matches]
     value = np.array([_goal(m, asked.goal) for m in matches])
     problem = Allocation(
         creator=np.array([number[m.creator.id] for m in matches]),

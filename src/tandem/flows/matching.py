@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tandem.contracts.matching import (
     ProductMatches,
 )
 from tandem.contracts.parties import Creator
-from tandem.contracts.product import Product
+from tandem.contracts.product import Money, Product
 from tandem.flows.loading import load_matcher
 from tandem.governance.consent import ConsentLedger
 from tandem.governance.creators import CreatorConsent
@@ -88,11 +87,10 @@ class MatchOffice:
         product = _product(self._now(), product_id)
         return product.merchant or product.brand
 
-    def prices(self, product_ids: Sequence[str]) -> dict[str, Decimal]:
-        """Price of each product, 0 where none is known. NotFound for unknown ones."""
+    def prices(self, product_ids: Sequence[str]) -> dict[str, Money | None]:
+        """Price of each product, None where none is known. NotFound for unknown ones."""
         now = self._now()
-        found = {id_: _product(now, id_).price for id_ in product_ids}
-        return {id_: Decimal(0) if price is None else price.amount for id_, price in found.items()}
+        return {id_: _product(now, id_).price for id_ in product_ids}
 
     def creators_for_product(self, product_id: str, k: int = 20) -> CreatorMatches:
         """The best creators for a product."""
