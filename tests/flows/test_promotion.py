@@ -21,7 +21,7 @@ from tandem.contracts.errors import Conflict, InvalidInput, NotFound
 from tandem.contracts.recommend import Kind, RecommendRequest
 from tandem.contracts.search import SearchRequest
 from tandem.experiments import gates
-from tandem.flows import loading, online, registry
+from tandem.flows import generations, loading, online, registry
 from tandem.flows.artefacts import artefact_of, artefacts, roll_back_artefact
 from tandem.flows.comparing import _feeds, _same
 from tandem.flows.experimenting import book_of
@@ -221,6 +221,28 @@ def test_what_is_trained_and_live_at_once_ends_the_trials_of_its_kind(shop):
     assert ended.state == "stopped"
     assert ended.changes[-1].why == f"{fresh} went live"
     assert artefact_of(layout, "configurations", tried).stage == "candidate"
+
+
+@pytest.mark.parametrize("goes", [0, 1])
+def test_a_canary_that_a_killed_process_left_is_ended(shop, server, monkeypatch, goes):
+    layout = shop.layout
+    names = tuned(layout, SAME), tuned(layout, WORSE)
+    gates_ = ("latency", "quality", "exposure")
+    canary(layout, "configurations", names[0], share=0.1, override=gates_, **WHO)
+    server.refreshed()
+    assert book_of(layout).running()
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generations, "end_trials", killed)
+    with pytest.raises(KeyboardInterrupt), layout.writing():
+        go_live(layout, "configurations", names[goes], **WHO)
+    server._checked = 0.0
+    server.refreshed()
+    (ended,) = book_of(layout).experiments
+    assert (ended.state, ended.changes[-1].why) == ("stopped", f"{names[goes]} went live")
+    assert artefact_of(layout, "configurations", names[goes]).stage == "live"
 
 
 def test_no_candidate_goes_live_in_the_place_of_what_is_erased(shop):

@@ -54,7 +54,7 @@ from tandem.flows.feed import unfit_now
 from tandem.flows.registry import withdraw
 from tandem.flows.search import Ranking, answer, rank, respond
 from tandem.flows.slots import Slots
-from tandem.flows.trials import SHADOWED_DAYS
+from tandem.flows.trials import SHADOWED_DAYS, end_trials
 from tandem.flows.view import View
 from tandem.flows.visitors import DOMAIN
 from tandem.flows.workspace import Workspace
@@ -62,6 +62,7 @@ from tandem.governance.consent import ConsentLedger
 from tandem.governance.pseudonyms import Pseudonyms, open_ring
 from tandem.ranking.business import BusinessPolicy
 from tandem.registry.day_log import DayLog
+from tandem.registry.decisions import Decisions
 from tandem.registry.experiments import Experiments
 
 log = logging.getLogger(__name__)
@@ -316,7 +317,7 @@ class Online:
         if rules is not None and rules.book.slots:
             self._slots.refreshed()
         for e in rules.experiments if rules else ():
-            if e.kind != "canary":
+            if e.kind != "canary" or (due and self._left_behind(e)):
                 continue
             why = self._slow_or_failing(e.name)
             if why is None and due:
@@ -637,6 +638,19 @@ class Online:
             if not gate.passed:
                 return f"it is too slow: {gate.says}"
         return None
+
+    def _left_behind(self, experiment: OnlineExperiment) -> bool:
+        """End a canary that was held against what is not live any more: whoever made another one
+        live was killed before ending it."""
+        kind, tried = experiment.of, str(experiment.tried)
+        live = self._layout.generations(kind).live()
+        decided = Decisions(self._layout.decisions).of(tried, kind)
+        beside = next((d.instead_of for d in reversed(decided) if d.stage == "canary"), None)
+        if live is None or beside in (None, live):
+            return False
+        end_trials(self._layout, kind, live, who=GUARD, why=f"{live} went live")
+        self._looked = 0.0
+        return True
 
     def _withdraw(self, experiment: OnlineExperiment, why: str) -> None:
         why = f"went back by itself: {why}"
