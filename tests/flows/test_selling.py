@@ -20,7 +20,7 @@ from tandem.contracts.collaboration import (
     Refund,
 )
 from tandem.contracts.errors import InvalidInput, NotFound
-from tandem.contracts.product import Money
+from tandem.contracts.product import Money, Product
 from tandem.contracts.seller import Target
 from tandem.flows.insights import simulate_shop
 from tandem.flows.sales_outlook import outlook
@@ -204,6 +204,17 @@ def test_an_assortment_beside_others(shop, merchant):
     assert shelf.comparable.products == len(others)
     cheaper = sum(o < float(product.price.amount) for o in others) / len(others)
     assert shelf.comparable.position == pytest.approx(cheaper)
+
+
+def test_a_price_is_in_the_products_own_currency(shop, merchant):
+    own = next(p for p in everything(shop) if p.merchant == merchant)
+    for money in (Money(amount="900", currency="JPY"), None):
+        odd = Product(id="odd", title="Odd", merchant="Odd & Sons", category=own.category)
+        shop.upsert([odd.model_copy(update={"price": money})])
+        (shelf,) = assortment(shop.layout, shop.view, "Odd & Sons").products
+        assert (shelf.price, shelf.currency) == ((900.0, "JPY") if money else (None, None))
+        assert shelf.comparable is None  # others' are in the shop's currency
+    shop.delete(["odd"])
 
 
 def everything(shop):

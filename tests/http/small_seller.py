@@ -110,6 +110,7 @@ class SmallSeller:
             product_id="P000",
             title="Speaker",
             price=9.9,
+            currency="EUR",
             images=0,
             attributes=2,
             expected=3,

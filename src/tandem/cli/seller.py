@@ -201,7 +201,7 @@ def assortment(
         c = shelf.comparable
         table.add_row(
             escape(shelf.title),
-            f"{shelf.price:,.2f}" if shelf.price is not None else "–",
+            f"{shelf.price:,.2f} {shelf.currency}" if shelf.price is not None else "–",
             f"{c.median:,.2f}" if c else "–",
             f"{c.position:.0%}" if c else "–",
             escape(", ".join(shelf.missing)),

@@ -155,6 +155,9 @@ class Shelf(Frozen):
     product_id: ProductId
     title: str
     price: float | None
+    currency: CurrencyCode | None = Field(
+        default=None, description="Of its price and of comparable ones; None: no price"
+    )
     images: int
     attributes: int
     expected: int = Field(description="Attributes that most of its kind state")

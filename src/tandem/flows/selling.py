@@ -332,6 +332,7 @@ def _shelf(product: Product, expected: Sequence[str], prices: Sequence[float]) -
         product_id=product.id,
         title=product.title,
         price=price,
+        currency=product.price.currency if product.price else None,
         images=len(product.images),
         attributes=len(product.attributes),
         expected=len(expected),

@@ -284,7 +284,7 @@ function products() {
   return fill($("assortment"), async () => {
     const a = await call("GET", `/v1/seller/assortment?${new URLSearchParams({ merchant })}`, me);
     const body = h("tbody", {});
-    const more = growing(body, a.products, (s) => shelf(s, a.currency, a.shop_has_images), SHELVES);
+    const more = growing(body, a.products, (s) => shelf(s, a.shop_has_images), SHELVES);
     const tile = (name, value, says) => h("section", { class: "stat" }, h("h3", {}, name), h("span", { class: "value" }, value), h("p", { class: "line" }, says));
     return [label(a), h("div", { class: "stack" }, h("div", { class: "cards" },
       tile("Products", known(a.count), "in this shop"),
@@ -298,8 +298,8 @@ function products() {
   }, waiting(4));
 }
 
-function shelf(s, currency, images) {
-  const c = s.comparable;
+function shelf(s, images) {
+  const c = s.comparable, currency = s.currency; // which need not be the shop’s
   const mark = c ? h("i", {}) : null;
   if (mark) mark.style.setProperty("--at", c.position);
   return h("tr", {}, h("th", { scope: "row", dir: "auto" }, h("a", { href: `/p/${productPath(s.product_id)}` }, s.title)),
