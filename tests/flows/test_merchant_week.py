@@ -53,6 +53,8 @@ def test_the_week_is_counted_told_once_and_beside_the_week_before(shop, merchant
     ]
     assert found.now.people == len({r["client"] for r in ours})
     assert found.now.clicks == sum(r["action_name"] == "click" for r in ours)
+    assert found.now.shown is None, "no impressions are simulated: that is not zero"
+    assert found.now.carts == sum(r["action_name"] == "add_to_cart" for r in ours) > 0
     assert found.before.people != found.now.people
     assert found.queries
     assert all(q.people >= 5 for q in found.queries)

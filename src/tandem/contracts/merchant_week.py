@@ -10,8 +10,8 @@ from tandem.contracts.search import Frozen
 
 
 class WeekFigures(Frozen):
-    """One week of a merchant. None: of too few people to be told, or a sum mostly of one of them;
-    that is not zero.
+    """One week of a merchant. None: of too few people to be told, a sum mostly of one of them, or
+    recorded nowhere; that is not zero.
 
     people: who did anything with the merchant's products. sales: in major units of the shop's
     currency.

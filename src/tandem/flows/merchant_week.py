@@ -6,6 +6,7 @@ could be subtracted; against months the rules for differencing hold.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ def merchant_week(
         raise NotFound(f"nothing was recorded in {period}", remedy="choose another week")
     total, products, queries = now
     digits = minor_digits(layout.settings().currency)
+    recorded = _recorded(now)
     titles = _titles(view, sold, [f.key[0] for f in products.figures])
     return MerchantWeek(
         merchant=merchant,
@@ -55,10 +57,10 @@ def merchant_week(
         until=first + timedelta(days=7),
         k=k,
         currency=layout.settings().currency,
-        now=_week(total, digits),
-        before=_week(before[0], digits) if before else WeekFigures(),
+        now=_week(total, digits, recorded),
+        before=_week(before[0], digits, _recorded(before)) if before else WeekFigures(),
         products=tuple(
-            (titles.get(f.key[0], f.key[0]), _figures(f, digits))
+            (titles.get(f.key[0], f.key[0]), _figures(f, digits, recorded))
             for f in sorted(products.figures, key=lambda f: -f.metrics.get("click", 0))[:MOST]
         ),
         queries=tuple(
@@ -114,19 +116,28 @@ def _ours(table: pa.Table, sold: dict[str, int], since: int) -> pa.Table:
     return used.filter(pc.and_(mine, pc.is_valid(used["query"])))
 
 
-def _week(report: Report, digits: int) -> WeekFigures:
-    return _figures(report.figures[0], digits) if report.figures else WeekFigures()
+def _recorded(reports: Iterable[Report]) -> frozenset[str]:
+    return frozenset(name for r in reports for f in r.figures for name in f.metrics)
 
 
-def _figures(f: Figures, digits: int) -> WeekFigures:
-    """A sum that is not there was withheld by itself."""
+def _week(report: Report, digits: int, recorded: Collection[str]) -> WeekFigures:
+    return _figures(report.figures[0], digits, recorded) if report.figures else WeekFigures()
+
+
+def _figures(f: Figures, digits: int, recorded: Collection[str]) -> WeekFigures:
+    """A sum that is not there was withheld by itself; of what was recorded nowhere nothing is
+    known, and that is not zero."""
     m = f.metrics
+    shown, clicks, carts = (
+        int(m.get(name, 0)) if name in recorded else None
+        for name in ("impression", "click", "add_to_cart")
+    )
     gmv = m.get("gmv")
     return WeekFigures(
         people=f.people,
-        shown=int(m.get("impression", 0)),
-        clicks=int(m.get("click", 0)),
-        carts=int(m.get("add_to_cart", 0)),
+        shown=shown,
+        clicks=clicks,
+        carts=carts,
         orders=int(m["orders"]) if "orders" in m else None,
         sales=None if gmv is None else gmv / 10**digits,
     )

@@ -248,8 +248,8 @@ def _week_appendix(found: MerchantWeek) -> list[Block]:
 
     blocks: list[Block] = [
         Grid(
-            f"{found.period} (UTC), figures of {found.k} people or more; “–” is not released, "
-            "which is not zero.",
+            f"{found.period} (UTC), figures of {found.k} people or more; “–” is not released or "
+            "not known, which is not zero.",
             ["", *heads],
             [
                 row("all products", found.now),
@@ -322,8 +322,8 @@ def _merchant_appendix(found: SearchPerformance) -> list[Block]:
 
     return [
         Grid(
-            f"All queries of {found.period} with {found.k} people or more; “–” is not released, "
-            "which is not zero.",
+            f"All queries of {found.period} with {found.k} people or more; “–” is not released or "
+            "not known, which is not zero.",
             ["query", "asked", "people", "clicks", "your clicks", "your purchases", "place"],
             [
                 [
