@@ -73,6 +73,12 @@ def test_shoppers_of_no_known_region_see_it_nowhere(planned):
     assert plan.usual == pytest.approx(len(REGIONS) * K * 0.5, rel=0.02)
 
 
+def test_a_few_people_more_do_not_show_in_what_is_told_before(planned):
+    """Plans may be tried for any days: their differences must not tell who came in between."""
+    plan = planned(bought() + [(f"{n}?", None, 1, "p1") for n in range(7)])
+    assert plan.share == 0.49  # 500 / 507 / 2 = 0.4931
+
+
 def test_days_before_events_named_regions_are_not_played_through(planned):
     located = bought()
     plan = planned(located + [(who, None, day + 42, p) for who, _, day, p in located])

@@ -127,7 +127,7 @@ def drawn_regions(
     return RegionPlan(
         shown=tuple(names[range(pairs), drawn].tolist()),
         not_shown=tuple(names[range(pairs), 1 - drawn].tolist()),
-        share=round(share, 4),
+        share=round(share, 2),
         days_before=before,
         usual=_rough(recent * share / before * days),
         detectable=_rough(detectable(short) * recent * share),
