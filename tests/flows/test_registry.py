@@ -66,6 +66,8 @@ def test_a_candidate_waits_is_promoted_traced_and_rolled_back(layout):
     assert artefact_of(layout, "models", candidate.generation).stage == "retired"
     page = card(layout, "models", candidate.generation)
     assert "Simulated data" in page.markdown()
+    mean = candidate.lineage["metrics"]["nDCG@10"]["mean"]
+    assert f"had never seen it reaches nDCG@10 {mean:.3f}, between" in page.markdown()
     assert "a drill" in page.html()
 
 

@@ -101,7 +101,9 @@ def card(artefact: Artefact, evaluation: Mapping[str, Any] | None, *, simulated:
     if simulated:
         blocks.append(Notice("Simulated data: what it learned from was made by a program."))
     blocks += [
-        Paragraph(f"{says} It {STAGES[artefact.stage]}.", lead=True),
+        Paragraph(
+            f"{says} It {STAGES[artefact.stage]}.{_reached(artefact.kind, evaluation)}", lead=True
+        ),
         Heading("What it is for"),
         Paragraph(meant),
         Heading("What it came from"),
@@ -124,6 +126,20 @@ def card(artefact: Artefact, evaluation: Mapping[str, Any] | None, *, simulated:
         decisions_grid(artefact.decisions),
     ]
     return Page(f"Card of the {NAMES[artefact.kind]} {artefact.generation}", blocks)
+
+
+def _reached(kind: str, evaluation: Mapping[str, Any] | None) -> str:
+    """The one figure to remember; nothing where none was measured."""
+    of = (evaluation or {}).get("systems", {}).get(SYSTEMS.get(kind, ""), {})
+    figure = of.get(CHOSEN_BY, {"mean": None})
+    if figure["mean"] is None:
+        return ""
+    low, high = figure.get("low"), figure.get("high")
+    span = "" if low is None or high is None else f", between {low:.3f} and {high:.3f}"
+    return (
+        f" On queries that it had never seen it reaches {CHOSEN_BY} {figure['mean']:.3f}{span}; "
+        "1 would be perfect."
+    )
 
 
 def _figures_of(lineage: Mapping[str, Any]) -> list[Block]:
