@@ -53,6 +53,29 @@ def test_most_of_the_nearest_are_found_whatever_is_eligible(large, rows, share):
     assert found / 30 > 0.93
 
 
+@pytest.mark.parametrize("share", [1.0, 0.999, 0.5, 0.1])
+def test_a_small_catalogue_is_compared_whole_and_copied_in_small_parts_only(
+    rows, tmp_path, monkeypatch, share
+):
+    monkeypatch.setattr(vectors, "WHOLE", PRODUCTS)
+    writer = VectorWriter(tmp_path, DIMENSION)
+    writer.add(rows)
+    writer.finish()
+    small = Vectors(tmp_path)
+    eligible = np.random.default_rng(7).random(PRODUCTS) < share
+    kept = np.float32(np.load(tmp_path / "vectors.npy"))
+    exact = np.flatnonzero(eligible)
+    copied: list[int] = []
+    take = small.take
+    monkeypatch.setattr(small, "take", lambda numbers: copied.append(len(numbers)) or take(numbers))
+    for query in rows[:20]:
+        numbers, scores = small.nearest(query, K, eligible)
+        assert eligible[numbers].all()
+        np.testing.assert_allclose(scores, kept[numbers] @ query, atol=1e-5)
+        np.testing.assert_allclose(scores, np.sort(kept[exact] @ query)[::-1][:K], atol=1e-5)
+    assert all(n < vectors.MANY * PRODUCTS for n in copied)
+
+
 def test_nothing_eligible_or_nothing_asked_for(large, rows):
     assert large.nearest(rows[0], 5, np.zeros(PRODUCTS, bool))[0].size == 0
     assert large.nearest(rows[0], 0, np.ones(PRODUCTS, bool))[0].size == 0

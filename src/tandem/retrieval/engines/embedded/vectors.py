@@ -24,6 +24,7 @@ from tandem.contracts.candidates import Floats, Numbers
 
 WHOLE = 50_000  # up to so many vectors, no graph is built
 SCANNED = 12_000  # codes compared under a filter, of those in the nearest clusters …
+MANY = 0.3  # of the vectors of a small catalogue, more are compared without being copied first
 SPARSE = 30_000  # … unless so few are eligible that comparing all costs less than choosing
 WALKED = 0.6  # of all products: with so many eligible, the graph is walked
 REFINED = 1.5  # of scanned codes, so many times what is asked for are compared in float16
@@ -133,8 +134,10 @@ class Vectors:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         if self._large is None or count <= int(k * REFINED):
             numbers = np.flatnonzero(eligible)
-            rows = self.matrix if count == len(self.matrix) else self.take(numbers)
-            return best(numbers, rows @ vector, k)
+            if self._large is None and count >= MANY * len(self.matrix):
+                # A copy of so many rows takes longer than to compare the others as well.
+                return best(numbers, (self.matrix @ vector)[numbers], k)
+            return best(numbers, self.take(numbers) @ vector, k)
         if count / eligible.size >= WALKED:
             return best(*self._large.walked(vector, k, eligible, count), k)
         numbers = self._large.scanned(vector, int(k * REFINED), eligible, count)
