@@ -76,7 +76,8 @@ class SmallRegistry:
         slow = Gate(name="latency", passed=False, says="twice as slow")
         says = f"approved by {approved_by}" if approved_by else "nobody has approved that yet"
         privacy = Gate(name="privacy", passed=bool(approved_by), says=says)
-        gates = (slow,) if kind == "models" else (privacy,)
+        better = Gate(name="quality", passed=True, says="better")
+        gates = (better, slow) if kind == "models" else (privacy,)
         passed = all(g.passed or g.name in override for g in gates)
         return self._decided(kind, generation, "live" if passed else "candidate", who, why, gates)
 

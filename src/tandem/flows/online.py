@@ -384,19 +384,22 @@ class Online:
         try:
             done = work(chosen)
         except Exception as error:
-            # Of several the one that fails is found by leaving out each alone, then all.
+            # Of several the one that fails is found by leaving out each alone, then all; what fails
+            # even then is the request's own error.
+            fault = error
             alone = [(name,) for name in chosen.tried]
             for failing in (*alone, chosen.tried) if len(alone) > 1 else alone:
                 rest = chosen.without(failing)
                 try:
                     done = work(rest)
-                except Exception:
+                except Exception as own:
+                    fault = own
                     continue
                 log.warning("%s failed: %s", " and ".join(failing), error)
                 for name in failing:
                     self._note(name, "canary", None)
                 return done, rest
-            raise
+            raise fault from None
         took = (time.perf_counter() - started) * 1000
         tries = next(iter(chosen.tried), None)
         for name in self._canaries() & chosen.experiments.keys():
