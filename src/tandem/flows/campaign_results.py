@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ from tandem.contracts.collaboration import Attribution, Collaboration
 from tandem.contracts.consent import Purpose
 from tandem.contracts.parties import Content
 from tandem.contracts.product import Money
-from tandem.flows.region_trial import LATE, TRIAL
+from tandem.flows.region_trial import LATE, moment, release_sides
 from tandem.governance.creators import CreatorConsent, withheld_content
 from tandem.governance.reading import EventReader
-from tandem.governance.release import K, Releases
+from tandem.governance.release import K
 from tandem.storage.catalog import offers_of
 from tandem.storage.collaborations import CollaborationStore
 from tandem.storage.layout import Layout
@@ -227,12 +227,12 @@ def trial_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K) 
     )
     if not campaign.by_lot:
         return counted.model_copy(update={"reason": LATE})
-    starts = _moment(campaign.asked.starts)
+    starts = moment(campaign.asked.starts)
     with EventReader(layout, Purpose.ANALYTICS, actor=actor).reading() as allowed:
         events = allowed.table(
             _COLUMNS,
             since=starts - AUDIENCE_DAYS * 86_400_000_000,
-            until=_moment(campaign.last_day + timedelta(days=1)),
+            until=moment(campaign.last_day + timedelta(days=1)),
         ).table
     import pyarrow.compute as pc
 
@@ -340,19 +340,6 @@ def _may_be_told(
     layout: Layout, campaign: Campaign, acts: pa.Table, sides: Mapping[str, bool], k: int
 ) -> bool:
     """Whether both sides are released, held against what other trials told of the same people."""
-    import pyarrow as pa
-
     side = ["asked" if sides[c] else "held" for c in acts["creator_id"].to_pylist()]
-    told = Releases(layout, k=k).release(
-        TRIAL,
-        campaign.asked.merchant_id,
-        campaign.id,
-        acts.append_column("side", pa.array(side, pa.string())),
-        ["side"],
-        crossing=True,
-    )
+    told = release_sides(layout, campaign, acts, "side", side, k)
     return len(told.figures) == 2
-
-
-def _moment(day: date) -> int:
-    return int(datetime.combine(day, time(), UTC).timestamp() * 1e6)

@@ -26,7 +26,7 @@ from tandem.contracts.campaign import Campaign, NewCampaign, RegionPlan, RegionR
 from tandem.contracts.consent import Purpose
 from tandem.contracts.errors import InvalidInput
 from tandem.governance.reading import EventReader
-from tandem.governance.release import K, Releases
+from tandem.governance.release import K, Releases, Report
 from tandem.storage.layout import Layout
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
     counted = RegionResult(pairs=len(plan.shown), assumptions=ASSUMPTIONS)
     if not campaign.by_lot:
         return counted.model_copy(update={"reason": LATE})
-    starts = _moment(campaign.asked.starts)
+    starts = moment(campaign.asked.starts)
     acts = _orders(
         layout,
         campaign.asked.product_ids,
         starts - plan.days_before * _DAY,
-        _moment(campaign.last_day + timedelta(days=1)),
+        moment(campaign.last_day + timedelta(days=1)),
         actor,
     )
     import pyarrow as pa
@@ -175,14 +175,7 @@ def region_result(layout: Layout, campaign: Campaign, *, actor: str, k: int = K)
                 "those of one side had"
             }
         )
-    told = Releases(layout, k=k).release(
-        TRIAL,
-        campaign.asked.merchant_id,
-        campaign.id,
-        acts.append_column("cell", pa.array(cells, pa.string())),
-        ["cell"],
-        crossing=True,
-    )
+    told = release_sides(layout, campaign, acts, "cell", cells, k)
     if len(told.figures) < 4:
         thin = told.withheld.get("few_people") or len(set(cells)) < 4
         return counted.model_copy(
@@ -229,7 +222,7 @@ def _history(
 ) -> _History:
     """Of the days since events name regions, up to HISTORY_DAYS before `until`; late: so many of
     them are the latest."""
-    end = _moment(until)
+    end = moment(until)
     events = _events(layout, end - HISTORY_DAYS * _DAY, end, actor)
     import duckdb
     import pyarrow as pa
@@ -296,5 +289,22 @@ def _events(layout: Layout, since: int, until: int, actor: str) -> pa.Table:
     return table.filter(pc.equal(table["traffic"], "shopper"))
 
 
-def _moment(day: date) -> int:
+def release_sides(
+    layout: Layout, campaign: Campaign, acts: pa.Table, column: str, sides: Sequence[str], k: int
+) -> Report:
+    """What may be told of the sides of a trial, held against what other trials told of the same
+    people. sides: of each act, under the name `column`."""
+    import pyarrow as pa
+
+    return Releases(layout, k=k).release(
+        TRIAL,
+        campaign.asked.merchant_id,
+        campaign.id,
+        acts.append_column(column, pa.array(sides, pa.string())),
+        [column],
+        crossing=True,
+    )
+
+
+def moment(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp() * 1e6)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from tandem.contracts.artefact import ArtefactKind
 from tandem.registry import tracking
 from tandem.registry.decisions import Decisions
 from tandem.registry.lineage import DataSet, job
-from tandem.storage.layout import Generations, Layout
+from tandem.storage.layout import Layout
 
 
 class Made(Protocol):
@@ -25,13 +25,15 @@ class Made(Protocol):
     def generation(self) -> str | None: ...
 
 
+Read = ArtefactKind | Literal["events"]
+
 P = ParamSpec("P")
 S = TypeVar("S")
 R = TypeVar("R", bound=Made)
 
 
 def traced(
-    name: str, kind: ArtefactKind, *read: str
+    name: str, kind: ArtefactKind, *read: Read
 ) -> Callable[[Callable[Concatenate[S, P], R]], Callable[Concatenate[S, P], R]]:
     """As a job of OpenLineage. read: kinds whose live generations it reads, or `events`, beside the
     judgments that its manifest names."""
@@ -82,24 +84,23 @@ def _layout(first: object) -> Layout:
     return layout
 
 
-def _read(layout: Layout, kinds: tuple[str, ...]) -> list[DataSet]:
+def _read(layout: Layout, kinds: tuple[Read, ...]) -> list[DataSet]:
     found = []
     for kind in kinds:
         if kind == "events":
             found.append(DataSet("events"))
             continue
-        generations: Generations = getattr(layout, kind.replace("-", "_"))
-        if (live := generations.live()) is not None:
+        if (live := layout.generations(kind).live()) is not None:
             found.append(DataSet(kind, live))
     return found
 
 
-def _manifest(layout: Layout, kind: str, generation: str | None) -> dict[str, Any]:
+def _manifest(layout: Layout, kind: ArtefactKind, generation: str | None) -> dict[str, Any]:
     if generation is None:
         return {}
-    generations: Generations = getattr(layout, kind.replace("-", "_"))
+    folder = layout.generations(kind).path(generation)
     for file in ("manifest.json", "tuning.json"):
-        path = generations.path(generation) / file
+        path = folder / file
         if path.is_file():
             found: dict[str, Any] = json.loads(path.read_bytes())
             return found

@@ -42,11 +42,10 @@ _ROUNDS = 150
 _SUREST = 0.85
 """Quantile of the showings' intensity about where pairs surely suit."""
 _MOST_LESSONS = 20_000
-_PARAMETERS: Mapping[str, Any] = {
-    "objective": "binary",
+FEWEST_IN_LEAF = 30
+TREES: Mapping[str, Any] = {
     "learning_rate": 0.05,
     "num_leaves": 15,
-    "min_data_in_leaf": 30,
     "feature_fraction": 0.7,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
@@ -56,6 +55,7 @@ _PARAMETERS: Mapping[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
+"""What all trees of the matcher have in common."""
 
 
 def choice_trees(features: Floats, shown: Flags, seed: int) -> lightgbm.Booster:
@@ -65,7 +65,8 @@ def choice_trees(features: Floats, shown: Flags, seed: int) -> lightgbm.Booster:
     # As many of both, by weight: the score is then free of how many were drawn.
     weight = np.where(shown, 1.0, shown.sum() / max((~shown).sum(), 1))
     data = lightgbm.Dataset(features[:, _COLUMNS], shown.astype(np.float64), weight=weight)
-    return lightgbm.train({**_PARAMETERS, "seed": seed}, data, _ROUNDS)
+    own = {"objective": "binary", "min_data_in_leaf": FEWEST_IN_LEAF, "seed": seed}
+    return lightgbm.train({**TREES, **own}, data, _ROUNDS)
 
 
 def intensity(trees: lightgbm.Booster, features: Floats) -> Doubles:

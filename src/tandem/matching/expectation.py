@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.matching.choice import Fit, choice_trees, intensity, negative_binomial, posterior
+from tandem.matching.choice import (
+    FEWEST_IN_LEAF,
+    TREES,
+    Fit,
+    choice_trees,
+    intensity,
+    negative_binomial,
+    posterior,
+)
 from tandem.matching.pairs import FEATURES, MOST_TOLD, Floats
 from tandem.matching.predictive import (
     TARGETS,
@@ -41,20 +49,6 @@ FEWEST_ALONE = 200
 """Showings with a piece to themselves from which on no others are learned from."""
 _ROUNDS = 40
 _USUAL_SPREAD = 0.3
-_PARAMETERS: Mapping[str, Any] = {
-    "objective": "poisson",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "feature_fraction": 0.7,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "verbosity": -1,
-}
-_FEWEST_IN_LEAF = 30
 _OF_RATES = (
     *("similar_ctr", "similar_ctor", "price_distance", "price", "creator_price", "followers"),
     *("reach", "hook_rate", "hold_rate", "pieces", "creator_ctr", "creator_ctor"),
@@ -319,9 +313,13 @@ def _rates(
             weight=weight,
             init_score=np.log(expected) + lines[name](features),
         )
-        least = min(_FEWEST_IN_LEAF, max(int(rows.sum()) // 20, 1))
+        least = min(FEWEST_IN_LEAF, max(int(rows.sum()) // 20, 1))
         parameters = {
-            **_PARAMETERS, "seed": seed, "monotone_constraints": signs, "min_data_in_leaf": least
+            **TREES,
+            "objective": "poisson",
+            "seed": seed,
+            "monotone_constraints": signs,
+            "min_data_in_leaf": least,
         }  # fmt: skip
         boosters[name] = lightgbm.train(parameters, data, _ROUNDS)
     return boosters, lines
